@@ -1,1 +1,7 @@
-//! Callslip.
+//! Callslip: connect private documents to AI assistants by pasting one URL.
+
+pub mod clock;
+pub mod db;
+pub mod fault;
+pub mod ids;
+pub mod secret;
