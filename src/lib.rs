@@ -2,6 +2,10 @@
 
 pub mod clock;
 pub mod db;
+pub mod documents;
 pub mod fault;
 pub mod ids;
+pub mod outbound;
+pub mod search;
 pub mod secret;
+pub mod vector_stores;

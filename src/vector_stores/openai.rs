@@ -1,0 +1,1 @@
+//! The OpenAI vector store API, as far as we use it.
