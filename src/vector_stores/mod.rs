@@ -12,7 +12,7 @@ mod create;
 use serde::Serialize;
 use time::OffsetDateTime;
 
-pub use create::{Context, Created, NewOpenAi, create_builtin, create_openai};
+pub use create::{Context, Created, NewOpenAi, create_builtin, create_openai, store_name};
 
 use crate::ids::VectorStoreId;
 
