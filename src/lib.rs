@@ -1,9 +1,14 @@
 //! Callslip: connect private documents to AI assistants by pasting one URL.
 
+pub mod app;
+pub mod audit;
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod db;
 pub mod documents;
 pub mod fault;
+pub mod http;
 pub mod ids;
 pub mod outbound;
 pub mod search;

@@ -1,3 +1,5 @@
+//! The `callslip` program.
+
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -5,5 +7,5 @@ fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some("extract") {
         return callslip::documents::extract::child_main();
     }
-    ExitCode::SUCCESS
+    callslip::cli::run()
 }

@@ -3,7 +3,7 @@
 //! Scripts, styles, forms' controls, comments and hidden elements are dropped; a link keeps its
 //! text, an image its description.
 
-use html2text::{Handle, NodeData};
+use scraper::{ElementRef, Html, Node};
 
 use super::{MAX_TEXT, Parsed, Unreadable, text::decode, unreadable};
 use crate::documents::outline::Style;
@@ -12,11 +12,9 @@ const MAX_DEPTH: usize = 500;
 
 pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, Unreadable> {
     let source = decode(bytes)?;
-    let dom = html2text::config::plain()
-        .parse_html(source.as_bytes())
-        .map_err(|_| unreadable("the HTML cannot be read"))?;
+    let document = Html::parse_document(&source);
     let mut page = Page::default();
-    page.walk(&dom.document, 0)?;
+    page.children(document.root_element(), 0)?;
     let body = page.text.trim().to_owned();
     if body.is_empty() {
         return Err(unreadable("0 characters from the page: it has no text that a reader sees"));
@@ -34,7 +32,7 @@ struct Page {
 }
 
 impl Page {
-    fn walk(&mut self, node: &Handle, depth: usize) -> Result<(), Unreadable> {
+    fn children(&mut self, parent: ElementRef<'_>, depth: usize) -> Result<(), Unreadable> {
         if depth > MAX_DEPTH {
             return Err(unreadable("the HTML is nested deeper than 500 elements"));
         }
@@ -43,27 +41,20 @@ impl Page {
                 "the text is longer than 10,000,000 characters: split the file",
             ));
         }
-        match &node.data {
-            NodeData::Text { contents } => self.words(&contents.borrow()),
-            NodeData::Element { name, .. } => {
-                let name: &str = &name.local;
-                if !is_hidden(name, node) {
-                    self.element(name, node, depth)?;
-                }
+        for child in parent.children() {
+            if let Node::Text(text) = child.value() {
+                self.words(text);
+            } else if let Some(element) = ElementRef::wrap(child)
+                && !is_hidden(element)
+            {
+                self.element(element, depth)?;
             }
-            NodeData::Document => self.children(node, depth)?,
-            NodeData::Doctype { .. }
-            | NodeData::Comment { .. }
-            | NodeData::ProcessingInstruction { .. } => {}
         }
         Ok(())
     }
 
-    fn children(&mut self, node: &Handle, depth: usize) -> Result<(), Unreadable> {
-        node.children.borrow().iter().try_for_each(|child| self.walk(child, depth + 1))
-    }
-
-    fn element(&mut self, name: &str, node: &Handle, depth: usize) -> Result<(), Unreadable> {
+    fn element(&mut self, node: ElementRef<'_>, depth: usize) -> Result<(), Unreadable> {
+        let name = node.value().name();
         match name {
             "title" => {
                 self.title = self.title.take().or_else(|| Some(plain_text(node)));
@@ -71,15 +62,13 @@ impl Page {
             }
             "br" => self.line(),
             "hr" => self.paragraph(),
-            "img" => self.words(&attribute(node, "alt").unwrap_or_default()),
+            "img" => self.words(node.attr("alt").unwrap_or_default()),
             "h1" | "h2" | "h3" | "h4" | "h5" | "h6" => {
                 self.paragraph();
                 let level = usize::from(name.as_bytes()[1] - b'0');
                 self.text.push_str(&"#".repeat(level));
                 self.text.push(' ');
-                self.words(
-                    plain_text(node).split_whitespace().collect::<Vec<_>>().join(" ").as_str(),
-                );
+                self.words(&plain_text(node));
                 self.paragraph();
                 return Ok(());
             }
@@ -95,7 +84,7 @@ impl Page {
             _ if is_block(name) => self.paragraph(),
             _ => {}
         }
-        self.children(node, depth)?;
+        self.children(node, depth + 1)?;
         match name {
             "ul" | "ol" => {
                 self.list.pop();
@@ -192,7 +181,8 @@ fn is_block(name: &str) -> bool {
 }
 
 /// What a reader does not see: not content, or hidden by its own attributes (spec row U-07).
-fn is_hidden(name: &str, node: &Handle) -> bool {
+fn is_hidden(node: ElementRef<'_>) -> bool {
+    let name = node.value().name();
     if matches!(
         name,
         "script"
@@ -216,10 +206,10 @@ fn is_hidden(name: &str, node: &Handle) -> bool {
     ) {
         return true;
     }
-    if attribute(node, "hidden").is_some() {
+    if node.attr("hidden").is_some() {
         return true;
     }
-    let style = attribute(node, "style").unwrap_or_default();
+    let style = node.attr("style").unwrap_or_default();
     let style: String = style.to_ascii_lowercase().split_whitespace().collect();
     let declares = |property: &str, values: &[&str]| {
         style.split(';').filter_map(|one| one.split_once(':')).any(|(name, value)| {
@@ -235,26 +225,25 @@ fn is_hidden(name: &str, node: &Handle) -> bool {
             && !style.contains("background")
 }
 
-fn attribute(node: &Handle, wanted: &str) -> Option<String> {
-    let NodeData::Element { attrs, .. } = &node.data else { return None };
-    let attrs = attrs.borrow();
-    attrs.iter().find(|attr| &*attr.name.local == wanted).map(|attr| attr.value.to_string())
+/// The visible text below an element, without structure.
+fn plain_text(element: ElementRef<'_>) -> String {
+    let mut text = String::new();
+    collect(element, &mut text, 0);
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The visible text below a node, without structure. The parser has bounded nothing yet, so this
-/// keeps its own stack.
-fn plain_text(node: &Handle) -> String {
-    let mut text = String::new();
-    let mut waiting = vec![node.clone()];
-    while let Some(node) = waiting.pop() {
-        match &node.data {
-            NodeData::Text { contents } => text.push_str(&contents.borrow()),
-            NodeData::Element { name, .. } if is_hidden(&name.local, &node) => {}
-            NodeData::Element { name, .. } if &*name.local == "br" => text.push(' '),
-            _ => waiting.extend(node.children.borrow().iter().rev().cloned()),
+fn collect(element: ElementRef<'_>, text: &mut String, depth: usize) {
+    for child in element.children() {
+        if let Node::Text(words) = child.value() {
+            text.push_str(words);
+        } else if let Some(element) = ElementRef::wrap(child)
+            && depth < MAX_DEPTH
+            && !is_hidden(element)
+        {
+            text.push_str(if element.value().name() == "br" { " " } else { "" });
+            collect(element, text, depth + 1);
         }
     }
-    text
 }
 
 #[cfg(test)]

@@ -1,0 +1,14 @@
+//! What every surface shares: routes with their demands, pages, cookies, headers, addresses.
+
+pub mod assets;
+pub mod client_ip;
+pub mod cookies;
+pub mod csrf;
+pub mod extract;
+pub mod headers;
+pub mod page;
+pub mod request_id;
+pub mod routes;
+
+pub use page::{Frame, Page, PageError};
+pub use routes::{Access, Mounted, Routes};
