@@ -34,6 +34,8 @@ use std::path::{Path, PathBuf};
 
 use url::form_urlencoded::byte_serialize;
 
+use crate::secret;
+
 use cluster::Cluster;
 pub use error::EmbeddedError;
 use error::While;
@@ -211,7 +213,7 @@ fn remember_programs(server: &Server) -> Result<(), EmbeddedError> {
     if fs::read_to_string(&path).is_ok_and(|known| known == programs) {
         return Ok(());
     }
-    passwords::write_private(&path, &programs)
+    secret::file::replace(&path, &programs).while_("write", &path)
 }
 
 /// The data folder, created if need be; others may pass through it but not look into it.

@@ -8,7 +8,8 @@ use nix::sys::statvfs::statvfs;
 use super::Report;
 use super::account::Account;
 use super::error::{EmbeddedError, While};
-use super::passwords::{Passwords, SUPERUSER, write_private};
+use super::passwords::{Passwords, SUPERUSER};
+use crate::secret;
 
 /// Room that a new cluster needs, with some for the first documents.
 const NEEDED_MB: u64 = 200;
@@ -126,7 +127,7 @@ async fn initdb(
     password: &str,
 ) -> Result<(), EmbeddedError> {
     let password_file = folder.with_extension("password");
-    write_private(&password_file, password)?;
+    secret::file::replace(&password_file, password).while_("write", &password_file)?;
     account.own(&password_file)?;
     let program = install.join("bin/initdb");
     let output = account
