@@ -1,1 +1,10 @@
-//! Callslip.
+//! Callslip: connect private documents to AI assistants by pasting one URL.
+
+pub mod audit;
+pub mod clock;
+pub mod config;
+pub mod db;
+pub mod fault;
+pub mod http;
+pub mod ids;
+pub mod secret;

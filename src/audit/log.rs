@@ -1,0 +1,85 @@
+//! Group commit: concurrent tool calls share one durable insert.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Event, store};
+use crate::{db::Db, fault::Fault};
+
+/// The most events that wait; beyond it calls are refused rather than answered unrecorded.
+const QUEUE: usize = 4096;
+/// The most events in one commit.
+const BATCH: usize = 256;
+
+/// The audit log of tool calls.
+///
+/// One task writes; while it waits for a commit, the next batch gathers. No call waits for a timer.
+#[derive(Clone, Debug)]
+pub struct Log {
+    queue: mpsc::Sender<Waiting>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    event: Event,
+    done: oneshot::Sender<Result<(), Arc<str>>>,
+}
+
+/// The event is not durable, so its call must not be answered.
+#[derive(Debug, thiserror::Error)]
+#[error("the audit event could not be written: {0}")]
+pub struct NotDurable(Arc<str>);
+
+impl Log {
+    /// Start the writer. It ends when the last handle is dropped.
+    #[must_use]
+    pub fn start(db: Db) -> Self {
+        let (queue, waiting) = mpsc::channel(QUEUE);
+        tokio::spawn(write(db, waiting));
+        Self { queue }
+    }
+
+    /// Make an event durable: when this returns `Ok`, it is committed.
+    ///
+    /// # Errors
+    /// [`NotDurable`] when it is not.
+    pub async fn append(&self, event: Event) -> Result<(), NotDurable> {
+        let (done, outcome) = oneshot::channel();
+        let queued = self.queue.send_timeout(Waiting { event, done }, Duration::from_secs(2)).await;
+        queued.map_err(|_| NotDurable("the queue is full".into()))?;
+        match outcome.await {
+            Ok(result) => result.map_err(NotDurable),
+            Err(_) => Err(NotDurable("the writer stopped".into())),
+        }
+    }
+}
+
+async fn write(db: Db, mut queue: mpsc::Receiver<Waiting>) {
+    let mut batch = Vec::with_capacity(BATCH);
+    while queue.recv_many(&mut batch, BATCH).await > 0 {
+        let (events, waiting): (Vec<Event>, Vec<_>) =
+            batch.drain(..).map(|one| (one.event, one.done)).unzip();
+        // One event that the database refuses (its tenant was deleted meanwhile) must not take
+        // the others with it.
+        let together = commit(&db, &events).await;
+        for (event, done) in events.iter().zip(waiting) {
+            let outcome = match &together {
+                Ok(()) => Ok(()),
+                Err(fault) if fault.is_unavailable() || events.len() == 1 => Err(fault.chain()),
+                Err(_) => {
+                    commit(&db, std::slice::from_ref(event)).await.map_err(|fault| fault.chain())
+                }
+            };
+            // Nobody waits any more when the client has hung up; the event stays.
+            let _ = done.send(outcome.map_err(Arc::from));
+        }
+    }
+}
+
+async fn commit(db: &Db, events: &[Event]) -> Result<(), Fault> {
+    let mut tx = db.control().await?;
+    store::append_batch(&mut tx, events).await?;
+    tx.commit().await?;
+    Ok(())
+}

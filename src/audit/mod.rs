@@ -1,0 +1,217 @@
+//! What happened, for the tenant's admins and for the operator. Append-only.
+//!
+//! An act on our own tables writes its event in the same transaction ([`store::append`],
+//! [`store::append_control`]). A tool call, which changes nothing, waits for [`Log::append`]: its
+//! event is durable before its answer leaves (design decision 9), and concurrent calls share one
+//! commit.
+
+mod log;
+pub mod store;
+
+pub use log::Log;
+
+use serde_json::{Map, Value};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::ids::{EventId, GrantId, TenantId, UserId};
+
+/// What happened: `noun.verb`. Every kind has its sentence on the activity page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A user signed in.
+    SignIn,
+    /// A sign-in was refused.
+    SignInFailed,
+    /// A user signed out.
+    SignOut,
+    /// A client registered itself.
+    ClientRegistered,
+    /// A user let a client in.
+    ConsentGiven,
+    /// A user turned a client away.
+    ConsentDenied,
+    /// A code was exchanged for tokens.
+    TokenIssued,
+    /// Tokens were refreshed.
+    TokenRefreshed,
+    /// A spent code or refresh token came back: the grant was revoked.
+    TokenReused,
+    /// A token or a whole grant was revoked.
+    GrantRevoked,
+    /// A `search` was answered.
+    Search,
+    /// A `fetch` was answered.
+    Fetch,
+    /// A document was added or replaced.
+    DocumentStored,
+    /// A document was removed.
+    DocumentDeleted,
+    /// A vector store was mapped.
+    VectorStoreCreated,
+    /// A vector store was removed.
+    VectorStoreDeleted,
+    /// A tenant was made.
+    TenantCreated,
+    /// A user became a member, or changed role.
+    MemberAdded,
+    /// A member left.
+    MemberRemoved,
+    /// An operator account was made.
+    OperatorCreated,
+}
+
+impl Kind {
+    /// Every kind, for filters.
+    pub const ALL: &'static [Self] = &[
+        Self::SignIn,
+        Self::SignInFailed,
+        Self::SignOut,
+        Self::ClientRegistered,
+        Self::ConsentGiven,
+        Self::ConsentDenied,
+        Self::TokenIssued,
+        Self::TokenRefreshed,
+        Self::TokenReused,
+        Self::GrantRevoked,
+        Self::Search,
+        Self::Fetch,
+        Self::DocumentStored,
+        Self::DocumentDeleted,
+        Self::VectorStoreCreated,
+        Self::VectorStoreDeleted,
+        Self::TenantCreated,
+        Self::MemberAdded,
+        Self::MemberRemoved,
+        Self::OperatorCreated,
+    ];
+
+    /// As stored.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SignIn => "session.created",
+            Self::SignInFailed => "session.refused",
+            Self::SignOut => "session.ended",
+            Self::ClientRegistered => "client.registered",
+            Self::ConsentGiven => "consent.given",
+            Self::ConsentDenied => "consent.denied",
+            Self::TokenIssued => "token.issued",
+            Self::TokenRefreshed => "token.refreshed",
+            Self::TokenReused => "token.reused",
+            Self::GrantRevoked => "grant.revoked",
+            Self::Search => "tool.search",
+            Self::Fetch => "tool.fetch",
+            Self::DocumentStored => "document.stored",
+            Self::DocumentDeleted => "document.deleted",
+            Self::VectorStoreCreated => "vector_store.created",
+            Self::VectorStoreDeleted => "vector_store.deleted",
+            Self::TenantCreated => "tenant.created",
+            Self::MemberAdded => "member.added",
+            Self::MemberRemoved => "member.removed",
+            Self::OperatorCreated => "operator.created",
+        }
+    }
+
+    /// The kind with this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.as_str() == name)
+    }
+}
+
+/// One event. `detail` holds ids, counts and names; never a secret, never query text.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// Names it, and orders events of one moment.
+    pub id: EventId,
+    /// Where it happened; `None` outside any tenant.
+    pub tenant: Option<TenantId>,
+    /// When.
+    pub at: OffsetDateTime,
+    /// What.
+    pub kind: Kind,
+    /// Who did it.
+    pub user: Option<UserId>,
+    /// Through which OAuth client.
+    pub client: Option<String>,
+    /// Under which grant.
+    pub grant: Option<GrantId>,
+    /// The request's id, as in the log.
+    pub request: Option<Uuid>,
+    /// The network prefix it came from.
+    pub address: Option<String>,
+    /// The rest.
+    pub detail: Map<String, Value>,
+}
+
+impl Event {
+    /// An event with nothing but its kind and time.
+    #[must_use]
+    pub fn new(kind: Kind, at: OffsetDateTime) -> Self {
+        Self {
+            id: EventId::new(),
+            tenant: None,
+            at,
+            kind,
+            user: None,
+            client: None,
+            grant: None,
+            request: None,
+            address: None,
+            detail: Map::new(),
+        }
+    }
+
+    /// Where it happened.
+    #[must_use]
+    pub const fn tenant(mut self, tenant: TenantId) -> Self {
+        self.tenant = Some(tenant);
+        self
+    }
+
+    /// Who did it.
+    #[must_use]
+    pub const fn user(mut self, user: UserId) -> Self {
+        self.user = Some(user);
+        self
+    }
+
+    /// Through which OAuth client.
+    #[must_use]
+    pub fn client(mut self, client: &str) -> Self {
+        self.client = Some(client.to_owned());
+        self
+    }
+
+    /// Under which grant.
+    #[must_use]
+    pub const fn grant(mut self, grant: GrantId) -> Self {
+        self.grant = Some(grant);
+        self
+    }
+
+    /// From where, and in which request.
+    #[must_use]
+    pub fn from(mut self, origin: &Origin) -> Self {
+        self.request = origin.request;
+        self.address = Some(origin.address.clone());
+        self
+    }
+
+    /// One more detail.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.detail.insert(name.to_owned(), value.into());
+        self
+    }
+}
+
+/// Where a request came from: what `http::origin` finds out for the audit.
+#[derive(Clone, Debug, Default)]
+pub struct Origin {
+    /// The request's id, as in the log.
+    pub request: Option<Uuid>,
+    /// The network prefix of the client.
+    pub address: String,
+}

@@ -1,0 +1,139 @@
+//! Events in and out of Postgres.
+
+use serde_json::Value;
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::Event;
+use crate::{
+    db::{ControlTx, TenantTx},
+    ids::EventId,
+};
+
+/// Append one of the tenant's own events, as part of the act.
+///
+/// # Errors
+/// When the database refuses it: another tenant's event is refused by row-level security.
+pub async fn append(tx: &mut TenantTx, event: &Event) -> sqlx::Result<()> {
+    append_all(tx.conn(), std::slice::from_ref(event)).await
+}
+
+/// Append an event of any tenant, or of none, as part of the act.
+///
+/// # Errors
+/// When the database refuses it.
+pub async fn append_control(tx: &mut ControlTx, event: &Event) -> sqlx::Result<()> {
+    if event.tenant.is_some() {
+        append_all(tx.conn(), std::slice::from_ref(event)).await
+    } else {
+        append_to_installation(tx.conn(), event).await
+    }
+}
+
+/// Append a batch of tenants' events in one statement.
+pub(super) async fn append_batch(tx: &mut ControlTx, events: &[Event]) -> sqlx::Result<()> {
+    append_all(tx.conn(), events).await
+}
+
+async fn append_all(conn: &mut PgConnection, events: &[Event]) -> sqlx::Result<()> {
+    let tenants: Vec<Option<Uuid>> =
+        events.iter().map(|event| event.tenant.map(|tenant| tenant.uuid())).collect();
+    let ids: Vec<Uuid> = events.iter().map(|event| event.id.uuid()).collect();
+    let times: Vec<OffsetDateTime> = events.iter().map(|event| event.at).collect();
+    let kinds: Vec<String> = events.iter().map(|event| event.kind.as_str().to_owned()).collect();
+    let users: Vec<Option<Uuid>> =
+        events.iter().map(|event| event.user.map(|user| user.uuid())).collect();
+    let clients: Vec<Option<String>> = events.iter().map(|event| event.client.clone()).collect();
+    let grants: Vec<Option<Uuid>> =
+        events.iter().map(|event| event.grant.map(|grant| grant.uuid())).collect();
+    let requests: Vec<Option<String>> =
+        events.iter().map(|event| event.request.map(|id| id.to_string())).collect();
+    let addresses: Vec<Option<String>> = events.iter().map(|event| event.address.clone()).collect();
+    let details: Vec<Value> =
+        events.iter().map(|event| Value::Object(event.detail.clone())).collect();
+    sqlx::query!(
+        "insert into audit_events
+           (tenant_id, id, at, kind, user_id, client_id, grant_id, request_id, address, detail)
+         select * from unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::text[], $5::uuid[],
+                              $6::text[], $7::uuid[], $8::text[], $9::text[], $10::jsonb[])",
+        &tenants as &[Option<Uuid>],
+        &ids,
+        &times,
+        &kinds,
+        &users as &[Option<Uuid>],
+        &clients as &[Option<String>],
+        &grants as &[Option<Uuid>],
+        &requests as &[Option<String>],
+        &addresses as &[Option<String>],
+        &details,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+async fn append_to_installation(conn: &mut PgConnection, event: &Event) -> sqlx::Result<()> {
+    sqlx::query!(
+        "insert into installation_events
+           (id, at, kind, user_id, client_id, request_id, address, detail)
+         values ($1, $2, $3, $4, $5, $6, $7, $8)",
+        event.id.uuid(),
+        event.at,
+        event.kind.as_str(),
+        event.user.map(|user| user.uuid()),
+        event.client,
+        event.request.map(|id| id.to_string()),
+        event.address,
+        Value::Object(event.detail.clone()),
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// An event as the activity page lists it.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// Its id; pages are continued after it.
+    pub id: EventId,
+    /// When.
+    pub at: OffsetDateTime,
+    /// What: [`super::Kind::as_str`].
+    pub kind: String,
+    /// The user's name, where there is one and they still exist.
+    pub user_id: Option<Uuid>,
+    /// The OAuth client.
+    pub client_id: Option<String>,
+    /// Network prefix.
+    pub address: Option<String>,
+    /// The rest.
+    pub detail: Value,
+}
+
+/// The tenant's newest events, at most `limit`, older than `before`, of one kind or of all.
+///
+/// # Errors
+/// When the database fails.
+pub async fn list(
+    tx: &mut TenantTx,
+    kind: Option<&str>,
+    before: Option<EventId>,
+    limit: i64,
+) -> sqlx::Result<Vec<Row>> {
+    sqlx::query_as!(
+        Row,
+        r#"
+        select id as "id: EventId", at, kind, user_id, client_id, address, detail
+          from audit_events
+         where ($1::text is null or kind = $1) and ($2::uuid is null or id < $2)
+         order by id desc
+         limit $3
+        "#,
+        kind,
+        before.map(EventId::uuid),
+        limit,
+    )
+    .fetch_all(tx.conn())
+    .await
+}

@@ -1,0 +1,119 @@
+//! Where a request came from: the peer, unless the peer is a proxy that we trust.
+
+use std::{
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+};
+
+use axum::{
+    extract::{ConnectInfo, Request, State},
+    http::HeaderMap,
+    middleware::Next,
+    response::Response,
+};
+
+use crate::config::Network;
+
+/// The client's address, IPv4-mapped form undone. In every request's extensions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ClientIp(pub IpAddr);
+
+impl ClientIp {
+    /// What limits count by and logs show: the address, or for IPv6 its /64.
+    #[must_use]
+    pub fn network(self) -> IpAddr {
+        match self.0 {
+            IpAddr::V4(_) => self.0,
+            IpAddr::V6(ip) => {
+                let [a, b, c, d, ..] = ip.segments();
+                Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+            }
+        }
+    }
+
+    /// What audit keeps: the /24 or /48 around it.
+    #[must_use]
+    pub fn prefix(self) -> String {
+        match self.0 {
+            IpAddr::V4(ip) => {
+                let [a, b, c, _] = ip.octets();
+                format!("{a}.{b}.{c}.0/24")
+            }
+            IpAddr::V6(ip) => {
+                let [a, b, c, ..] = ip.segments();
+                format!("{}/48", Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0))
+            }
+        }
+    }
+}
+
+/// Middleware: find the client's address (spec row W-12).
+pub async fn resolve(
+    State(trusted): State<Arc<[Network]>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let peer = request
+        .extensions()
+        .get::<ConnectInfo<SocketAddr>>()
+        .map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), |ConnectInfo(peer)| peer.ip());
+    let address = client_address(peer, request.headers(), &trusted);
+    request.extensions_mut().insert(ClientIp(address));
+    next.run(request).await
+}
+
+/// The rightmost `X-Forwarded-For` entry that no trusted proxy wrote about another one. What a
+/// client forged stands to its left.
+fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> IpAddr {
+    let is_trusted = |ip: IpAddr| trusted.iter().any(|network| network.contains(ip));
+    let mut address = peer.to_canonical();
+    let entries: Vec<&str> = headers
+        .get_all("x-forwarded-for")
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .collect();
+    for entry in entries.into_iter().rev() {
+        if !is_trusted(address) {
+            break;
+        }
+        match entry.trim().parse::<IpAddr>() {
+            Ok(ip) => address = ip.to_canonical(),
+            Err(_) => break,
+        }
+    }
+    address
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(peer: &str, forwarded: &[&str], trusted: &[&str]) -> String {
+        let mut headers = HeaderMap::new();
+        for value in forwarded {
+            headers.append("x-forwarded-for", value.parse().unwrap());
+        }
+        let trusted: Vec<Network> = trusted.iter().map(|text| text.parse().unwrap()).collect();
+        client_address(peer.parse().unwrap(), &headers, &trusted).to_string()
+    }
+
+    /// [W-12] Forged entries count for nothing; the rightmost untrusted one is the client.
+    #[test]
+    fn only_trusted_proxies_are_believed() {
+        assert_eq!(address("192.0.2.1", &["10.9.9.9"], &[]), "192.0.2.1");
+        assert_eq!(
+            address("10.0.0.1", &["1.1.1.1, 198.51.100.7"], &["10.0.0.0/8"]),
+            "198.51.100.7"
+        );
+        assert_eq!(
+            address("10.0.0.1", &["1.1.1.1", "198.51.100.7, 10.0.0.2"], &["10.0.0.0/8"]),
+            "198.51.100.7"
+        );
+        assert_eq!(address("10.0.0.1", &["junk"], &["10.0.0.0/8"]), "10.0.0.1");
+        assert_eq!(address("::ffff:192.0.2.9", &[], &[]), "192.0.2.9");
+        let v6 = ClientIp("2001:db8:1:2:3:4:5:6".parse().unwrap());
+        assert_eq!(v6.network().to_string(), "2001:db8:1:2::");
+        assert_eq!(v6.prefix(), "2001:db8:1::/48");
+    }
+}

@@ -1,0 +1,13 @@
+//! What every surface shares: routes with their demands, pages, cookies, headers, addresses.
+
+pub mod assets;
+pub mod client_ip;
+pub mod cookies;
+pub mod csrf;
+pub mod extract;
+pub mod headers;
+pub mod page;
+pub mod routes;
+
+pub use page::{Frame, Page, PageError};
+pub use routes::{Access, Mounted, Routes};

@@ -1,0 +1,178 @@
+//! Secrets: values that no log, error or Debug output shows.
+//!
+//! [`Secret`] is any secret text. [`Plaintext`] is one that we issued: 256 random bits behind a
+//! fixed prefix, with a checksum so that secret scanners can tell it from noise; only its
+//! [`SecretHash`] is stored. [`seal`] keeps other people's secrets at rest.
+
+pub mod seal;
+
+use std::fmt;
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+/// Secret text. Debug prints `***`; there is no Display.
+#[derive(Clone, Zeroize, ZeroizeOnDrop, serde::Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wrap what must not be seen.
+    #[must_use]
+    pub const fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The text itself: for the one call that needs it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// What a [`Plaintext`] is good for; each kind has its prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// OAuth authorization code.
+    AuthorizationCode,
+    /// OAuth refresh token.
+    RefreshToken,
+    /// OAuth client secret.
+    ClientSecret,
+    /// A pending authorization request.
+    AuthorizationRequest,
+    /// A signed-in browser session.
+    Session,
+    /// A browser that has not signed in.
+    Browser,
+    /// A link that works once.
+    OneTimeLink,
+}
+
+impl Kind {
+    const fn prefix(self) -> &'static str {
+        match self {
+            Self::AuthorizationCode => "csl_ac_",
+            Self::RefreshToken => "csl_rt_",
+            Self::ClientSecret => "csl_cs_",
+            Self::AuthorizationRequest => "csl_ar_",
+            Self::Session => "csl_se_",
+            Self::Browser => "csl_br_",
+            Self::OneTimeLink => "csl_ot_",
+        }
+    }
+}
+
+/// A secret that we issued: prefix, 43 base64url characters (256 bits), 6 of checksum.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct Plaintext(String);
+
+impl Plaintext {
+    /// A fresh one.
+    #[must_use]
+    pub fn generate(kind: Kind) -> Self {
+        let random = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
+        let body = format!("{}{random}", kind.prefix());
+        Self(format!("{body}{}", checksum(&body)))
+    }
+
+    /// One that somebody presented, if it has the form of its kind. The checksum guards against
+    /// slips, not against forgery: only the look-up by [`Plaintext::hash`] proves anything.
+    #[must_use]
+    pub fn presented(kind: Kind, text: &str) -> Option<Self> {
+        let well_formed = text.starts_with(kind.prefix())
+            && text.len() == kind.prefix().len() + 43 + 6
+            && text.is_ascii()
+            && checksum(&text[..text.len() - 6]) == text[text.len() - 6..];
+        well_formed.then(|| Self(text.to_owned()))
+    }
+
+    /// What is stored.
+    #[must_use]
+    pub fn hash(&self) -> SecretHash {
+        SecretHash(Sha256::digest(&self.0).into())
+    }
+
+    /// The text itself: for the answer or cookie that delivers it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Plaintext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The prefix and four characters identify a leak without being one.
+        write!(f, "{}…", self.0.get(..11).unwrap_or_default())
+    }
+}
+
+fn checksum(body: &str) -> String {
+    let digest = Sha256::digest(body);
+    let mut text = URL_SAFE_NO_PAD.encode(&digest[..5]);
+    text.truncate(6);
+    text
+}
+
+/// SHA-256 of a [`Plaintext`]. Equality takes constant time.
+#[derive(Clone, Copy)]
+pub struct SecretHash([u8; 32]);
+
+impl SecretHash {
+    /// The bytes, for binding to a statement.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// A hash as it was stored; `None` unless it is 32 bytes long.
+    #[must_use]
+    pub fn from_stored(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+}
+
+impl PartialEq for SecretHash {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl fmt::Debug for SecretHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretHash")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_issued_is_recognised_and_a_slip_is_not() {
+        let issued = Plaintext::generate(Kind::RefreshToken);
+        let text = issued.expose();
+        let again = Plaintext::presented(Kind::RefreshToken, text).unwrap();
+        assert_eq!(again.hash(), issued.hash());
+        assert!(Plaintext::presented(Kind::AuthorizationCode, text).is_none());
+        let mut slip = text.to_owned();
+        slip.replace_range(12..13, if &text[12..13] == "A" { "B" } else { "A" });
+        assert!(Plaintext::presented(Kind::RefreshToken, &slip).is_none());
+        assert!(Plaintext::presented(Kind::RefreshToken, &text[..20]).is_none());
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let issued = Plaintext::generate(Kind::Session);
+        assert!(!format!("{issued:?}").contains(&issued.expose()[12..]));
+        assert_eq!(format!("{:?}", Secret::new("hunter2".to_owned())), "***");
+    }
+}
