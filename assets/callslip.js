@@ -112,7 +112,9 @@ function upload(form) {
     delete form.dataset.busy;
     input.value = "";
     if (!refused) {
-      location.assign(form.dataset.uploadDone);
+      const done = new URL(form.dataset.uploadDone, location.href);
+      done.searchParams.set("store", form.elements.store.value);
+      location.assign(done);
       return;
     }
     status.textContent = `${files.length - refused} of ${files.length} files received. See what to do about the rest below.`;
