@@ -92,8 +92,8 @@ pub(super) fn configuration() -> Result<Config, Stop> {
 }
 
 async fn start_private(config: &Config) -> Result<Embedded, Stop> {
-    let report = |step: &str| eprintln!("  {step}");
-    Embedded::attach(config.postgres_dir.as_deref(), &config.data_dir, &report)
+    let data_dir = fs::canonicalize(&config.data_dir).map_err(Stop::because)?;
+    Embedded::attach(config.postgres_dir.as_deref(), &data_dir, &|step| eprintln!("  {step}"))
         .await
         .map_err(Stop::because)
 }
