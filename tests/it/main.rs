@@ -5,4 +5,5 @@
 mod architecture;
 mod catalogue;
 mod demo;
+mod documentation;
 mod support;
