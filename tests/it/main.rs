@@ -4,5 +4,6 @@
 
 mod architecture;
 mod catalogue;
+mod demo;
 mod documentation;
 mod support;
