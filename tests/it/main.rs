@@ -4,5 +4,7 @@
 
 mod architecture;
 mod catalogue;
+mod demo;
+mod documentation;
 mod sign_in;
 mod support;
