@@ -6,4 +6,5 @@ mod architecture;
 mod catalogue;
 mod demo;
 mod documentation;
+mod sign_in;
 mod support;
