@@ -7,4 +7,5 @@ pub mod db;
 pub mod fault;
 pub mod http;
 pub mod ids;
+pub mod limits;
 pub mod secret;
