@@ -53,3 +53,15 @@ begin
 end
 $$;
 revoke all on procedure guard_tenant_table(regclass), open_to_control(regclass) from public;
+
+-- Which migration was the last: what the server compares with its build before it starts. The
+-- table belongs to the migrator, so the function reads it with its owner's rights.
+create function schema_version() returns bigint
+  language plpgsql stable security definer set search_path = public, pg_temp as $$
+begin
+  return (select max(version) from _sqlx_migrations where success);
+end
+$$;
+revoke all on function schema_version() from public;
+grant execute on function schema_version() to app_login;
+grant usage on schema public to app_login;

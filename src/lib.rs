@@ -1,6 +1,8 @@
 //! Callslip: connect private documents to AI assistants by pasting one URL.
 
+pub mod app;
 pub mod audit;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod db;

@@ -1,1 +1,7 @@
-fn main() {}
+//! The `callslip` program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    callslip::cli::run()
+}

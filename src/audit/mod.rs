@@ -6,9 +6,11 @@
 //! commit.
 
 mod log;
+mod origin;
 pub mod store;
 
 pub use log::Log;
+pub use origin::Origin;
 
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
@@ -205,13 +207,4 @@ impl Event {
         self.detail.insert(name.to_owned(), value.into());
         self
     }
-}
-
-/// Where a request came from: what `http::origin` finds out for the audit.
-#[derive(Clone, Debug, Default)]
-pub struct Origin {
-    /// The request's id, as in the log.
-    pub request: Option<Uuid>,
-    /// The network prefix of the client.
-    pub address: String,
 }

@@ -23,7 +23,30 @@ pub enum Unsafe {
     Database(#[from] sqlx::Error),
 }
 
+/// The tables are older or newer than this build.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the database is at migration {found} and this build needs {needed}: run `callslip migrate` with MIGRATION_DATABASE_URL set"
+)]
+pub struct OutOfDate {
+    found: i64,
+    needed: i64,
+}
+
 impl Db {
+    /// Refuse a database whose tables do not fit this build.
+    ///
+    /// # Errors
+    /// [`OutOfDate`]; a table of migrations that cannot be read counts as none.
+    pub async fn require_migrated(&self) -> Result<(), OutOfDate> {
+        let needed = super::MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or(0);
+        let found = sqlx::query_scalar!(r#"select schema_version() as "version!""#)
+            .fetch_one(&self.pool)
+            .await
+            .unwrap_or(0);
+        if found == needed { Ok(()) } else { Err(OutOfDate { found, needed }) }
+    }
+
     /// Refuse a database role or schema under which tenants would not be isolated.
     ///
     /// # Errors

@@ -21,6 +21,7 @@
 //! # Ok(()) }
 //! ```
 
+pub mod embedded;
 pub mod guard;
 
 use std::time::Duration;

@@ -7,6 +7,7 @@ pub mod csrf;
 pub mod extract;
 pub mod headers;
 pub mod page;
+pub mod request_id;
 pub mod routes;
 
 pub use page::{Frame, Page, PageError};

@@ -1,0 +1,60 @@
+//! The composition root: takes the configuration apart and hands each slice what it needs.
+
+use std::sync::Arc;
+
+use axum::{Router, middleware};
+
+use crate::{
+    audit,
+    clock::Clock,
+    config::Config,
+    db::Db,
+    fault::Fault,
+    http::{Mounted, PageError, assets, client_ip, headers, request_id, routes::Entry},
+    secret::seal::MasterKey,
+};
+
+/// What an application is made of.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// The environment, parsed.
+    pub config: Config,
+    /// The primary database.
+    pub db: Db,
+    /// Where "now" comes from.
+    pub clock: Clock,
+    /// What secrets at rest are sealed with.
+    pub master_key: MasterKey,
+}
+
+/// The assembled application.
+#[derive(Clone, Debug)]
+pub struct App {
+    /// Answers every request.
+    pub router: Router,
+    /// Every route with its demand.
+    pub table: Arc<[Entry]>,
+    /// The log of tool calls.
+    pub audit: audit::Log,
+}
+
+/// Assemble the application.
+///
+/// # Errors
+/// When the database does not answer.
+#[expect(clippy::unused_async, reason = "slices that read their keys from the database come next")]
+pub async fn build(parts: Parts) -> Result<App, Fault> {
+    let audit = audit::Log::start(parts.db.clone());
+    let Mounted { router, table } = assets::routes();
+    let router = router.fallback(async || PageError::NotFound);
+    Ok(App { router: wrap(router, &parts.config), table: table.into(), audit })
+}
+
+/// What surrounds every slice, outermost last.
+fn wrap(router: Router, config: &Config) -> Router {
+    let trusted: Arc<[_]> = config.trusted_proxies.clone().into();
+    router
+        .layer(middleware::from_fn_with_state(config.public_url.clone(), headers::secure))
+        .layer(middleware::from_fn_with_state(trusted, client_ip::resolve))
+        .layer(middleware::from_fn(request_id::assign))
+}

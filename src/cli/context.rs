@@ -1,0 +1,149 @@
+//! What every command needs: configuration, a database that is up to date, and the master key.
+
+use std::{
+    fs,
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+};
+
+use sqlx::{Connection, PgConnection};
+
+use super::Stop;
+use crate::{
+    app::Parts,
+    clock::Clock,
+    config::Config,
+    db::{Db, MIGRATOR, embedded::Embedded},
+    fault::Fault,
+    secret::seal::MasterKey,
+};
+
+/// An opened installation.
+#[derive(Debug)]
+pub struct Context {
+    /// What the application is made of.
+    pub parts: Parts,
+    private: Option<Embedded>,
+}
+
+impl Context {
+    /// Open the installation that the environment describes: start the private Postgres where no
+    /// other is named, migrate, and refuse a database under which tenants would not be isolated.
+    ///
+    /// # Errors
+    /// A sentence that says what to do.
+    pub async fn open() -> Result<Self, Stop> {
+        let config = Config::from_env().map_err(|problems| {
+            let lines: Vec<String> =
+                problems.iter().map(|problem| format!("  {problem}")).collect();
+            Stop(format!("the configuration does not work:\n{}", lines.join("\n")))
+        })?;
+        Self::with(config).await
+    }
+
+    /// Open the installation that `config` describes.
+    ///
+    /// # Errors
+    /// As [`Context::open`].
+    pub async fn with(config: Config) -> Result<Self, Stop> {
+        fs::create_dir_all(&config.data_dir).map_err(|error| {
+            Stop(format!("cannot create the data folder {}: {error}", config.data_dir.display()))
+        })?;
+        let master_key = master_key(&config)?;
+        let (url, owner_url, private) = match &config.database_url {
+            Some(url) => {
+                let owner =
+                    config.migration_database_url.as_ref().map(|url| url.expose().to_owned());
+                (url.expose().to_owned(), owner, None)
+            }
+            None => {
+                let private = start_private(&config).await?;
+                (private.app_url().to_owned(), Some(private.owner_url().to_owned()), Some(private))
+            }
+        };
+        if let Some(owner_url) = owner_url {
+            migrate(&owner_url).await?;
+        }
+        let db = Db::connect(&url, config.database_connections)
+            .await
+            .map_err(|error| Stop(format!("cannot connect to the database: {error}")))?;
+        db.require_isolation().await.map_err(Stop::because)?;
+        db.require_migrated().await.map_err(Stop::because)?;
+        let parts = Parts { clock: Clock::system(), config, db, master_key };
+        Ok(Self { parts, private })
+    }
+
+    /// Close what was opened. The private Postgres stops when nobody else uses it.
+    pub async fn close(self) {
+        self.parts.db.close().await;
+        if let Some(private) = self.private
+            && let Err(error) = private.release().await
+        {
+            tracing::warn!(%error, "the private Postgres did not stop");
+        }
+    }
+}
+
+async fn start_private(config: &Config) -> Result<Embedded, Stop> {
+    let programs = config.postgres_dir.as_deref().ok_or_else(|| {
+        Stop(
+            "no database: set DATABASE_URL to a PostgreSQL 15 or newer, or CALLSLIP_POSTGRES_DIR \
+             to the programs of a private one (scripts/demo does)"
+                .to_owned(),
+        )
+    })?;
+    let data_dir = fs::canonicalize(&config.data_dir).map_err(Stop::because)?;
+    Embedded::attach(programs, &data_dir, &|step| eprintln!("  {step}"))
+        .await
+        .map_err(Stop::because)
+}
+
+/// Two that migrate at once take turns: sqlx holds an advisory lock.
+async fn migrate(url: &str) -> Result<(), Stop> {
+    let failed = |fault: Fault| Stop(format!("cannot migrate the database: {}", fault.chain()));
+    let mut owner = PgConnection::connect(url).await.map_err(|e| failed(e.into()))?;
+    MIGRATOR.run(&mut owner).await.map_err(|e| failed(e.into()))?;
+    owner.close().await.map_err(|e| failed(e.into()))
+}
+
+/// The key from the environment, or from `master.key` in the data folder, which is made at first
+/// start: 0600, complete or not there at all.
+fn master_key(config: &Config) -> Result<MasterKey, Stop> {
+    if let Some(key) = &config.master_key {
+        return MasterKey::from_hex(key.expose())
+            .ok_or_else(|| Stop("CALLSLIP_MASTER_KEY must be 64 hexadecimal digits".to_owned()));
+    }
+    let path = config.data_dir.join("master.key");
+    match fs::read_to_string(&path) {
+        Ok(text) => MasterKey::from_hex(&text)
+            .ok_or_else(|| Stop(format!("{} does not hold a key", path.display()))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => create_master_key(&path),
+        Err(error) => Err(Stop(format!("cannot read {}: {error}", path.display()))),
+    }
+}
+
+fn create_master_key(path: &Path) -> Result<MasterKey, Stop> {
+    let failed = |error: io::Error| Stop(format!("cannot write {}: {error}", path.display()));
+    let key = MasterKey::generate();
+    let draft = path.with_extension(format!("key.{}", std::process::id()));
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&draft)
+        .map_err(failed)?;
+    file.write_all(key.to_hex().as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
+    // Of two that start at once one links; the other reads what it finds.
+    let linked = fs::hard_link(&draft, path);
+    fs::remove_file(&draft).map_err(failed)?;
+    match linked {
+        Ok(()) => Ok(key),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let text = fs::read_to_string(path).map_err(failed)?;
+            MasterKey::from_hex(&text)
+                .ok_or_else(|| Stop(format!("{} does not hold a key", path.display())))
+        }
+        Err(error) => Err(failed(error)),
+    }
+}

@@ -1,0 +1,65 @@
+//! The command line: one file a command.
+
+mod context;
+mod migrate;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use context::Context;
+
+/// Connect private documents to AI assistants by pasting one URL.
+#[derive(Debug, Parser)]
+#[command(name = "callslip", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server.
+    Serve(serve::Args),
+    /// Bring the database's tables up to date.
+    Migrate,
+}
+
+/// Why a command stopped: a sentence for the person at the terminal.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Stop(pub String);
+
+impl Stop {
+    /// Something went wrong that says itself what.
+    pub fn because(error: impl std::fmt::Display) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// Run the command that the arguments name.
+#[must_use]
+pub fn run() -> ExitCode {
+    // A missing .env is the usual case; a broken one is reported by what it leaves unset.
+    let _ = dotenvy::dotenv();
+    let cli = Cli::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let outcome = runtime
+        .map_err(Stop::because)
+        .and_then(|runtime| runtime.block_on(run_command(cli.command)));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(stop) => {
+            eprintln!("callslip: {stop}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run_command(command: Command) -> Result<(), Stop> {
+    match command {
+        Command::Serve(args) => serve::run(args).await,
+        Command::Migrate => migrate::run().await,
+    }
+}

@@ -1,0 +1,7 @@
+//! The application from outside: HTTP in, HTTP out, a real Postgres behind it.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::panic, reason = "a test fails by panicking")]
+
+mod architecture;
+mod catalogue;
+mod support;

@@ -1,0 +1,89 @@
+//! The stage: an application on a fresh database, and browsers that visit it.
+
+mod answer;
+mod browser;
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use axum::{
+    body::Body,
+    extract::{ConnectInfo, Request},
+};
+use callslip::{
+    app::{self, App, Parts},
+    clock::Clock,
+    config::Config,
+    db::Db,
+    secret::seal::MasterKey,
+};
+use sqlx::PgPool;
+use tower::ServiceExt;
+
+pub use answer::Answer;
+pub use browser::Browser;
+
+/// The origin that the application believes it has.
+pub const ORIGIN: &str = "https://callslip.example";
+
+/// An application, and the levers that tests pull.
+#[derive(Clone)]
+pub struct TestApp {
+    pub app: App,
+    pub parts: Parts,
+    pub clock: Clock,
+    /// As superuser, for looking behind the application's back.
+    pub pool: PgPool,
+}
+
+impl TestApp {
+    /// On this database, with the usual configuration and limits far away.
+    pub async fn new(pool: &PgPool) -> Self {
+        Self::with(pool, &[]).await
+    }
+
+    /// With variables of its own.
+    pub async fn with(pool: &PgPool, variables: &[(&str, &str)]) -> Self {
+        let mut all =
+            vec![("CALLSLIP_PUBLIC_URL", ORIGIN), ("CALLSLIP_RATE_LIMIT_SCALE", "100000")];
+        all.extend_from_slice(variables);
+        let clock = Clock::movable();
+        let parts = Parts {
+            config: Config::of(&all),
+            db: Db::over(pool),
+            clock: clock.clone(),
+            master_key: MasterKey::from_hex(&"5a".repeat(32)).unwrap(),
+        };
+        let app = app::build(parts.clone()).await.unwrap();
+        Self { app, parts, clock, pool: pool.clone() }
+    }
+
+    /// The database, as the application sees it.
+    pub fn db(&self) -> &Db {
+        &self.parts.db
+    }
+
+    /// Send one request, as if from 192.0.2.1.
+    pub async fn send(&self, mut request: Request<Body>) -> Answer {
+        if request.extensions().get::<ConnectInfo<std::net::SocketAddr>>().is_none() {
+            let peer: std::net::SocketAddr = "192.0.2.1:40000".parse().unwrap();
+            request.extensions_mut().insert(ConnectInfo(peer));
+        }
+        Answer::read(self.app.router.clone().oneshot(request).await.unwrap()).await
+    }
+
+    /// `GET` without cookies.
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(Request::get(path).body(Body::empty()).unwrap()).await
+    }
+
+    /// A browser that has never been here.
+    pub fn browser(&self) -> Browser {
+        Browser::new(self.clone())
+    }
+}
+
+/// A different small number each time, for names.
+pub fn unique() -> u8 {
+    static NEXT: AtomicU8 = AtomicU8::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
