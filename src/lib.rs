@@ -10,4 +10,5 @@ pub mod fault;
 pub mod http;
 pub mod ids;
 pub mod limits;
+pub mod oauth;
 pub mod secret;
