@@ -1,6 +1,6 @@
 //! The composition root: takes the configuration apart and hands each slice what it needs.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{Router, middleware};
 
@@ -11,8 +11,13 @@ use crate::{
     db::Db,
     fault::Fault,
     http::{Mounted, PageError, assets, client_ip, headers, request_id, routes::Entry},
+    limits::Limits,
+    mcp, oauth,
+    outbound::{self, Outbound},
+    search::{self, Search},
     secret::seal::MasterKey,
     sign_in::{self, Gate, SignIn},
+    telemetry::{self, Draining},
     users::password::{Cost, Hashing},
 };
 
@@ -40,13 +45,17 @@ pub struct App {
     pub table: Arc<[Entry]>,
     /// The log of tool calls.
     pub audit: audit::Log,
+    /// Told when the server is on its way out.
+    pub draining: Draining,
 }
+
+/// How long a vector store may take to answer a search.
+const STORE_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Assemble the application.
 ///
 /// # Errors
 /// When the database does not answer.
-#[expect(clippy::unused_async, reason = "slices that read their keys from the database come next")]
 pub async fn build(parts: Parts) -> Result<App, Fault> {
     let audit = audit::Log::start(parts.db.clone());
     let hashing = Hashing::start(parts.password_cost.clone());
@@ -56,9 +65,47 @@ pub async fn build(parts: Parts) -> Result<App, Fault> {
         public_url: parts.config.public_url.clone(),
     };
     let sign_in = SignIn::new(gate, hashing, parts.config.rate_limit_scale);
-    let Mounted { router, table } = assets::routes().and(sign_in::routes(sign_in));
+    let limits = Limits::new(parts.config.rate_limit_scale);
+    limits.sweep_regularly();
+    let draining = Draining::default();
+    let Mounted { router, table } = assets::routes()
+        .and(telemetry::routes(parts.db.clone(), draining.clone()))
+        .and(sign_in::routes(sign_in))
+        .and(mcp(&parts, audit.clone(), &limits).await?);
     let router = router.fallback(async || PageError::NotFound);
-    Ok(App { router: wrap(router, &parts.config), table: table.into(), audit })
+    Ok(App { router: wrap(router, &parts.config), table: table.into(), audit, draining })
+}
+
+async fn mcp(parts: &Parts, audit: audit::Log, limits: &Limits) -> Result<Mounted, Fault> {
+    let Parts { config, db, clock, master_key, .. } = parts;
+    let oauth = oauth::Server::start(oauth::Settings {
+        db: db.clone(),
+        clock: clock.clone(),
+        public_url: config.public_url.clone(),
+        master_key: master_key.clone(),
+        access_token_minutes: config.access_token_minutes,
+        rate_limit_scale: config.rate_limit_scale,
+    })
+    .await?;
+    let search = Search::new(search::Parts {
+        db: db.clone(),
+        clock: clock.clone(),
+        outbound: Outbound::new(outbound::Policy { allowed: config.outbound_allow.clone() }),
+        master_key: master_key.clone(),
+        deadline: STORE_DEADLINE,
+        public_url: config.public_url.as_str().to_owned(),
+    });
+    let parts = mcp::Parts {
+        verifier: oauth.verifier(),
+        liveness: oauth.liveness(),
+        resources: oauth.resources(),
+        search,
+        audit,
+        clock: clock.clone(),
+        public_url: config.public_url.clone(),
+        allowed_origins: config.allowed_origins.clone(),
+    };
+    Ok(mcp::routes(parts, limits))
 }
 
 /// What surrounds every slice, outermost last.
@@ -67,5 +114,6 @@ fn wrap(router: Router, config: &Config) -> Router {
     router
         .layer(middleware::from_fn_with_state(config.public_url.clone(), headers::secure))
         .layer(middleware::from_fn_with_state(trusted, client_ip::resolve))
+        .layer(middleware::from_fn(telemetry::observe))
         .layer(middleware::from_fn(request_id::assign))
 }

@@ -40,13 +40,13 @@ impl<W: Write> Write for Line<W> {
     }
 }
 
-/// Control characters as `\u{…}`: a line break or a terminal's escape codes show and do nothing.
-/// JSON has escaped its own before.
+/// Control characters as `\u001b`, which JSON reads too: a line break or a terminal's escape codes
+/// show and do nothing.
 fn escaped(text: &str) -> String {
     let mut line = String::with_capacity(text.len() + 1);
     for character in text.chars() {
         if character.is_control() || matches!(character, '\u{2028}' | '\u{2029}') {
-            line.extend(character.escape_default());
+            line.push_str(&format!("\\u{:04x}", u32::from(character)));
         } else {
             line.push(character);
         }
@@ -85,14 +85,11 @@ mod tests {
         }
     }
 
-    fn lines(format: LogFormat, value: &str) -> String {
+    fn written(format: LogFormat, event: impl FnOnce()) -> String {
         let sink = Sink::default();
         let writer = sink.clone();
         let subscriber = subscriber("info", format, OneLine(move || writer.clone())).unwrap();
-        tracing::subscriber::with_default(subscriber, || {
-            let span = tracing::info_span!("request", path = value);
-            span.in_scope(|| tracing::warn!(value, debug = ?value, "said {value}"));
-        });
+        tracing::subscriber::with_default(subscriber, event);
         let written = sink.0.lock().unwrap().clone();
         String::from_utf8(written).unwrap()
     }
@@ -102,7 +99,10 @@ mod tests {
     fn a_value_cannot_forge_a_line() {
         let forged = "a\r\n2026-01-01 INFO forged\n\u{1b}[2J\u{1b}]0;x\u{7}\u{9b}31m\u{2028}\0";
         for format in [LogFormat::Json, LogFormat::Text] {
-            let written = lines(format, forged);
+            let written = written(format, || {
+                let span = tracing::info_span!("request", path = forged);
+                span.in_scope(|| tracing::warn!(forged, debug = ?forged, "said {forged}"));
+            });
             let line = written.strip_suffix('\n').unwrap();
             assert!(!line.chars().any(char::is_control), "{line}");
             assert!(line.contains("forged"), "{line}");
@@ -115,9 +115,9 @@ mod tests {
     /// [O-07] Ten megabytes become a short line that is still JSON.
     #[test]
     fn an_overlong_value_is_cut() {
-        let huge = "ü\n".repeat(5 << 20);
+        let huge = "ü".repeat(5 << 20);
         for format in [LogFormat::Json, LogFormat::Text] {
-            let written = lines(format, &huge);
+            let written = written(format, || tracing::warn!(huge, "said"));
             assert!(written.len() < MAX_LINE && written.ends_with("}\n"), "{}", written.len());
             let cut: serde_json::Value = serde_json::from_str(&written).unwrap();
             assert!(cut["bytes"].as_u64().unwrap() > 10 << 20);

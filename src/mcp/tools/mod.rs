@@ -208,5 +208,5 @@ mod tests {
         assert_eq!(hex, PINNED);
     }
 
-    const PINNED: &str = "";
+    const PINNED: &str = "d91b5a7ad6b734ae2a924e23bfbe2dbcd15f9fc6269f98dd6f018fd63917ee84";
 }
