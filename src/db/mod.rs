@@ -23,6 +23,8 @@
 
 pub mod embedded;
 pub mod guard;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
@@ -136,6 +138,13 @@ impl Db {
     /// When it does not.
     pub async fn ping(&self) -> sqlx::Result<()> {
         self.control().await.map(drop)
+    }
+
+    /// How many connections are open, and how many of these are idle.
+    #[must_use]
+    pub fn connections(&self) -> (u32, u32) {
+        let open = self.pool.size();
+        (open, u32::try_from(self.pool.num_idle()).unwrap_or(open).min(open))
     }
 
     /// Close every connection, letting what runs finish.
