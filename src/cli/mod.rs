@@ -2,8 +2,11 @@
 
 mod context;
 mod demo;
+mod import;
+mod knowledge;
 mod migrate;
 mod operator;
+mod search;
 mod serve;
 mod tenant;
 mod user;
@@ -29,6 +32,10 @@ enum Command {
     Serve(serve::Args),
     /// Run the server with a demonstration tenant, its people and a book.
     Demo(demo::Args),
+    /// Bring documents into a tenant's store.
+    Import(import::Args),
+    /// Ask a tenant's stores a question and print what they find.
+    Search(search::Args),
     /// Bring the database's tables up to date.
     Migrate,
     /// Manage who runs the installation.
@@ -83,6 +90,8 @@ async fn run_command(command: Command) -> Result<(), Stop> {
     match command {
         Command::Serve(args) => serve::run(args).await,
         Command::Demo(args) => demo::run(args).await,
+        Command::Import(args) => import::run(args).await,
+        Command::Search(args) => search::run(args).await,
         Command::Migrate => migrate::run().await,
         Command::Operator(command) => operator::run(command).await,
         Command::Tenant(command) => tenant::run(command).await,
