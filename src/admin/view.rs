@@ -42,6 +42,18 @@ pub(super) fn size(bytes: i64) -> String {
     }
 }
 
+/// What people call a media type.
+pub(super) fn media_type(name: &str) -> &str {
+    match name {
+        "application/pdf" => "PDF",
+        "text/html" => "HTML",
+        "text/markdown" => "Markdown",
+        "text/plain" => "Text",
+        "application/json" => "JSON",
+        other => other,
+    }
+}
+
 /// `1,204`.
 pub(super) fn number(value: i64) -> String {
     let digits = value.to_string();
