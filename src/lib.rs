@@ -1,5 +1,6 @@
 //! Callslip: connect private documents to AI assistants by pasting one URL.
 
+pub mod admin;
 pub mod app;
 pub mod audit;
 pub mod cli;
@@ -10,6 +11,7 @@ pub mod documents;
 pub mod fault;
 pub mod http;
 pub mod ids;
+pub mod oauth;
 pub mod outbound;
 pub mod search;
 pub mod secret;
