@@ -4,8 +4,12 @@
 //! into chunks with exact character ranges ([`chunk`]) and saved in one transaction ([`store`]).
 //! [`import`] does that for folders, [`ingest_upload`] for one file.
 
+mod chunk;
+pub mod clean;
 pub mod extract;
 pub mod import;
+mod outline;
+pub(crate) mod sentences;
 pub mod store;
 
 use std::collections::BTreeMap;
