@@ -15,4 +15,7 @@ pub mod oauth;
 pub mod outbound;
 pub mod search;
 pub mod secret;
+pub mod sign_in;
+pub mod tenants;
+pub mod users;
 pub mod vector_stores;

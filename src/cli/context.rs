@@ -34,12 +34,7 @@ impl Context {
     /// # Errors
     /// A sentence that says what to do.
     pub async fn open() -> Result<Self, Stop> {
-        let config = Config::from_env().map_err(|problems| {
-            let lines: Vec<String> =
-                problems.iter().map(|problem| format!("  {problem}")).collect();
-            Stop(format!("the configuration does not work:\n{}", lines.join("\n")))
-        })?;
-        Self::with(config).await
+        Self::with(configuration()?).await
     }
 
     /// Open the installation that `config` describes.
@@ -85,16 +80,20 @@ impl Context {
     }
 }
 
+/// The environment, parsed.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub(super) fn configuration() -> Result<Config, Stop> {
+    Config::from_env().map_err(|problems| {
+        let lines: Vec<String> = problems.iter().map(|problem| format!("  {problem}")).collect();
+        Stop(format!("the configuration does not work:\n{}", lines.join("\n")))
+    })
+}
+
 async fn start_private(config: &Config) -> Result<Embedded, Stop> {
-    let programs = config.postgres_dir.as_deref().ok_or_else(|| {
-        Stop(
-            "no database: set DATABASE_URL to a PostgreSQL 15 or newer, or CALLSLIP_POSTGRES_DIR \
-             to the programs of a private one (scripts/demo does)"
-                .to_owned(),
-        )
-    })?;
     let data_dir = fs::canonicalize(&config.data_dir).map_err(Stop::because)?;
-    Embedded::attach(programs, &data_dir, &|step| eprintln!("  {step}"))
+    Embedded::attach(config.postgres_dir.as_deref(), &data_dir, &|step| eprintln!("  {step}"))
         .await
         .map_err(Stop::because)
 }

@@ -1,6 +1,7 @@
 //! The command line: one file a command.
 
 mod context;
+mod demo;
 mod migrate;
 mod serve;
 
@@ -22,6 +23,8 @@ struct Cli {
 enum Command {
     /// Run the server.
     Serve(serve::Args),
+    /// Run the server with a demonstration tenant, its people and a book.
+    Demo(demo::Args),
     /// Bring the database's tables up to date.
     Migrate,
 }
@@ -60,6 +63,7 @@ pub fn run() -> ExitCode {
 async fn run_command(command: Command) -> Result<(), Stop> {
     match command {
         Command::Serve(args) => serve::run(args).await,
+        Command::Demo(args) => demo::run(args).await,
         Command::Migrate => migrate::run().await,
     }
 }

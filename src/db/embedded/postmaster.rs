@@ -10,6 +10,7 @@ use nix::unistd::Pid;
 use tokio::process::Child;
 use tokio::time::sleep;
 
+use super::Report;
 use super::cluster::Cluster;
 use super::error::{EmbeddedError, While};
 use super::launch::{spawn, tail};
@@ -19,8 +20,6 @@ const READY_WITHIN: Duration = Duration::from_secs(600);
 const STOPPED_WITHIN: Duration = Duration::from_secs(60);
 const ORPHANS_GONE_WITHIN: Duration = Duration::from_secs(30);
 const GLANCE: Duration = Duration::from_millis(10);
-
-type Report<'a> = &'a (dyn Fn(&str) + Send + Sync);
 
 /// What `postmaster.pid` says.
 #[derive(Clone, Debug)]
