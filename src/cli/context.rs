@@ -17,6 +17,7 @@ use crate::{
     db::{Db, MIGRATOR, embedded::Embedded},
     fault::Fault,
     secret::seal::MasterKey,
+    users::password::Cost,
 };
 
 /// An opened installation.
@@ -65,7 +66,8 @@ impl Context {
             .map_err(|error| Stop(format!("cannot connect to the database: {error}")))?;
         db.require_isolation().await.map_err(Stop::because)?;
         db.require_migrated().await.map_err(Stop::because)?;
-        let parts = Parts { clock: Clock::system(), config, db, master_key };
+        let clock = Clock::system();
+        let parts = Parts { clock, config, db, master_key, password_cost: Cost::standard() };
         Ok(Self { parts, private })
     }
 

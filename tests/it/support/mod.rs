@@ -15,6 +15,7 @@ use callslip::{
     config::Config,
     db::Db,
     secret::seal::MasterKey,
+    users::password::Cost,
 };
 use sqlx::PgPool;
 use tower::ServiceExt;
@@ -52,6 +53,7 @@ impl TestApp {
             db: Db::over(pool),
             clock: clock.clone(),
             master_key: MasterKey::from_hex(&"5a".repeat(32)).unwrap(),
+            password_cost: Cost::least(),
         };
         let app = app::build(parts.clone()).await.unwrap();
         Self { app, parts, clock, pool: pool.clone() }
