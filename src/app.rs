@@ -1,20 +1,28 @@
 //! The composition root: takes the configuration apart and hands each slice what it needs.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{Router, middleware};
 
 use crate::{
+    admin::{self, Admin},
     audit,
     clock::Clock,
     config::Config,
     db::Db,
+    documents::{Importer, extract::Extractor},
     fault::Fault,
     http::{Mounted, PageError, assets, client_ip, headers, request_id, routes::Entry},
+    outbound::{Outbound, Policy},
+    search::{self, Search},
     secret::seal::MasterKey,
     sign_in::{self, Gate, SignIn},
     users::password::{Cost, Hashing},
+    vector_stores,
 };
+
+/// How long a vector store may take to answer a search.
+const SEARCH_DEADLINE: Duration = Duration::from_secs(8);
 
 /// What an application is made of.
 #[derive(Clone, Debug)]
@@ -29,6 +37,8 @@ pub struct Parts {
     pub master_key: MasterKey,
     /// How much work hashing a password is.
     pub password_cost: Cost,
+    /// What reads uploaded files.
+    pub extractor: Extractor,
 }
 
 /// The assembled application.
@@ -55,10 +65,36 @@ pub async fn build(parts: Parts) -> Result<App, Fault> {
         clock: parts.clock.clone(),
         public_url: parts.config.public_url.clone(),
     };
-    let sign_in = SignIn::new(gate, hashing, parts.config.rate_limit_scale);
-    let Mounted { router, table } = assets::routes().and(sign_in::routes(sign_in));
+    let sign_in = SignIn::new(gate.clone(), hashing, parts.config.rate_limit_scale);
+    let Mounted { router, table } = assets::routes()
+        .and(sign_in::routes(sign_in))
+        .and(admin::routes(admin_state(&parts, gate)));
     let router = router.fallback(async || PageError::NotFound);
     Ok(App { router: wrap(router, &parts.config), table: table.into(), audit })
+}
+
+fn admin_state(parts: &Parts, gate: Gate) -> Admin {
+    let outbound = Outbound::new(Policy { allowed: parts.config.outbound_allow.clone() });
+    let stores = vector_stores::Context {
+        db: parts.db.clone(),
+        clock: parts.clock.clone(),
+        outbound: outbound.clone(),
+        master_key: parts.master_key.clone(),
+    };
+    let search = Search::new(search::Parts {
+        db: parts.db.clone(),
+        clock: parts.clock.clone(),
+        outbound,
+        master_key: parts.master_key.clone(),
+        deadline: SEARCH_DEADLINE,
+        public_url: parts.config.public_url.as_str().to_owned(),
+    });
+    let importer = Importer {
+        db: parts.db.clone(),
+        clock: parts.clock.clone(),
+        extractor: parts.extractor.clone(),
+    };
+    Admin::new(gate, search, stores, importer)
 }
 
 /// What surrounds every slice, outermost last.

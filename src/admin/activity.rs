@@ -105,8 +105,7 @@ pub(super) async fn lines(tx: &mut ControlTx, rows: Vec<Row>) -> sqlx::Result<Ve
             .map(|user| (user.id.uuid(), user.email))
             .collect();
     let clients: HashSet<String> = rows.iter().filter_map(|row| row.client_id.clone()).collect();
-    let clients =
-        oauth::apps::client_names(tx, &clients.into_iter().collect::<Vec<_>>()).await?;
+    let clients = oauth::apps::client_names(tx, &clients.into_iter().collect::<Vec<_>>()).await?;
     Ok(rows.into_iter().map(|row| line(row, &emails, &clients)).collect())
 }
 

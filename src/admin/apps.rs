@@ -129,12 +129,8 @@ pub(super) async fn revoke(
     CsrfForm(Nothing {}): CsrfForm<Nothing>,
 ) -> Result<Redirect, PageError> {
     let desk = Desk::from(member);
-    let by = oauth::apps::By {
-        user: desk.user.id,
-        only_own: !desk.may_manage,
-        origin,
-        at: clock.now(),
-    };
+    let by =
+        oauth::apps::By { user: desk.user.id, only_own: !desk.may_manage, origin, at: clock.now() };
     let mut tx = db.control().await?;
     if !oauth::apps::revoke(&mut tx, desk.tenant.id, grant, &by).await? {
         return Err(PageError::NotFound);
@@ -151,6 +147,9 @@ mod tests {
     fn a_callback_is_named_by_host_or_scheme() {
         assert_eq!(redirect_host("https://chatgpt.com/connector"), "chatgpt.com");
         assert_eq!(redirect_host("http://127.0.0.1:33418/"), "127.0.0.1");
-        assert_eq!(redirect_host("cursor://anysphere.cursor-mcp/oauth"), "cursor: on the user’s device");
+        assert_eq!(
+            redirect_host("cursor://anysphere.cursor-mcp/oauth"),
+            "cursor: on the user’s device"
+        );
     }
 }

@@ -139,7 +139,7 @@ async fn outside(
             fields: found.metadata.into_iter().collect(),
             text: Text::of(&view::unwrap_lines(&found.text), None),
         })),
-        Fetch::Absent => Ok(None),
+        Fetch::NotFound => Ok(None),
         Fetch::Failed(_) => Err(PageError::Busy),
     }
 }

@@ -115,7 +115,11 @@ pub(super) async fn list(
         vector_stores_url: format!("{}/vector-stores", desk.base()),
         stores: stores
             .into_iter()
-            .map(|store| Choice { chosen: Some(store.id) == chosen, id: store.id, name: store.name })
+            .map(|store| Choice {
+                chosen: Some(store.id) == chosen,
+                id: store.id,
+                name: store.name,
+            })
             .collect(),
         documents: listing.documents.into_iter().map(|document| row(document, &base)).collect(),
         pager,

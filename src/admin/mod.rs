@@ -130,11 +130,7 @@ pub fn routes(state: Admin) -> Mounted {
         .get("/d/{document}", Access::SignedIn, document::show)
         .get("/t/{tenant}", Access::Member, overview::index)
         .get("/t/{tenant}/documents", Access::Member, documents::index)
-        .post(
-            "/t/{tenant}/documents/{document}/delete",
-            Access::TenantAdmin,
-            documents::delete,
-        )
+        .post("/t/{tenant}/documents/{document}/delete", Access::TenantAdmin, documents::delete)
         .get("/t/{tenant}/vector-stores", Access::TenantAdmin, vector_stores::index)
         .post("/t/{tenant}/vector-stores", Access::TenantAdmin, vector_stores::create)
         .post(

@@ -86,7 +86,10 @@ pub(super) async fn index(
     }
     let builtin_only = stores.iter().all(|store| store.backend.name() == "builtin");
     Ok(Page(Overview {
-        setup: desk.may_manage.then(|| setup(stores.is_empty(), builtin_only && documents == 0, &base)).flatten(),
+        setup: desk
+            .may_manage
+            .then(|| setup(stores.is_empty(), builtin_only && documents == 0, &base))
+            .flatten(),
         activity_url: format!("{base}/activity"),
         mcp_url: format!("{}{base}/mcp", public_url.as_str()),
         local: !public_url.is_https(),

@@ -76,8 +76,7 @@ pub(super) async fn create(
                 continue;
             }
         };
-        let upload =
-            Upload { file_name: name.clone(), bytes, uploaded_by: Some(desk.user.id) };
+        let upload = Upload { file_name: name.clone(), bytes, uploaded_by: Some(desk.user.id) };
         let report = ingest_upload(&importer, desk.scope, store, upload).await?;
         refused.extend(
             report
@@ -97,8 +96,7 @@ async fn answer(
     store: VectorStoreId,
     refused: Vec<Refused>,
 ) -> Result<Response, PageError> {
-    let status =
-        if refused.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    let status = if refused.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let wants_json = headers
         .get(header::ACCEPT)
         .and_then(|accept| accept.to_str().ok())
@@ -117,11 +115,7 @@ async fn answer(
 }
 
 /// The builtin store of this id.
-async fn builtin_store(
-    desk: &Desk,
-    db: &Db,
-    id: &str,
-) -> Result<VectorStoreId, PageError> {
+async fn builtin_store(desk: &Desk, db: &Db, id: &str) -> Result<VectorStoreId, PageError> {
     let id: VectorStoreId = id.parse().map_err(|_| PageError::NotFound)?;
     let mut tx = db.tenant(desk.scope).await?;
     let store = vector_stores::store::find(&mut tx, id).await?;

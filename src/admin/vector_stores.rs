@@ -9,8 +9,9 @@ use axum::{
 use serde::Deserialize;
 
 use super::{
-    Desk, Notice, back,
+    Desk, Notice,
     apps::After,
+    back,
     documents::Nothing,
     view::{self, Moment},
 };
@@ -80,8 +81,7 @@ pub(super) struct NewStore {
     name: String,
     #[serde(default)]
     external_id: String,
-    #[serde(default)]
-    api_key: Secret,
+    api_key: Option<Secret>,
     #[serde(default)]
     base_url: String,
 }
@@ -113,7 +113,8 @@ async fn list(
     }
     drop(tx);
     // An empty list invites to the first store.
-    let kind = if form.kind.is_empty() && stores.is_empty() { "builtin".to_owned() } else { form.kind };
+    let kind =
+        if form.kind.is_empty() && stores.is_empty() { "builtin".to_owned() } else { form.kind };
     Ok(VectorStores {
         frame: desk.frame("vector-stores", notice),
         form: Form { kind, ..form },
@@ -123,15 +124,15 @@ async fn list(
 }
 
 fn row(store: VectorStore, documents: Option<i64>, desk: &Desk, base: &str) -> Row {
-    let (tone, status, problem) = match (&store.failure, store.checked_at) {
-        (Some(failure), _) => ("bad", "Failing", Some(failure.reason.clone())),
-        (None, _) => ("good", "Ready", None),
+    let (tone, status, problem) = match &store.failure {
+        Some(failure) => ("bad", "Failing", Some(failure.reason.clone())),
+        None => ("good", "Ready", None),
     };
     let (external_id, base_url, key_hint) = match store.backend {
         Backend::Builtin => (None, None, None),
-        Backend::OpenAi { external_id, base_url, api_key_hint } => {
+        Backend::OpenAi { external_id, base_url, key_hint } => {
             let elsewhere = (base_url != openai::DEFAULT_BASE_URL).then_some(base_url);
-            (Some(external_id), elsewhere, Some(api_key_hint))
+            (Some(external_id), elsewhere, Some(key_hint))
         }
     };
     Row {
@@ -219,19 +220,20 @@ async fn add_openai(
 ) -> Result<Option<Form>, PageError> {
     let name = store_name(&new.name);
     let external_id = new.external_id.trim().to_owned();
+    let api_key = new.api_key.map(|key| Secret::new(key.expose().trim().to_owned()));
+    let api_key = api_key.filter(|key| !key.expose().is_empty());
     let form = Form {
         name_error: name.is_none().then(|| BAD_NAME.to_owned()),
         external_id_error: (!external_id.starts_with("vs_") || !openai::is_id(&external_id))
             .then(|| "An id begins with vs_ and has letters, digits, - and _ only.".to_owned()),
-        api_key_error: new.api_key.is_empty().then(|| "Paste the key again.".to_owned()),
+        api_key_error: api_key.is_none().then(|| "The key is missing.".to_owned()),
         ..form
     };
-    let Some(name) = name.filter(|_| form.external_id_error.is_none() && form.api_key_error.is_none())
-    else {
+    let (Some(name), Some(api_key), None) = (name, api_key, &form.external_id_error) else {
         return Ok(Some(form));
     };
     let base_url = Some(new.base_url.trim().to_owned()).filter(|url| !url.is_empty());
-    let new = NewOpenAi { name, external_id, base_url, api_key: new.api_key };
+    let new = NewOpenAi { name, external_id, base_url, api_key };
     match create_openai(context, desk.scope, new).await? {
         Created::Created(store) => {
             let mut tx = context.db.tenant(desk.scope).await?;

@@ -52,7 +52,8 @@ pub(super) const fn label(kind: Kind) -> &'static str {
 /// The label with what the event's details add to it.
 pub(super) fn sentence(kind: &str, detail: &Value) -> String {
     let Some(kind) = Kind::from_name(kind) else { return kind.to_owned() };
-    let text = |name: &str| detail.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let text =
+        |name: &str| detail.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
     let label = label(kind);
     if let Some(hits) = detail.get("hits").and_then(hits) {
         return format!("{label}: {}", view::count(hits, "hit", "hits"));
