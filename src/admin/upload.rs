@@ -33,7 +33,7 @@ pub(super) const FILE_BYTES: usize = 25 << 20;
 pub(super) const REQUEST_BYTES: usize = 8 * FILE_BYTES + (1 << 20);
 
 /// How many uploads are read at once; each holds one file in memory.
-pub const AT_ONCE: usize = 4;
+pub(super) const AT_ONCE: usize = 4;
 
 /// What the file picker offers.
 pub(super) const ACCEPT: &str = ".txt,.text,.md,.markdown,.html,.htm,.pdf,.jsonl";

@@ -59,7 +59,7 @@ pub(super) fn number(value: i64) -> String {
     let digits = value.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && (digits.len() - position) % 3 == 0 && !text.ends_with('-') {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) && !text.ends_with('-') {
             text.push(',');
         }
         text.push(digit);
