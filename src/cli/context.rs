@@ -18,7 +18,8 @@ use crate::{
     documents::extract::Extractor,
     fault::Fault,
     secret::seal::MasterKey,
-    users::password::Cost,
+    sign_in::accounts::Accounts,
+    users::password::{Cost, Hashing},
 };
 
 /// An opened installation.
@@ -77,6 +78,16 @@ impl Context {
             extractor: Extractor::this_program(),
         };
         Ok(Self { parts, private })
+    }
+
+    /// Acts on accounts.
+    #[must_use]
+    pub fn accounts(&self) -> Accounts {
+        Accounts {
+            db: self.parts.db.clone(),
+            clock: self.parts.clock.clone(),
+            hashing: Hashing::start(self.parts.password_cost.clone()),
+        }
     }
 
     /// Close what was opened. The private Postgres stops when nobody else uses it.

@@ -4,5 +4,7 @@
 
 mod architecture;
 mod catalogue;
+mod demo;
+mod documentation;
 mod pages;
 mod support;
