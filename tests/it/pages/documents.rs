@@ -73,7 +73,10 @@ async fn the_list_finds_by_name_and_deletes_for_admins(pool: PgPool) {
     let page = ada.get("/t/acme/documents").await;
     assert!(page.attribute("dialog form", "action").contains(&delete));
     let done = ada.submit("/t/acme/documents", &delete, &[]).await;
-    assert_eq!((done.status.as_u16(), done.location()), (303, "/t/acme/documents?notice=document-deleted"));
+    assert_eq!(
+        (done.status.as_u16(), done.location()),
+        (303, "/t/acme/documents?notice=document-deleted")
+    );
     let page = ada.get(done.location()).await;
     assert_eq!(page.select("tbody th a"), ["Dogs"]);
     assert_eq!(page.select("[role=status]"), ["The document was deleted."]);
@@ -87,7 +90,9 @@ async fn an_upload_is_in_the_list_at_once(pool: PgPool) {
     let mut ada = stage.signed_in(&stage.ada).await;
     let token = ada.get("/t/acme/documents").await.csrf_token();
     let files = [("cats.md", "# Cats\n\nCats like homes."), ("dogs.txt", "Dogs like people.")];
-    let done = upload(&mut ada, "/t/acme/documents", &[("csrf_token", &token), ("store", &store)], &files).await;
+    let done =
+        upload(&mut ada, "/t/acme/documents", &[("csrf_token", &token), ("store", &store)], &files)
+            .await;
     assert_eq!(done.location(), "/t/acme/documents?notice=uploaded", "{}", done.text());
     let page = ada.get("/t/acme/documents").await;
     let mut titles = page.select("tbody th a");
@@ -110,7 +115,8 @@ async fn what_an_upload_must_not_be_is_refused_before_it_is_read(pool: PgPool) {
     assert_eq!(no_token.status, 400);
     let wrong = upload(&mut ada, path, &[("csrf_token", "x"), ("store", &store)], &file).await;
     assert_eq!(wrong.status, 403);
-    let elsewhere = upload(&mut ada, path, &[("csrf_token", &token), ("store", &foreign)], &file).await;
+    let elsewhere =
+        upload(&mut ada, path, &[("csrf_token", &token), ("store", &foreign)], &file).await;
     assert_absent(&elsewhere);
     let mut rob = stage.signed_in(&stage.rob).await;
     let token = rob.get(path).await.csrf_token();
@@ -142,7 +148,8 @@ async fn upload(
 ) -> Answer {
     let mut body = String::new();
     for (name, value) in fields {
-        body += &format!("--cut\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+        body +=
+            &format!("--cut\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
     }
     for (name, content) in files {
         body += &format!(

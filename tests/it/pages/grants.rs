@@ -31,8 +31,7 @@ async fn a_reader_sees_and_revokes_their_own_apps_only(pool: PgPool) {
 async fn an_admin_revokes_any_app_of_the_tenant_and_of_no_other(pool: PgPool) {
     let stage = Stage::set(&pool).await;
     let store = stage.store(stage.acme.id, "Books").await;
-    let grant =
-        stage.grant(stage.acme.id, stage.rob.id, "<b class=canary>App</b>", store).await;
+    let grant = stage.grant(stage.acme.id, stage.rob.id, "<b class=canary>App</b>", store).await;
     let path = format!("/t/acme/apps/{grant}/revoke");
     let mut eve = stage.signed_in(&stage.eve).await;
     assert_absent(&eve.submit("/account", &path, &[]).await);

@@ -14,7 +14,7 @@ use sqlx::PgPool;
 
 use crate::support::{Answer, Browser, TestApp};
 
-const PASSWORD: &str = "correct horse battery staple";
+const PASSWORD: &str = "marmalade ledger orbit quince";
 
 /// The stage, set.
 pub struct Stage {
