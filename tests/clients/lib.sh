@@ -82,6 +82,13 @@ end_demo() {
   local status=$?
   cd /
   "$SUITE_BIN" demo --stop >>"$WORK/demo.log" 2>&1 || true
+  local left pid
+  for left in "$WORK/serve.pid" "$CALLSLIP_DATA_DIR/postgres/postmaster.pid"; do # of a broken run
+    pid=$(head -n 1 "$left" 2>/dev/null) || continue
+    case $(cat "/proc/$pid/comm" 2>/dev/null) in
+      callslip | postgres) kill -INT "$pid" || true ;;
+    esac
+  done
   if [ $status != 0 ] && [ -d "$CALLSLIP_DATA_DIR" ]; then
     local log
     for log in "$CALLSLIP_DATA_DIR"/*.log "$WORK"/*.log; do

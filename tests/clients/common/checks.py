@@ -8,10 +8,11 @@ import traceback
 from collections.abc import Callable
 
 
-def run(module: str, *arguments: object) -> None:
-    """Call every `test_…` of a module in the order of the file, then exit.
+def run(module: str, *arguments: object, before: Callable[[], object] = lambda: None) -> int:
+    """Call every `test_…` of a module in the order of the file; the exit status.
 
-    A check may be asked for by a part of its name on the command line.
+    A check may be asked for by a part of its name on the command line. `before` each of them, the
+    stage is set again.
     """
     tests = [
         (name.removeprefix("test_").replace("_", " "), value)
@@ -21,15 +22,20 @@ def run(module: str, *arguments: object) -> None:
     wanted = [word.replace("_", " ") for word in sys.argv[1:]]
     if wanted:
         tests = [(name, test) for name, test in tests if any(word in name for word in wanted)]
-    failed = sum(not _passes(name, test, arguments) for name, test in tests)
+    failed = sum(not _passes(name, test, arguments, before) for name, test in tests)
     print(f"{len(tests) - failed} passed, {failed} failed", flush=True)
-    sys.stdout.flush()
-    os._exit(1 if failed else 0)  # whatever a failed check has left running
+    return 1 if failed else 0
 
 
-def _passes(name: str, test: Callable[..., object], arguments: tuple[object, ...]) -> bool:
+def _passes(
+    name: str,
+    test: Callable[..., object],
+    arguments: tuple[object, ...],
+    before: Callable[[], object],
+) -> bool:
     since = time.monotonic()
     try:
+        before()
         test(*arguments[: len(inspect.signature(test).parameters)])
     except Exception as error:  # noqa: BLE001 - a check may fail in any way
         print(f"FAILED  {name} ({time.monotonic() - since:.1f} s)")

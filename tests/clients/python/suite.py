@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from collections.abc import Awaitable, Callable
 
 import anyio
@@ -228,9 +229,8 @@ def test_a_code_works_once(demo: Demo) -> None:
 # [I-01, I-02, I-04] What one tenant holds cannot be found, fetched or opened from another.
 def test_tenants_do_not_see_each_other(demo: Demo) -> None:
     other = other_tenant(demo)
-    ours, theirs = assistant(demo, "Ours"), Assistant(
-        demo.mcp_url.replace(f"/t/{demo.tenant}/", "/t/other/"), other, "Theirs"
-    )
+    ours = assistant(demo, "Ours")
+    theirs = Assistant(f"{demo.origin}/t/other/mcp", other, "Theirs")
     found: dict[str, dict] = {}
 
     async def look() -> None:
@@ -273,4 +273,4 @@ def other_tenant(demo: Demo) -> Person:
 
 if __name__ == "__main__":
     logging.disable(logging.CRITICAL)
-    checks.run("__main__", Demo.load())
+    sys.exit(checks.run("__main__", Demo.load()))
