@@ -5,6 +5,7 @@
 #   CALLSLIP_POSTGRES_DIR  the programs of its private Postgres
 #   CALLSLIP_CACHE_DIR     where what a suite installs is kept, by the hash of its lock file
 
+# shellcheck disable=SC2034 # used by those who source this
 CLIENTS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # The exit status by which a suite says that this machine cannot run it.
 NOT_RUN=77
@@ -63,7 +64,7 @@ prepare_demo() {
   export CALLSLIP_LISTEN=127.0.0.1:$port CALLSLIP_METRICS_LISTEN=127.0.0.1:$metrics
   export CALLSLIP_RATE_LIMIT_SCALE=${CALLSLIP_RATE_LIMIT_SCALE:-100}
   mkdir "$WORK/home"
-  cd "$WORK/home" # no .env of somebody else's
+  cd "$WORK/home" || exit 1 # no .env of somebody else's
 }
 
 start_demo() {
@@ -80,7 +81,7 @@ start_demo() {
 
 end_demo() {
   local status=$?
-  cd /
+  cd / || true
   "$SUITE_BIN" demo --stop >>"$WORK/demo.log" 2>&1 || true
   local left pid
   for left in "$WORK/serve.pid" "$CALLSLIP_DATA_DIR/postgres/postmaster.pid"; do # of a broken run
