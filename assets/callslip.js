@@ -1,0 +1,179 @@
+// Callslip: what a script can make nicer. Every page does its work without it.
+
+// Copy buttons: hidden in the page, shown once they can work.
+for (const button of document.querySelectorAll("[data-copy]")) {
+  const source = document.getElementById(button.dataset.copy);
+  if (!source) continue;
+  const label = button.querySelector("[data-copy-label]");
+  const before = label.textContent;
+  const say = (text) => {
+    label.textContent = text;
+    setTimeout(() => { label.textContent = before; }, 2000);
+  };
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(source.textContent.trim());
+      say("Copied");
+    } catch {
+      // No clipboard outside a secure context: select it, and the keyboard does the rest.
+      getSelection().selectAllChildren(source);
+      say("Press Ctrl+C");
+    }
+  });
+}
+
+// Menus close when attention moves elsewhere.
+const menus = document.querySelectorAll("details.menu");
+document.addEventListener("click", (event) => {
+  for (const menu of menus) if (!menu.contains(event.target)) menu.open = false;
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  for (const menu of menus) {
+    if (!menu.open) continue;
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  }
+});
+
+// Confirmations open without a script (popover); with one they are modal.
+for (const button of document.querySelectorAll("[popovertarget]")) {
+  const dialog = document.getElementById(button.getAttribute("popovertarget"));
+  if (!(dialog instanceof HTMLDialogElement)) continue;
+  if (button.getAttribute("popovertargetaction") === "hide") {
+    button.addEventListener("click", (event) => {
+      if (!dialog.open) return;
+      event.preventDefault();
+      dialog.close();
+    });
+    continue;
+  }
+  button.addEventListener("click", (event) => {
+    event.preventDefault();
+    dialog.removeAttribute("popover");
+    dialog.showModal();
+  });
+  dialog.addEventListener("click", (event) => {
+    if (event.target === dialog) dialog.close();
+  });
+}
+
+// A form is sent once, however often its button is pressed.
+for (const form of document.querySelectorAll("form[data-once]")) {
+  form.addEventListener("submit", (event) => {
+    if (form.dataset.sent) event.preventDefault();
+    form.dataset.sent = "yes";
+  });
+}
+addEventListener("pageshow", () => {
+  for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
+});
+
+// A choice that needs no button of its own.
+for (const form of document.querySelectorAll("form[data-submit-on-change]")) {
+  form.addEventListener("change", () => form.requestSubmit());
+}
+
+// Uploads: dropped or picked, one request per file, with progress.
+for (const form of document.querySelectorAll("form[data-upload]")) upload(form);
+
+function upload(form) {
+  const input = form.querySelector("input[type=file]");
+  const list = form.querySelector("[data-upload-list]");
+  const status = form.querySelector("[data-upload-status]");
+  const limit = Number(form.dataset.uploadLimit);
+
+  const over = (yes) => form.classList.toggle("is-over", yes);
+  form.addEventListener("dragover", (event) => { event.preventDefault(); over(true); });
+  form.addEventListener("dragleave", (event) => { if (!form.contains(event.relatedTarget)) over(false); });
+  form.addEventListener("drop", (event) => {
+    event.preventDefault();
+    over(false);
+    input.files = event.dataTransfer.files;
+    if (input.files.length) form.requestSubmit();
+  });
+
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const files = [...input.files];
+    if (!files.length || form.dataset.busy) return;
+    form.dataset.busy = "yes";
+    list.replaceChildren();
+    list.hidden = false;
+    const rows = files.map((file) => row(list, file));
+    let refused = 0;
+    for (const [index, file] of files.entries()) {
+      status.textContent = `Sending ${index + 1} of ${files.length}: ${file.name}`;
+      const reason = file.size > limit ? "Larger than 25 MiB" : await send(form, file, rows[index]);
+      rows[index].end(reason);
+      if (reason) refused += 1;
+    }
+    delete form.dataset.busy;
+    input.value = "";
+    if (!refused) {
+      const done = new URL(form.dataset.uploadDone, location.href);
+      done.searchParams.set("store", form.elements.store.value);
+      location.assign(done);
+      return;
+    }
+    status.textContent = `${files.length - refused} of ${files.length} files received. See what to do about the rest below.`;
+  });
+}
+
+function row(list, file) {
+  const item = document.createElement("li");
+  const name = document.createElement("span");
+  name.textContent = file.name;
+  const progress = document.createElement("progress");
+  progress.max = 1;
+  progress.value = 0;
+  progress.setAttribute("aria-label", `Sending ${file.name}`);
+  const state = document.createElement("span");
+  state.className = "muted";
+  state.textContent = "Waiting";
+  item.append(name, progress, state);
+  list.append(item);
+  return {
+    at(share) {
+      progress.value = share;
+      state.textContent = share < 1 ? `${Math.round(share * 100)} %` : "Reading…";
+    },
+    end(reason) {
+      progress.value = 1;
+      state.textContent = reason ? "Not added" : "Received";
+      if (!reason) return;
+      const why = document.createElement("span");
+      why.className = "is-bad";
+      why.textContent = reason;
+      item.append(why);
+    },
+  };
+}
+
+// Resolves to the reason why the file was not accepted, or to nothing.
+function send(form, file, row) {
+  const data = new FormData(form);
+  data.delete("file");
+  data.append("file", file, file.name);
+  return new Promise((resolve) => {
+    const request = new XMLHttpRequest();
+    request.upload.addEventListener("progress", (event) => {
+      if (event.lengthComputable) row.at(event.loaded / event.total);
+    });
+    request.addEventListener("load", () => {
+      const refusal = request.response?.refused?.[0]?.reason;
+      if (refusal) resolve(refusal);
+      else if (request.status < 300) resolve();
+      else if (request.status === 401 || request.status === 403) resolve("You are signed out. Reload the page and sign in again.");
+      else if (request.status === 413) resolve("Larger than 25 MiB");
+      else if (request.status === 429) resolve("Too many uploads just now. Try again in a minute.");
+      else resolve("The server could not take it. Try again.");
+    });
+    request.addEventListener("error", () => resolve("The connection broke. Try again."));
+    request.open("POST", form.action);
+    request.setRequestHeader("Accept", "application/json");
+    request.responseType = "json";
+    request.send(data);
+  });
+}

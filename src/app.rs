@@ -12,6 +12,8 @@ use crate::{
     fault::Fault,
     http::{Mounted, PageError, assets, client_ip, headers, request_id, routes::Entry},
     secret::seal::MasterKey,
+    sign_in::{self, Gate, SignIn},
+    users::password::{Cost, Hashing},
 };
 
 /// What an application is made of.
@@ -25,6 +27,8 @@ pub struct Parts {
     pub clock: Clock,
     /// What secrets at rest are sealed with.
     pub master_key: MasterKey,
+    /// How much work hashing a password is.
+    pub password_cost: Cost,
 }
 
 /// The assembled application.
@@ -45,7 +49,14 @@ pub struct App {
 #[expect(clippy::unused_async, reason = "slices that read their keys from the database come next")]
 pub async fn build(parts: Parts) -> Result<App, Fault> {
     let audit = audit::Log::start(parts.db.clone());
-    let Mounted { router, table } = assets::routes();
+    let hashing = Hashing::start(parts.password_cost.clone());
+    let gate = Gate {
+        db: parts.db.clone(),
+        clock: parts.clock.clone(),
+        public_url: parts.config.public_url.clone(),
+    };
+    let sign_in = SignIn::new(gate, hashing, parts.config.rate_limit_scale);
+    let Mounted { router, table } = assets::routes().and(sign_in::routes(sign_in));
     let router = router.fallback(async || PageError::NotFound);
     Ok(App { router: wrap(router, &parts.config), table: table.into(), audit })
 }

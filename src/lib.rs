@@ -1,4 +1,27 @@
 //! Callslip: connect private documents to AI assistants by pasting one URL.
+//!
+//! # Map
+//! In build order; a module imports only from above, and only what its row in
+//! `tests/it/architecture.rs` says.
+//!
+//! - kernel: [`ids`], [`clock`], [`secret`], [`fault`]
+//! - platform: [`config`], [`db`], [`http`], [`outbound`]
+//! - [`audit`]: what happened, append-only
+//! - [`tenants`], [`users`], [`sign_in`]: who is who, and how they prove it
+//! - [`vector_stores`]: a tenant's mappings to what answers searches
+//! - [`documents`]: the builtin store's content; [`search`]: questions to hits, ids to texts
+//! - [`app`] composes, [`cli`] runs
+//!
+//! # Invariants
+//! Things that are absent on purpose:
+//! - a tenant's row outside a [`db::TenantTx`] of that tenant
+//! - a [`db::TenantScope`] that nobody proved
+//! - an answer to a tool call without its durable audit event
+//! - a token that outlives its grant, checked on every call against the primary database
+//! - a secret in clear: ours are stored as hashes, other people's sealed
+//! - a refusal that carries an internal message
+//! - an outbound request that the guard in [`outbound`] has not vetted
+//! - a slice that reads the environment, the system's clock, or another slice's tables
 
 pub mod app;
 pub mod audit;
@@ -6,7 +29,14 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod db;
+pub mod documents;
 pub mod fault;
 pub mod http;
 pub mod ids;
+pub mod outbound;
+pub mod search;
 pub mod secret;
+pub mod sign_in;
+pub mod tenants;
+pub mod users;
+pub mod vector_stores;

@@ -17,6 +17,8 @@ use crate::{
     db::{Db, MIGRATOR, embedded::Embedded},
     fault::Fault,
     secret::seal::MasterKey,
+    sign_in::accounts::Accounts,
+    users::password::{Cost, Hashing},
 };
 
 /// An opened installation.
@@ -34,12 +36,7 @@ impl Context {
     /// # Errors
     /// A sentence that says what to do.
     pub async fn open() -> Result<Self, Stop> {
-        let config = Config::from_env().map_err(|problems| {
-            let lines: Vec<String> =
-                problems.iter().map(|problem| format!("  {problem}")).collect();
-            Stop(format!("the configuration does not work:\n{}", lines.join("\n")))
-        })?;
-        Self::with(config).await
+        Self::with(configuration()?).await
     }
 
     /// Open the installation that `config` describes.
@@ -70,8 +67,19 @@ impl Context {
             .map_err(|error| Stop(format!("cannot connect to the database: {error}")))?;
         db.require_isolation().await.map_err(Stop::because)?;
         db.require_migrated().await.map_err(Stop::because)?;
-        let parts = Parts { clock: Clock::system(), config, db, master_key };
+        let clock = Clock::system();
+        let parts = Parts { clock, config, db, master_key, password_cost: Cost::standard() };
         Ok(Self { parts, private })
+    }
+
+    /// Acts on accounts.
+    #[must_use]
+    pub fn accounts(&self) -> Accounts {
+        Accounts {
+            db: self.parts.db.clone(),
+            clock: self.parts.clock.clone(),
+            hashing: Hashing::start(self.parts.password_cost.clone()),
+        }
     }
 
     /// Close what was opened. The private Postgres stops when nobody else uses it.
@@ -85,16 +93,20 @@ impl Context {
     }
 }
 
+/// The environment, parsed.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub(super) fn configuration() -> Result<Config, Stop> {
+    Config::from_env().map_err(|problems| {
+        let lines: Vec<String> = problems.iter().map(|problem| format!("  {problem}")).collect();
+        Stop(format!("the configuration does not work:\n{}", lines.join("\n")))
+    })
+}
+
 async fn start_private(config: &Config) -> Result<Embedded, Stop> {
-    let programs = config.postgres_dir.as_deref().ok_or_else(|| {
-        Stop(
-            "no database: set DATABASE_URL to a PostgreSQL 15 or newer, or CALLSLIP_POSTGRES_DIR \
-             to the programs of a private one (scripts/demo does)"
-                .to_owned(),
-        )
-    })?;
     let data_dir = fs::canonicalize(&config.data_dir).map_err(Stop::because)?;
-    Embedded::attach(programs, &data_dir, &|step| eprintln!("  {step}"))
+    Embedded::attach(config.postgres_dir.as_deref(), &data_dir, &|step| eprintln!("  {step}"))
         .await
         .map_err(Stop::because)
 }

@@ -1,13 +1,18 @@
 //! The command line: one file a command.
 
 mod context;
+mod demo;
 mod migrate;
+mod operator;
 mod serve;
+mod tenant;
+mod user;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::fault::Fault;
 pub use context::Context;
 
 /// Connect private documents to AI assistants by pasting one URL.
@@ -22,8 +27,19 @@ struct Cli {
 enum Command {
     /// Run the server.
     Serve(serve::Args),
+    /// Run the server with a demonstration tenant, its people and a book.
+    Demo(demo::Args),
     /// Bring the database's tables up to date.
     Migrate,
+    /// Manage who runs the installation.
+    #[command(subcommand)]
+    Operator(operator::Command),
+    /// Manage tenants.
+    #[command(subcommand)]
+    Tenant(tenant::Command),
+    /// Manage who belongs to a tenant.
+    #[command(subcommand)]
+    User(user::Command),
 }
 
 /// Why a command stopped: a sentence for the person at the terminal.
@@ -35,6 +51,12 @@ impl Stop {
     /// Something went wrong that says itself what.
     pub fn because(error: impl std::fmt::Display) -> Self {
         Self(error.to_string())
+    }
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Self {
+        Self(fault.chain())
     }
 }
 
@@ -60,6 +82,10 @@ pub fn run() -> ExitCode {
 async fn run_command(command: Command) -> Result<(), Stop> {
     match command {
         Command::Serve(args) => serve::run(args).await,
+        Command::Demo(args) => demo::run(args).await,
         Command::Migrate => migrate::run().await,
+        Command::Operator(command) => operator::run(command).await,
+        Command::Tenant(command) => tenant::run(command).await,
+        Command::User(command) => user::run(command).await,
     }
 }

@@ -1,6 +1,6 @@
 //! `callslip serve`
 
-use std::{net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, time::Duration};
 
 use tokio::{
     net::TcpListener,
@@ -8,7 +8,10 @@ use tokio::{
 };
 
 use super::{Context, Stop};
-use crate::app::{self, App};
+use crate::{
+    app::{self, App},
+    config::Config,
+};
 
 /// How long running requests may go on after SIGTERM.
 const DRAIN: Duration = Duration::from_secs(25);
@@ -19,16 +22,32 @@ pub(super) struct Args {}
 
 pub(super) async fn run(_: Args) -> Result<(), Stop> {
     let context = Context::open().await?;
-    let outcome = serve(&context).await;
+    let outcome = match bind(&context.parts.config).await {
+        Ok(listener) => serve(&context, listener).await,
+        Err(stop) => Err(stop),
+    };
     context.close().await;
     outcome
 }
 
-async fn serve(context: &Context) -> Result<(), Stop> {
+/// Listen where the configuration says.
+pub(super) async fn bind(config: &Config) -> Result<TcpListener, Stop> {
+    let listen = config.listen;
+    TcpListener::bind(listen).await.map_err(|error| {
+        Stop(match error.kind() {
+            io::ErrorKind::AddrInUse => format!(
+                "{listen} is taken by another program: stop that one, or set CALLSLIP_LISTEN to \
+                 another address, such as {}:{}",
+                listen.ip(),
+                listen.port().saturating_add(10),
+            ),
+            _ => format!("cannot listen on {listen} (CALLSLIP_LISTEN): {error}"),
+        })
+    })
+}
+
+pub(super) async fn serve(context: &Context, listener: TcpListener) -> Result<(), Stop> {
     let config = &context.parts.config;
-    let listener = TcpListener::bind(config.listen).await.map_err(|error| {
-        Stop(format!("cannot listen on {} (CALLSLIP_LISTEN): {error}", config.listen))
-    })?;
     let app = app::build(context.parts.clone())
         .await
         .map_err(|fault| Stop(format!("cannot start: {}", fault.chain())))?;
@@ -66,7 +85,7 @@ async fn serve_until(
     }
 }
 
-fn stop_signal() -> Result<impl Future<Output = ()> + Send + 'static, Stop> {
+pub(super) fn stop_signal() -> Result<impl Future<Output = ()> + Send + 'static, Stop> {
     let mut terminate = signal(SignalKind::terminate()).map_err(Stop::because)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Stop::because)?;
     Ok(async move {

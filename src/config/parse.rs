@@ -98,6 +98,9 @@ impl FromStr for Network {
     }
 }
 
+/// Variables that `scripts/` understands, and hands down to what it runs.
+const OF_SCRIPTS: &[&str] = &["CALLSLIP_BIN", "CALLSLIP_CACHE_DIR"];
+
 /// Reads variables and remembers what was wrong.
 pub(super) struct Reader<'a> {
     variables: &'a BTreeMap<String, String>,
@@ -108,7 +111,7 @@ impl<'a> Reader<'a> {
     pub(super) fn new(variables: &'a BTreeMap<String, String>) -> Self {
         let mut reader = Self { variables, problems: Vec::new() };
         for name in variables.keys().filter(|name| name.starts_with("CALLSLIP_")) {
-            if !VARIABLES.iter().any(|known| known.name == name) {
+            if !VARIABLES.iter().any(|known| known.name == name) && !OF_SCRIPTS.contains(&&**name) {
                 reader.problem(name, "is not a variable that Callslip knows");
             }
         }

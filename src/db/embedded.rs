@@ -3,13 +3,15 @@
 //! Several processes share it (the server, an import): each holds a shared lock on
 //! `postgres.users` for as long as it uses it. Whoever comes first starts Postgres, whoever
 //! leaves last stops it, and a process that is killed loses its lock and nothing else: Postgres
-//! runs on and the next process finds it. Files in the data folder:
+//! runs on and the next process finds it. A Postgres that is killed is started again by those
+//! that use it. Files in the data folder:
 //!
 //! | file | what |
 //! |---|---|
 //! | `postgres/` | the cluster and its socket, private to the user that runs Postgres |
 //! | `postgres.log` | what Postgres says |
 //! | `postgres.pgpass` | the passwords, mode 0600 |
+//! | `postgres.programs` | where the programs are that ran last |
 //! | `postgres.users`, `postgres.start` | locks; their content means nothing |
 
 mod account;
@@ -21,6 +23,7 @@ mod postmaster;
 mod setup;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::fmt;
 use std::fs::{self, File, TryLockError};
@@ -31,11 +34,22 @@ use std::path::{Path, PathBuf};
 
 use url::form_urlencoded::byte_serialize;
 
+use crate::secret;
+
 use cluster::Cluster;
 pub use error::EmbeddedError;
 use error::While;
 use passwords::{APP, OWNER, Passwords};
 use postmaster::Postmaster;
+use watch::Watch;
+
+/// Is told what takes time.
+type Report<'a> = &'a (dyn Fn(&str) + Send + Sync);
+
+/// The lock around starting.
+const START: &str = "postgres.start";
+/// Where the folder of the programs is remembered.
+const PROGRAMS: &str = "postgres.programs";
 
 /// Our share in the private Postgres of a data folder.
 ///
@@ -44,49 +58,52 @@ use postmaster::Postmaster;
 pub struct Embedded {
     owner_url: String,
     app_url: String,
-    log: PathBuf,
-    cluster: Cluster,
+    server: Server,
     users: File,
+    watch: Option<Watch>,
+}
+
+/// Everything that it takes to start Postgres.
+#[derive(Clone, Debug)]
+struct Server {
+    install: PathBuf,
+    data_dir: PathBuf,
+    cluster: Cluster,
+    log: PathBuf,
 }
 
 impl Embedded {
     /// Attach to the private Postgres of `data_dir`, starting (and on first use creating) it when
     /// it is not running.
     ///
-    /// `install` holds the programs (`bin/postgres`); `report` is told what takes time.
+    /// `install` holds the programs (`bin/postgres`); without it, those that ran last are taken.
+    /// `report` is told what takes time.
     ///
     /// # Errors
     /// Whatever keeps Postgres from running, with what to do about it.
     pub async fn attach(
-        install: &Path,
+        install: Option<&Path>,
         data_dir: &Path,
-        report: &(dyn Fn(&str) + Send + Sync),
+        report: Report<'_>,
     ) -> Result<Self, EmbeddedError> {
-        if !install.join("bin/postgres").is_file() {
-            return Err(EmbeddedError::ProgramsMissing(install.to_owned()));
-        }
-        let install = install.canonicalize().while_("open", install)?;
+        let install = find_programs(install, data_dir)?;
         let data_dir = open_data_dir(data_dir)?;
-        let log = data_dir.join("postgres.log");
 
         // First the share, then the start: while we hold a share, nobody stops Postgres.
         let users = lock(&data_dir.join("postgres.users"), Lock::Shared, report).await?;
-        let start = lock(&data_dir.join("postgres.start"), Lock::Exclusive, report).await?;
+        let start = lock(&data_dir.join(START), Lock::Exclusive, report).await?;
         let cluster = Cluster::find_or_create(&install, &data_dir, report).await?;
-        let passwords = Passwords::read(&data_dir.join("postgres.pgpass"))?;
-        let running = start_and_set_up(&install, &cluster, &log, &passwords, report).await?;
+        let log = data_dir.join("postgres.log");
+        let server = Server { install, data_dir, cluster, log };
+        let passwords = Passwords::read(&server.data_dir.join("postgres.pgpass"))?;
+        let running = server.start_and_set_up(&passwords, report).await?;
+        remember_programs(&server)?;
         drop(start);
 
-        let url = |role: &str, password: &str| {
-            let socket: String =
-                byte_serialize(running.socket_folder.as_os_str().as_bytes()).collect();
-            let database = setup::DATABASE;
-            format!(
-                "postgres://{role}:{password}@localhost/{database}?host={socket}&sslmode=disable"
-            )
-        };
+        let url = |role: &str, password: &str| url_of(role, password, &running);
         let (owner_url, app_url) = (url(OWNER, &passwords.owner), url(APP, &passwords.app));
-        Ok(Self { owner_url, app_url, log, cluster, users })
+        let watch = Some(Watch::over(server.clone()));
+        Ok(Self { owner_url, app_url, server, users, watch })
     }
 
     /// The URL of the role that owns the database, for migrations.
@@ -105,10 +122,13 @@ impl Embedded {
     ///
     /// # Errors
     /// Postgres did not stop in time.
-    pub async fn release(self) -> Result<(), EmbeddedError> {
+    pub async fn release(mut self) -> Result<(), EmbeddedError> {
+        if let Some(watch) = self.watch.take() {
+            watch.end().await;
+        }
         if self.is_last() {
             // While we hold the lock alone, nobody attaches.
-            postmaster::stop(&self.cluster, &self.log).await?;
+            postmaster::stop(&self.server.cluster, &self.server.log).await?;
         }
         Ok(())
     }
@@ -122,7 +142,7 @@ impl Embedded {
 impl Drop for Embedded {
     fn drop(&mut self) {
         if self.is_last() {
-            postmaster::ask_to_stop(&self.cluster.folder);
+            postmaster::ask_to_stop(&self.server.cluster.folder);
         }
     }
 }
@@ -130,30 +150,70 @@ impl Drop for Embedded {
 /// Says where, and no password.
 impl fmt::Debug for Embedded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Embedded").field("cluster", &self.cluster.folder).finish_non_exhaustive()
+        f.debug_struct("Embedded").field("server", &self.server).finish_non_exhaustive()
     }
 }
 
-/// Find Postgres or start it, and see that it is complete.
-///
-/// Somebody who left without waiting may have told it to stop a moment ago; then it is started
-/// anew.
-async fn start_and_set_up(
-    install: &Path,
-    cluster: &Cluster,
-    log: &Path,
-    passwords: &Passwords,
-    report: &(dyn Fn(&str) + Send + Sync),
-) -> Result<Postmaster, EmbeddedError> {
-    let mut attempts = 1..=3;
-    loop {
-        let running = postmaster::find_or_start(install, cluster, log, report).await?;
-        match setup::complete(&running.socket_folder, passwords).await {
-            Ok(()) => return Ok(running),
-            Err(error) if setup::is_stopping(&error) && attempts.next().is_some() => {}
-            Err(error) => return Err(error.into()),
+impl Server {
+    /// Find Postgres or start it, and see that it is complete. The caller holds the start lock.
+    ///
+    /// Somebody who left without waiting may have told it to stop a moment ago; then it is started
+    /// anew.
+    async fn start_and_set_up(
+        &self,
+        passwords: &Passwords,
+        report: Report<'_>,
+    ) -> Result<Postmaster, EmbeddedError> {
+        let mut attempts = 1..=3;
+        loop {
+            let running = self.start(report).await?;
+            match setup::complete(&running.socket_folder, passwords).await {
+                Ok(()) => return Ok(running),
+                Err(error) if setup::is_stopping(&error) && attempts.next().is_some() => {}
+                Err(error) => return Err(error.into()),
+            }
         }
     }
+
+    async fn start(&self, report: Report<'_>) -> Result<Postmaster, EmbeddedError> {
+        postmaster::find_or_start(&self.install, &self.cluster, &self.log, report).await
+    }
+
+    /// Start it again if it is gone, which no user of it has asked for.
+    async fn revive(&self) -> Result<(), EmbeddedError> {
+        let start = lock(&self.data_dir.join(START), Lock::Exclusive, &|_| {}).await?;
+        self.start(&|_| {}).await?;
+        drop(start);
+        Ok(())
+    }
+}
+
+fn url_of(role: &str, password: &str, running: &Postmaster) -> String {
+    let socket: String = byte_serialize(running.socket_folder.as_os_str().as_bytes()).collect();
+    let database = setup::DATABASE;
+    format!("postgres://{role}:{password}@localhost/{database}?host={socket}&sslmode=disable")
+}
+
+/// The folder of the programs: as given, or as remembered.
+fn find_programs(given: Option<&Path>, data_dir: &Path) -> Result<PathBuf, EmbeddedError> {
+    let install = match given {
+        Some(given) => given.to_owned(),
+        None => fs::read_to_string(data_dir.join(PROGRAMS))
+            .map(PathBuf::from)
+            .map_err(|_| EmbeddedError::ProgramsUnknown)?,
+    };
+    if !install.join("bin/postgres").is_file() {
+        return Err(EmbeddedError::ProgramsMissing(install));
+    }
+    install.canonicalize().while_("open", &install)
+}
+
+fn remember_programs(server: &Server) -> Result<(), EmbeddedError> {
+    let (path, programs) = (server.data_dir.join(PROGRAMS), server.install.to_string_lossy());
+    if fs::read_to_string(&path).is_ok_and(|known| known == programs) {
+        return Ok(());
+    }
+    secret::file::replace(&path, &programs).while_("write", &path)
 }
 
 /// The data folder, created if need be; others may pass through it but not look into it.
@@ -191,11 +251,7 @@ impl Lock {
 }
 
 /// Lock a file; the lock ends with the process at the latest.
-async fn lock(
-    path: &Path,
-    kind: Lock,
-    report: &(dyn Fn(&str) + Send + Sync),
-) -> Result<File, EmbeddedError> {
+async fn lock(path: &Path, kind: Lock, report: Report<'_>) -> Result<File, EmbeddedError> {
     let opened = File::options().read(true).append(true).create(true).mode(0o600).open(path);
     let file = opened.while_("open", path)?;
     match kind.try_on(&file) {

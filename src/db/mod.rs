@@ -23,6 +23,8 @@
 
 pub mod embedded;
 pub mod guard;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 

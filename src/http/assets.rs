@@ -1,9 +1,13 @@
 //! Style, script and pictures: part of the binary, named by their content.
 
+use std::sync::LazyLock;
+
 use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use sha2::{Digest, Sha256};
 
 use super::{Access, Mounted, PageError, Routes, extract::Path};
 
@@ -13,6 +17,19 @@ const ASSETS: &[(&str, &str, &[u8])] = &[
     ("callslip.js", "text/javascript; charset=utf-8", include_bytes!("../../assets/callslip.js")),
     ("favicon.svg", "image/svg+xml", include_bytes!("../../assets/favicon.svg")),
 ];
+
+/// What every asset's URL ends in, so that a new binary's pages never meet an old style sheet.
+#[must_use]
+pub fn version() -> &'static str {
+    static VERSION: LazyLock<String> = LazyLock::new(|| {
+        let mut digest = Sha256::new();
+        for (_, _, content) in ASSETS {
+            digest.update(content);
+        }
+        URL_SAFE_NO_PAD.encode(&digest.finalize()[..9])
+    });
+    &VERSION
+}
 
 /// `/assets/{name}`; pages ask for `name?v=version`, so that browsers may keep them for a day.
 #[must_use]

@@ -4,6 +4,7 @@
 //! fixed prefix, with a checksum so that secret scanners can tell it from noise; only its
 //! [`SecretHash`] is stored. [`seal`] keeps other people's secrets at rest.
 
+pub mod file;
 pub mod seal;
 
 use std::fmt;

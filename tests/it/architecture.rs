@@ -22,7 +22,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("outbound", &[]),
     ("audit", &["db", "http"]),
     ("tenants", &["db", "audit"]),
-    ("users", &["db", "audit"]),
+    ("users", &["db", "audit", "tenants"]),
     ("sign_in", &["config", "db", "http", "limits", "audit", "tenants", "users"]),
     ("vector_stores", &["db", "outbound", "audit"]),
     (

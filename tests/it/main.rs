@@ -4,4 +4,7 @@
 
 mod architecture;
 mod catalogue;
+mod demo;
+mod documentation;
+mod sign_in;
 mod support;

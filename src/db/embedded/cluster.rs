@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::statvfs::statvfs;
 
+use super::Report;
 use super::account::Account;
 use super::error::{EmbeddedError, While};
-use super::passwords::{Passwords, SUPERUSER, write_private};
+use super::passwords::{Passwords, SUPERUSER};
+use crate::secret;
 
 /// Room that a new cluster needs, with some for the first documents.
 const NEEDED_MB: u64 = 200;
@@ -15,6 +17,7 @@ const NEEDED_MB: u64 = 200;
 const SHARED_STATE: &str = "/var/lib/callslip";
 
 /// A folder that `initdb` made, and whose it is.
+#[derive(Clone, Debug)]
 pub(super) struct Cluster {
     /// Absolute and free of symbolic links.
     pub(super) folder: PathBuf,
@@ -26,7 +29,7 @@ impl Cluster {
     pub(super) async fn find_or_create(
         install: &Path,
         data_dir: &Path,
-        report: &(dyn Fn(&str) + Send + Sync),
+        report: Report<'_>,
     ) -> Result<Self, EmbeddedError> {
         let door = data_dir.join("postgres");
         let folder = match door.canonicalize() {
@@ -60,7 +63,7 @@ async fn create(
     install: &Path,
     door: &Path,
     passwords: &Path,
-    report: &(dyn Fn(&str) + Send + Sync),
+    report: Report<'_>,
 ) -> Result<PathBuf, EmbeddedError> {
     let account = Account::for_new_cluster()?;
     require_open(&account, &install.join("bin"), "CALLSLIP_POSTGRES_DIR")?;
@@ -88,7 +91,7 @@ async fn create(
 fn home_of_new_cluster(
     door: &Path,
     account: &Account,
-    report: &(dyn Fn(&str) + Send + Sync),
+    report: Report<'_>,
 ) -> Result<PathBuf, EmbeddedError> {
     let data_dir = door.parent().unwrap_or(door);
     let Some(closed) = account.closed_folder(data_dir) else { return Ok(door.to_owned()) };
@@ -105,7 +108,8 @@ fn home_of_new_cluster(
     Ok(home)
 }
 
-fn require_room(folder: &Path) -> Result<(), EmbeddedError> {
+/// Refuse a disk that is too full to work on.
+pub(super) fn require_room(folder: &Path) -> Result<(), EmbeddedError> {
     let disk = statvfs(folder).map_err(Into::into).while_("look at the disk of", folder)?;
     // The width of these counters differs between systems.
     #[expect(clippy::useless_conversion, reason = "u32 on macOS")]
@@ -124,7 +128,7 @@ async fn initdb(
     password: &str,
 ) -> Result<(), EmbeddedError> {
     let password_file = folder.with_extension("password");
-    write_private(&password_file, password)?;
+    secret::file::replace(&password_file, password).while_("write", &password_file)?;
     account.own(&password_file)?;
     let program = install.join("bin/initdb");
     let output = account

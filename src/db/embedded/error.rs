@@ -15,6 +15,12 @@ pub enum EmbeddedError {
     ProgramsMissing(PathBuf),
 
     #[error(
+        "no database: run scripts/demo once, which fetches Postgres, or set CALLSLIP_POSTGRES_DIR \
+         to the folder of its programs, or DATABASE_URL to a Postgres of your own"
+    )]
+    ProgramsUnknown,
+
+    #[error(
         "Postgres refuses to run as root and this system has neither a user `postgres` nor a user \
          `nobody`: create one (useradd --system postgres), or run this command as a normal user"
     )]

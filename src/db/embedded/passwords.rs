@@ -1,12 +1,12 @@
 //! The passwords of one installation's private Postgres, made at random and kept in a file that
 //! `psql` understands too (`PGPASSFILE`).
 
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
+use std::io;
 use std::path::Path;
 
 use super::error::{EmbeddedError, While};
+use crate::secret;
 
 /// The role that may do everything; used to set the database up, and for nothing else.
 pub(super) const SUPERUSER: &str = "postgres";
@@ -49,22 +49,8 @@ impl Passwords {
     pub(super) fn write(&self, path: &Path) -> Result<(), EmbeddedError> {
         let roles = [(SUPERUSER, &self.superuser), (OWNER, &self.owner), (APP, &self.app)];
         let lines = roles.map(|(role, password)| format!("*:*:*:{role}:{password}\n"));
-        write_private(path, &lines.concat())
+        secret::file::replace(path, &lines.concat()).while_("write", path)
     }
-}
-
-/// Replace `path` by a file of mode 0600 that holds `text`.
-pub(super) fn write_private(path: &Path, text: &str) -> Result<(), EmbeddedError> {
-    let mut new = path.as_os_str().to_owned();
-    new.push(".tmp");
-    let write = || {
-        let _ = fs::remove_file(&new); // of a start that was killed
-        let mut file = File::options().write(true).create_new(true).mode(0o600).open(&new)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&new, path)
-    };
-    write().while_("write", path)
 }
 
 /// 256 bits in hexadecimal: safe in SQL, in a URL and in a `.pgpass` line.

@@ -10,7 +10,8 @@ use nix::unistd::Pid;
 use tokio::process::Child;
 use tokio::time::sleep;
 
-use super::cluster::Cluster;
+use super::Report;
+use super::cluster::{Cluster, require_room};
 use super::error::{EmbeddedError, While};
 use super::launch::{spawn, tail};
 
@@ -19,8 +20,6 @@ const READY_WITHIN: Duration = Duration::from_secs(600);
 const STOPPED_WITHIN: Duration = Duration::from_secs(60);
 const ORPHANS_GONE_WITHIN: Duration = Duration::from_secs(30);
 const GLANCE: Duration = Duration::from_millis(10);
-
-type Report<'a> = &'a (dyn Fn(&str) + Send + Sync);
 
 /// What `postmaster.pid` says.
 #[derive(Clone, Debug)]
@@ -87,6 +86,9 @@ pub(super) async fn find_or_start(
         let waiting = Wait::new(cluster, log, report).until_ready(Some(child)).await;
         let Err(EmbeddedError::Start { .. }) = &waiting else { return waiting };
         let tail = tail(log, said_from);
+        if tail.contains("No space left on device") {
+            require_room(&cluster.folder)?;
+        }
         if !tail.contains("pre-existing shared memory block") {
             return Err(EmbeddedError::Start { log: log.to_owned(), tail });
         }

@@ -21,10 +21,14 @@ fn data_folder() -> TempDir {
         .unwrap()
 }
 
-async fn attach(data: &TempDir) -> Embedded {
+async fn try_attach(data_dir: &Path) -> Result<Embedded, EmbeddedError> {
     let install = std::env::var_os("CALLSLIP_POSTGRES_DIR")
         .expect("CALLSLIP_POSTGRES_DIR names the folder of the Postgres programs (scripts/test)");
-    Embedded::attach(&PathBuf::from(install), data.path(), &|_| {}).await.unwrap()
+    Embedded::attach(Some(install.as_ref()), data_dir, &|_| {}).await
+}
+
+async fn attach(data: &TempDir) -> Embedded {
+    try_attach(data.path()).await.unwrap()
 }
 
 async fn connect(url: &str) -> PgConnection {
@@ -32,7 +36,7 @@ async fn connect(url: &str) -> PgConnection {
 }
 
 fn postmaster(embedded: &Embedded) -> Option<Postmaster> {
-    Postmaster::find(&embedded.cluster.folder)
+    Postmaster::find(&embedded.server.cluster.folder)
 }
 
 /// Wait for what another process does in its own time.
@@ -54,15 +58,32 @@ async fn a_committed_row_outlives_a_killed_postgres() {
     let killed = postmaster(&embedded).unwrap();
 
     kill(killed.pid, Signal::SIGKILL).unwrap();
-    eventually(|| postmaster(&embedded).is_none()).await;
+    drop(embedded); // and whoever used it is gone too
+    eventually(|| Postmaster::find(&data.path().join("postgres")).is_none()).await;
     let again = attach(&data).await;
 
     assert_ne!(postmaster(&again).unwrap().pid, killed.pid);
     let mut owner = connect(again.owner_url()).await;
     let row = sqlx::raw_sql("select answer from kept").fetch_one(&mut owner).await.unwrap();
     assert_eq!(sqlx::Row::get::<i32, _>(&row, 0), 42);
-    drop(embedded);
     again.release().await.unwrap();
+}
+
+/// The server runs on while its database is killed under it.
+#[tokio::test]
+async fn a_killed_postgres_is_started_again_for_those_that_use_it() {
+    let data = data_folder();
+    let embedded = attach(&data).await;
+    let killed = postmaster(&embedded).unwrap();
+
+    kill(killed.pid, Signal::SIGKILL).unwrap();
+    eventually(|| postmaster(&embedded).is_some_and(|found| found.pid != killed.pid)).await;
+
+    // Attaching waits for the start lock, so by then it is ready.
+    let second = attach(&data).await;
+    connect(embedded.owner_url()).await.ping().await.unwrap();
+    second.release().await.unwrap();
+    embedded.release().await.unwrap();
 }
 
 #[tokio::test]
@@ -76,7 +97,7 @@ async fn of_two_that_share_it_the_last_one_stops_it() {
     let mut app = connect(second.app_url()).await;
     app.ping().await.unwrap();
 
-    let cluster = second.cluster.folder.clone();
+    let cluster = second.server.cluster.folder.clone();
     second.release().await.unwrap();
     assert!(Postmaster::find(&cluster).is_none());
     assert!(!cluster.join("postmaster.pid").exists(), "it was stopped, not killed");
@@ -87,7 +108,7 @@ async fn of_two_that_share_it_the_last_one_stops_it() {
 async fn a_stale_pid_file_with_the_number_of_a_stranger_is_no_obstacle() {
     let data = data_folder();
     let embedded = attach(&data).await;
-    let pid_file = embedded.cluster.folder.join("postmaster.pid");
+    let pid_file = embedded.server.cluster.folder.join("postmaster.pid");
     let before = fs::read_to_string(&pid_file).unwrap();
     embedded.release().await.unwrap();
 
@@ -142,8 +163,7 @@ async fn a_path_too_long_for_a_socket_gets_a_short_folder() {
     let data = data_folder();
     let deep = data.path().join("d".repeat(60)).join("e".repeat(60));
     fs::create_dir_all(&deep).unwrap();
-    let install = std::env::var_os("CALLSLIP_POSTGRES_DIR").unwrap();
-    let embedded = Embedded::attach(&PathBuf::from(install), &deep, &|_| {}).await.unwrap();
+    let embedded = try_attach(&deep).await.unwrap();
 
     let socket_folder = postmaster(&embedded).unwrap().socket_folder;
     assert!(socket_folder.starts_with("/tmp"));
@@ -156,8 +176,19 @@ async fn a_path_too_long_for_a_socket_gets_a_short_folder() {
 #[tokio::test]
 async fn missing_programs_are_named_with_what_to_do() {
     let data = data_folder();
-    let error = Embedded::attach(data.path(), data.path(), &|_| {}).await.unwrap_err().to_string();
-    assert!(error.contains("scripts/demo") && error.contains("DATABASE_URL"), "{error}");
+    for install in [Some(data.path()), None] {
+        let error = Embedded::attach(install, data.path(), &|_| {}).await.unwrap_err().to_string();
+        assert!(error.contains("scripts/demo") && error.contains("DATABASE_URL"), "{error}");
+    }
+}
+
+/// A command on an existing data folder needs to know the folder and nothing else.
+#[tokio::test]
+async fn the_programs_that_ran_last_are_remembered() {
+    let data = data_folder();
+    attach(&data).await.release().await.unwrap();
+    let again = Embedded::attach(None, data.path(), &|_| {}).await.unwrap();
+    again.release().await.unwrap();
 }
 
 /// Lost passwords must not be answered with new ones that open nothing.
@@ -167,7 +198,25 @@ async fn lost_passwords_are_said_to_be_lost() {
     attach(&data).await.release().await.unwrap();
     fs::remove_file(data.path().join("postgres.pgpass")).unwrap();
 
-    let install = std::env::var_os("CALLSLIP_POSTGRES_DIR").unwrap();
-    let lost = Embedded::attach(&PathBuf::from(install), data.path(), &|_| {}).await;
+    let lost = try_attach(data.path()).await;
     assert!(matches!(lost, Err(EmbeddedError::PasswordsLost(_))), "{lost:?}");
+}
+
+/// Root's home is closed to the user that Postgres runs as; a data folder in it works all the same.
+#[tokio::test]
+async fn a_data_folder_behind_a_closed_one_works_too() {
+    let closed = tempfile::Builder::new()
+        .permissions(fs::Permissions::from_mode(0o700))
+        .tempdir_in("/tmp")
+        .unwrap();
+    let data = closed.path().join("data");
+    let embedded = try_attach(&data).await.unwrap();
+    connect(embedded.owner_url()).await.ping().await.unwrap();
+    embedded.release().await.unwrap();
+
+    let again = try_attach(&data).await.unwrap();
+    let cluster = again.server.cluster.folder.clone();
+    assert_eq!(cluster, data.join("postgres").canonicalize().unwrap());
+    again.release().await.unwrap();
+    fs::remove_dir_all(cluster).unwrap();
 }

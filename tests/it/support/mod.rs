@@ -2,6 +2,8 @@
 
 mod answer;
 mod browser;
+mod people;
+mod probe;
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -15,12 +17,14 @@ use callslip::{
     config::Config,
     db::Db,
     secret::seal::MasterKey,
+    users::password::Cost,
 };
 use sqlx::PgPool;
 use tower::ServiceExt;
 
 pub use answer::Answer;
 pub use browser::Browser;
+pub use people::PASSWORD;
 
 /// The origin that the application believes it has.
 pub const ORIGIN: &str = "https://callslip.example";
@@ -52,6 +56,7 @@ impl TestApp {
             db: Db::over(pool),
             clock: clock.clone(),
             master_key: MasterKey::from_hex(&"5a".repeat(32)).unwrap(),
+            password_cost: Cost::least(),
         };
         let app = app::build(parts.clone()).await.unwrap();
         Self { app, parts, clock, pool: pool.clone() }

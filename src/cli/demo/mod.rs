@@ -1,0 +1,73 @@
+//! `callslip demo`: a server with a demonstration tenant, and everything needed to try it.
+
+mod book;
+mod detach;
+mod library;
+mod note;
+mod people;
+mod running;
+mod stage;
+
+use super::{Context, Stop, context::configuration, serve};
+use crate::config::Config;
+use note::Note;
+use running::Running;
+
+/// Options of `demo`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Run in the background.
+    #[arg(long)]
+    detach: bool,
+    /// Stop what runs on this data folder, and wait until it has stopped.
+    #[arg(long, conflicts_with = "detach")]
+    stop: bool,
+    /// What `--detach` starts.
+    #[arg(long, hide = true, conflicts_with_all = ["detach", "stop"])]
+    in_background: bool,
+}
+
+pub(super) async fn run(args: Args) -> Result<(), Stop> {
+    let config = configuration()?;
+    if args.stop {
+        return running::stop(&config.data_dir).await;
+    }
+    if let Some(pid) = running::find(&config.data_dir)? {
+        println!("Already running (process {pid}); end it with: scripts/demo --stop\n");
+        return Note::read(&config.data_dir)?.map_or(Ok(()), |note| note.print());
+    }
+    if args.detach {
+        return detach::start(&config).await;
+    }
+    if args.in_background {
+        detach::leave_terminal()?;
+    }
+    serve_demo(config, !args.in_background).await
+}
+
+async fn serve_demo(config: Config, print: bool) -> Result<(), Stop> {
+    std::fs::create_dir_all(&config.data_dir).map_err(|error| {
+        Stop(format!("cannot create the data folder {}: {error}", config.data_dir.display()))
+    })?;
+    let running = Running::claim(&config.data_dir)?;
+    let listener = serve::bind(&config).await?; // before the long steps: it may be taken
+    let context = Context::with(config).await?;
+    let staged = tokio::select! {
+        staged = stage::set(&context.parts) => staged.map(Some),
+        () = serve::stop_signal()? => Ok(None),
+    };
+    let outcome = match staged {
+        Ok(Some(note)) => {
+            let printed = if print { note.print() } else { Ok(()) };
+            match printed {
+                Ok(()) => serve::serve(&context, listener).await,
+                Err(stop) => Err(stop),
+            }
+        }
+        Ok(None) => Ok(()),
+        Err(stop) => Err(stop),
+    };
+    context.close().await;
+    drop(running); // not before Postgres has stopped: --stop waits for this
+    outcome
+}

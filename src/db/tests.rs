@@ -1,0 +1,218 @@
+#![expect(clippy::panic, reason = "a test fails by panicking")]
+
+use sqlx::{PgPool, postgres::PgConnectOptions};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{UnixListener, UnixStream},
+    sync::watch,
+};
+use uuid::Uuid;
+
+use super::{Db, TenantScope, guard::Unsafe};
+use crate::ids::TenantId;
+
+/// A scope for a tenant that nobody proved: what these tests are about.
+#[expect(clippy::disallowed_methods, reason = "the tests stand in for the verifiers")]
+fn scope(tenant: TenantId) -> TenantScope {
+    TenantScope::proven(tenant)
+}
+
+async fn tenant(pool: &PgPool, slug: &str) -> TenantId {
+    let id = TenantId::new();
+    sqlx::query!(
+        "insert into tenants (id, slug, name, created_at) values ($1, $2, $2, now())",
+        id.uuid(),
+        slug
+    )
+    .execute(pool)
+    .await
+    .unwrap();
+    id
+}
+
+async fn add_store(db: &Db, inside: TenantId, owner: TenantId, name: &str) -> sqlx::Result<()> {
+    let mut tx = db.tenant(scope(inside)).await?;
+    sqlx::query!(
+        "insert into vector_stores (tenant_id, id, name, backend, created_at)
+         values ($1, $2, $3, 'builtin', now())",
+        owner.uuid(),
+        Uuid::now_v7(),
+        name
+    )
+    .execute(tx.conn())
+    .await?;
+    tx.commit().await
+}
+
+async fn store_names(db: &Db, inside: TenantId) -> Vec<String> {
+    let mut tx = db.tenant(scope(inside)).await.unwrap();
+    sqlx::query_scalar!("select name from vector_stores order by name")
+        .fetch_all(tx.conn())
+        .await
+        .unwrap()
+}
+
+#[sqlx::test]
+async fn a_transaction_sees_its_own_tenant_and_writes_nowhere_else(pool: PgPool) {
+    let db = Db::over(&pool);
+    let (acme, zeta) = (tenant(&pool, "acme").await, tenant(&pool, "zeta").await);
+    add_store(&db, acme, acme, "handbook").await.unwrap();
+    add_store(&db, zeta, zeta, "ledger").await.unwrap();
+    assert_eq!(store_names(&db, acme).await, ["handbook"]);
+    assert_eq!(store_names(&db, zeta).await, ["ledger"]);
+
+    let refused = add_store(&db, acme, zeta, "planted").await.unwrap_err();
+    let refused = refused.into_database_error().unwrap();
+    assert_eq!(refused.code().unwrap(), "42501", "row-level security refuses: {refused}");
+
+    let mut tx = db.tenant(scope(acme)).await.unwrap();
+    let changed =
+        sqlx::query!("update vector_stores set name = 'x' where tenant_id = $1", zeta.uuid())
+            .execute(tx.conn())
+            .await
+            .unwrap();
+    assert_eq!(changed.rows_affected(), 0);
+}
+
+#[sqlx::test]
+async fn neither_kind_of_transaction_reaches_the_others_tables(pool: PgPool) {
+    let db = Db::over(&pool);
+    let acme = tenant(&pool, "acme").await;
+    let mut inside = db.tenant(scope(acme)).await.unwrap();
+    let users = sqlx::query!("select id from users").fetch_all(inside.conn()).await.unwrap_err();
+    assert_eq!(users.into_database_error().unwrap().code().unwrap(), "42501");
+    let mut control = db.control().await.unwrap();
+    let texts = sqlx::query!("select body from document_texts")
+        .fetch_all(control.conn())
+        .await
+        .unwrap_err();
+    assert_eq!(texts.into_database_error().unwrap().code().unwrap(), "42501");
+}
+
+/// A Unix socket before Postgres' own that can hold back what Postgres answers.
+struct Gate {
+    folder: tempfile::TempDir,
+    open: watch::Sender<bool>,
+    requests: watch::Receiver<usize>,
+}
+
+impl Gate {
+    /// In front of the socket that `options` name.
+    fn before(options: &PgConnectOptions) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(folder.path().join(".s.PGSQL.5432")).unwrap();
+        let target = options.get_socket().unwrap().join(".s.PGSQL.5432");
+        let (open, gate) = watch::channel(true);
+        let (count, requests) = watch::channel(0);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let server = UnixStream::connect(&target).await.unwrap();
+                let (mut client_in, mut client_out) = client.into_split();
+                let (mut server_in, mut server_out) = server.into_split();
+                let (mut gate, count) = (gate.clone(), count.clone());
+                tokio::spawn(async move {
+                    let mut bytes = vec![0; 65536];
+                    while let Ok(length @ 1..) = client_in.read(&mut bytes).await {
+                        server_out.write_all(&bytes[..length]).await.unwrap();
+                        count.send_modify(|requests| *requests += 1);
+                    }
+                });
+                tokio::spawn(async move {
+                    let mut bytes = vec![0; 65536];
+                    while let Ok(length @ 1..) = server_in.read(&mut bytes).await {
+                        gate.wait_for(|open| *open).await.unwrap();
+                        if client_out.write_all(&bytes[..length]).await.is_err() {
+                            break;
+                        }
+                    }
+                });
+            }
+        });
+        Self { folder, open, requests }
+    }
+}
+
+/// [FX-03] A transaction that was cancelled while it began does not swallow the next write.
+#[sqlx::test]
+async fn a_cancelled_begin_loses_no_acknowledged_write(pool: PgPool) {
+    let options = (*pool.connect_options()).clone();
+    let mut gate = Gate::before(&options);
+    // Without the look at the connection before it is lent, BEGIN is the first thing sent.
+    let through = Db::pool_options(1).test_before_acquire(false);
+    let db = Db { pool: through.connect_lazy_with(options.socket(gate.folder.path())) };
+    db.ping().await.unwrap();
+    for _ in 0..20 {
+        // Released connections come back in a task of their own.
+        while db.pool.num_idle() == 0 {
+            tokio::task::yield_now().await;
+        }
+        gate.open.send_replace(false);
+        gate.requests.mark_unchanged();
+        tokio::select! {
+            begun = db.control() => panic!("nothing was answered: {begun:?}"),
+            sent = gate.requests.changed() => sent.unwrap(), // the client hangs up here
+        }
+        gate.open.send_replace(true);
+        let id = Uuid::now_v7();
+        sqlx::query!(
+            "insert into installation_events (id, at, kind) values ($1, now(), 'session.created')",
+            id
+        )
+        .execute(&db.pool)
+        .await
+        .unwrap();
+        let seen = sqlx::query!("select id from installation_events where id = $1", id)
+            .fetch_optional(&pool)
+            .await
+            .unwrap();
+        assert!(seen.is_some(), "an acknowledged write was lost");
+    }
+}
+
+/// [I-35] A role that row-level security does not bind is refused.
+#[sqlx::test]
+async fn the_server_refuses_a_superuser(pool: PgPool) {
+    let refused = Db::over(&pool).require_isolation().await;
+    assert!(matches!(refused, Err(Unsafe::Almighty(_))), "{refused:?}");
+}
+
+/// [I-35] So are a table's owner and a database with an unguarded tenant table; `app_login` on a
+/// guarded one is accepted.
+#[sqlx::test]
+async fn the_server_refuses_an_owner_and_an_unguarded_table(pool: PgPool) {
+    let name = format!("owner_{}", Uuid::now_v7().simple());
+    for statement in [
+        format!("create role {name} login"),
+        format!("grant usage, create on schema public to {name}"),
+    ] {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&pool).await.unwrap();
+    }
+    let owner = Db {
+        pool: Db::pool_options(1)
+            .connect_lazy_with((*pool.connect_options()).clone().username(&name)),
+    };
+    owner.require_isolation().await.unwrap();
+    sqlx::raw_sql("create table loose (tenant_id uuid primary key)")
+        .execute(&owner.pool)
+        .await
+        .unwrap();
+    let refused = owner.require_isolation().await;
+    assert!(matches!(refused, Err(Unsafe::Owner(_))), "{refused:?}");
+    let login = Db {
+        pool: Db::pool_options(1)
+            .connect_lazy_with((*pool.connect_options()).clone().username("app_login")),
+    };
+    let refused = login.require_isolation().await;
+    assert!(matches!(&refused, Err(Unsafe::Unguarded(tables)) if tables == "loose"), "{refused:?}");
+
+    let statement = format!("drop table loose; drop owned by {name}; drop role {name}");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&pool).await.unwrap();
+    login.require_isolation().await.unwrap();
+    login.require_migrated().await.unwrap();
+    let denied = sqlx::query!("select id from users").fetch_all(&login.pool).await.unwrap_err();
+    assert_eq!(
+        denied.into_database_error().unwrap().code().unwrap(),
+        "42501",
+        "no rights of its own"
+    );
+}

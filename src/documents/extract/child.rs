@@ -1,0 +1,52 @@
+//! The child's side of extraction.
+
+use std::{
+    io::{Read, Write},
+    process::ExitCode,
+};
+
+use super::{Answer, MediaType, Parsed, Unreadable, html, pdf, sandbox, text, unreadable};
+
+/// `callslip extract TYPE`: the file on stdin, JSON on stdout.
+///
+/// With `--check` instead of a type: exit code 0 when the walls hold, and the names of those that
+/// do not on stdout. Call it before anything else runs in the process.
+#[must_use]
+pub fn child_main() -> ExitCode {
+    let argument = std::env::args().nth(2).unwrap_or_default();
+    if let Err(error) = sandbox::enter() {
+        // stderr is ours: the parent logs it.
+        eprintln!("cannot lock the extractor in: {error}");
+        return ExitCode::from(2);
+    }
+    if argument == "--check" {
+        let breaches = sandbox::breaches();
+        println!("{}", breaches.join("\n"));
+        return if breaches.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
+    let Some(media) = MediaType::parse(&argument) else { return ExitCode::from(2) };
+    let mut bytes = Vec::new();
+    if std::io::stdin().lock().read_to_end(&mut bytes).is_err() {
+        return ExitCode::from(2);
+    }
+    let answer = match parse(media, bytes) {
+        Ok(parsed) => Answer::Parsed(parsed),
+        Err(Unreadable(reason)) => Answer::Unreadable(reason),
+    };
+    let Ok(json) = serde_json::to_vec(&answer) else { return ExitCode::from(2) };
+    let mut out = std::io::stdout().lock();
+    match out.write_all(&json).and_then(|()| out.flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::from(2),
+    }
+}
+
+fn parse(media: MediaType, bytes: Vec<u8>) -> Result<Parsed, Unreadable> {
+    match media {
+        MediaType::Text => text::plain(&bytes),
+        MediaType::Markdown => text::markdown(&bytes),
+        MediaType::Html => html::parse(&bytes),
+        MediaType::Pdf => pdf::parse(bytes),
+        MediaType::JsonLines => Err(unreadable("lines are read one by one")),
+    }
+}

@@ -1,0 +1,60 @@
+//! PDF: the text of each page.
+
+use pdf_oxide::{PdfDocument, optional_content::decode_pdf_text_string};
+
+use super::{MAX_TEXT, Parsed, Unreadable, unreadable};
+use crate::documents::outline::Style;
+
+const MAX_PAGES: usize = 2_000;
+
+pub(super) fn parse(bytes: Vec<u8>) -> Result<Parsed, Unreadable> {
+    let document = PdfDocument::from_bytes(bytes)
+        .map_err(|_| unreadable("the PDF is damaged: its structure cannot be read"))?;
+    if document.is_encrypted() && !document.is_authenticated() && !opens_without_password(&document)
+    {
+        return Err(unreadable("the PDF is protected with a password"));
+    }
+    let pages = document
+        .page_count()
+        .map_err(|_| unreadable("the PDF is damaged: its pages cannot be counted"))?;
+    if pages > MAX_PAGES {
+        return Err(unreadable(format!("the PDF has {pages} pages, and we read 2,000: split it")));
+    }
+    let mut sections = Vec::with_capacity(pages);
+    let (mut characters, mut damaged) = (0, 0);
+    for page in 0..pages {
+        let text = document.extract_text(page).unwrap_or_else(|_| {
+            damaged += 1;
+            String::new()
+        });
+        characters += text.chars().filter(|c| !c.is_whitespace()).count();
+        if characters > MAX_TEXT {
+            return Err(unreadable(
+                "the text is longer than 10,000,000 characters: split the file",
+            ));
+        }
+        sections.push(text);
+    }
+    if characters == 0 {
+        return Err(unreadable(match damaged {
+            0 => format!(
+                "0 characters from {pages} pages: it is a scan, or its text is drawn as pictures"
+            ),
+            _ => format!("0 characters from {pages} pages: {damaged} of them are damaged"),
+        }));
+    }
+    Ok(Parsed { style: Style::Pages, title: title(&document), sections })
+}
+
+fn opens_without_password(document: &PdfDocument) -> bool {
+    document.authenticate(b"").unwrap_or(false)
+}
+
+/// The title in the document's information dictionary.
+fn title(document: &PdfDocument) -> Option<String> {
+    let info = document.trailer().as_dict()?.get("Info")?.clone();
+    let info = document.resolve_references(&info, 2).ok()?;
+    let title = document.resolve_references(info.as_dict()?.get("Title")?, 2).ok()?;
+    let title = decode_pdf_text_string(title.as_string()?);
+    (!title.trim().is_empty()).then_some(title)
+}

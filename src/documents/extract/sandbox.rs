@@ -1,0 +1,112 @@
+//! The child's walls: memory, time, files, network, programs.
+//!
+//! Limits first, then Landlock (no file system, where the kernel has it), then a seccomp filter
+//! that knows only what computing needs: memory, reading and writing open descriptors, time, and
+//! ending. Everything else answers EPERM: no socket, no file, no program, no other process.
+
+use std::error::Error;
+
+use landlock::{ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr};
+use nix::{
+    libc,
+    sys::resource::{Resource, setrlimit},
+};
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
+
+const MEMORY: u64 = 1024 * 1024 * 1024;
+const CPU_SECONDS: u64 = 20;
+
+/// Lock this process in, for good.
+pub(super) fn enter() -> Result<(), Box<dyn Error>> {
+    setrlimit(Resource::RLIMIT_AS, MEMORY, MEMORY)?;
+    setrlimit(Resource::RLIMIT_CPU, CPU_SECONDS, CPU_SECONDS)?;
+    setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+    setrlimit(Resource::RLIMIT_FSIZE, 0, 0)?;
+    Ruleset::default()
+        .handle_access(AccessFs::from_all(ABI::V5))?
+        .handle_access(AccessNet::from_all(ABI::V5))?
+        .create()?
+        .restrict_self()?;
+    // stdin, stdout and stderr are open; nothing else will be.
+    setrlimit(Resource::RLIMIT_NOFILE, 3, 3)?;
+    let filter = SeccompFilter::new(
+        ALLOWED.iter().map(|call| (*call, Vec::new())).collect(),
+        SeccompAction::Errno(libc::EPERM.unsigned_abs()),
+        SeccompAction::Allow,
+        std::env::consts::ARCH.try_into()?,
+    )?;
+    let program: BpfProgram = filter.try_into()?;
+    seccompiler::apply_filter(&program)?;
+    Ok(())
+}
+
+const ALLOWED: [libc::c_long; 34] = [
+    libc::SYS_read,
+    libc::SYS_readv,
+    libc::SYS_write,
+    libc::SYS_writev,
+    libc::SYS_close,
+    libc::SYS_fstat,
+    libc::SYS_lseek,
+    libc::SYS_mmap,
+    libc::SYS_mprotect,
+    libc::SYS_munmap,
+    libc::SYS_mremap,
+    libc::SYS_madvise,
+    libc::SYS_brk,
+    libc::SYS_rt_sigaction,
+    libc::SYS_rt_sigprocmask,
+    libc::SYS_rt_sigreturn,
+    libc::SYS_sigaltstack,
+    libc::SYS_futex,
+    libc::SYS_sched_yield,
+    libc::SYS_sched_getaffinity,
+    libc::SYS_getrandom,
+    libc::SYS_clock_gettime,
+    libc::SYS_clock_nanosleep,
+    libc::SYS_nanosleep,
+    libc::SYS_gettimeofday,
+    libc::SYS_getpid,
+    libc::SYS_gettid,
+    libc::SYS_tgkill,
+    libc::SYS_ppoll,
+    libc::SYS_restart_syscall,
+    libc::SYS_set_robust_list,
+    libc::SYS_rseq,
+    libc::SYS_exit,
+    libc::SYS_exit_group,
+];
+
+/// What a locked-in process tries in vain, for `callslip extract --check`: the names of the walls
+/// that did not hold.
+pub(super) fn breaches() -> Vec<&'static str> {
+    let mut breaches = Vec::new();
+    if std::net::TcpListener::bind("127.0.0.1:0").is_ok() {
+        breaches.push("listen on a TCP port");
+    }
+    if std::net::UdpSocket::bind("127.0.0.1:0").is_ok() {
+        breaches.push("open a UDP socket");
+    }
+    if std::os::unix::net::UnixStream::pair().is_ok() {
+        breaches.push("open a Unix socket");
+    }
+    if std::fs::read("/etc/hostname").is_ok() || std::fs::read("/etc/passwd").is_ok() {
+        breaches.push("read a file");
+    }
+    if std::fs::write("/tmp/callslip-check", "x").is_ok() {
+        breaches.push("write a file");
+    }
+    if std::process::Command::new("/bin/true").status().is_ok() {
+        breaches.push("run a program");
+    }
+    if std::thread::Builder::new().spawn(|| ()).is_ok() {
+        breaches.push("start a thread");
+    }
+    if Vec::<u8>::new().try_reserve_exact(2 * 1024 * 1024 * 1024).is_ok() {
+        breaches.push("take 2 GiB of memory");
+    }
+    if setrlimit(Resource::RLIMIT_CPU, u64::MAX, u64::MAX).is_ok() {
+        breaches.push("raise its own limits");
+    }
+    breaches
+}

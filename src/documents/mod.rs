@@ -1,0 +1,75 @@
+//! Documents of the builtin store: what they are, how they come in, how they are cut.
+//!
+//! A file is read by a child process ([`extract`]), cleaned of hidden characters ([`clean`]), cut
+//! into chunks with exact character ranges ([`chunk`]) and saved in one transaction ([`store`]).
+//! [`import`] does that for folders, [`ingest_upload`] for one file.
+
+mod chunk;
+pub mod clean;
+pub mod extract;
+pub mod import;
+mod outline;
+pub(crate) mod sentences;
+pub mod store;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use time::OffsetDateTime;
+
+pub use import::{Importer, Progress, Report, SourceFailure, Upload, import, ingest_upload};
+
+use crate::ids::{DocumentId, UserId, VectorStoreId};
+
+/// A document without its text.
+#[derive(Clone, Debug, Serialize)]
+pub struct Document {
+    /// Names the row.
+    pub id: DocumentId,
+    /// The store that it is in.
+    pub vector_store_id: VectorStoreId,
+    /// Where it came from: a path, an upload's name, or a line's own id.
+    pub source_key: String,
+    /// From its metadata, its first heading, its first line, or its file name.
+    pub title: String,
+    /// Where the original is, if the source said so; never shown as a citation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// What the source said of it besides.
+    pub metadata: BTreeMap<String, String>,
+    /// `text/plain`, `text/markdown`, `text/html`, `application/pdf`, `application/json`.
+    pub media_type: String,
+    /// Of the original.
+    pub byte_size: i64,
+    /// Of the extracted text.
+    pub char_count: i32,
+    /// Who uploaded it; `None` for an import on the command line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uploaded_by: Option<UserId>,
+    /// When it first came in.
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+    /// When its content last changed.
+    #[serde(with = "time::serde::rfc3339")]
+    pub updated_at: OffsetDateTime,
+}
+
+/// One page of a listing.
+#[derive(Clone, Debug)]
+pub struct Listing {
+    /// Newest first.
+    pub documents: Vec<Document>,
+    /// How many there are in all pages.
+    pub total: i64,
+}
+
+/// A chunk's place in its document, in Unicode scalar values of the text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Passage {
+    /// The first character.
+    pub start: usize,
+    /// One past the last.
+    pub end: usize,
+    /// The headings above it, outermost first, joined by " › ".
+    pub heading: String,
+}

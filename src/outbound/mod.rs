@@ -1,0 +1,212 @@
+//! The one way out: HTTP that cannot be led to private addresses (spec rows K-02, K-05, O-01).
+//!
+//! https only; a host name is looked up once, refused if any of its addresses is not public, and
+//! only vetted addresses are dialled, under the host's own name in TLS. No redirects, no proxy
+//! from the environment, no content decoding; two seconds to connect, a deadline for the whole
+//! call, and a ceiling on the body, which is counted while it arrives. The operator may allow
+//! named hosts to be private and to speak plain http.
+
+mod address;
+mod resolver;
+
+use std::{fmt, time::Duration};
+
+use reqwest::{Client, Method, Url, header::HeaderMap};
+use url::Host;
+
+pub use resolver::Lookup;
+
+use resolver::{NotPublic, Vetting};
+
+/// What the operator allows besides public https hosts.
+#[derive(Clone, Debug, Default)]
+pub struct Policy {
+    /// `host` or `host:port`: may be on a private address, and plain http.
+    pub allowed: Vec<String>,
+}
+
+/// An HTTP client behind the guard.
+#[derive(Clone)]
+pub struct Outbound {
+    policy: Policy,
+    public: Client,
+    allowed: Client,
+}
+
+/// One call.
+#[derive(Debug)]
+pub struct Request {
+    /// GET, POST, …
+    pub method: Method,
+    /// Where to.
+    pub url: Url,
+    /// Sent as they are; mark secrets as sensitive.
+    pub headers: HeaderMap,
+    /// Sent as it is.
+    pub body: Option<Vec<u8>>,
+    /// For everything from the look-up to the last byte.
+    pub deadline: Duration,
+    /// The largest body that is read.
+    pub max_bytes: usize,
+}
+
+/// An answer that came whole, whatever its status but a redirect.
+#[derive(Debug)]
+pub struct Response {
+    /// 200, 404, …
+    pub status: u16,
+    /// As they came.
+    pub headers: HeaderMap,
+    /// As it came, undecoded.
+    pub body: Vec<u8>,
+}
+
+/// Why a call gave nothing. Carries no text from the other side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Not https, or with a user name in it, or without a host.
+    #[error("the address must be https://host, without a user name")]
+    BadUrl,
+    /// Special-use, and the operator does not allow it.
+    #[error("the address is not on the public internet, and the operator does not allow it")]
+    NotPublic,
+    /// No such name, connection refused, or TLS failed.
+    #[error("could not connect")]
+    Unreachable,
+    /// The deadline passed.
+    #[error("did not answer in time")]
+    Timeout,
+    /// The body is larger than the caller reads.
+    #[error("answered with more than we read")]
+    TooLarge,
+    /// It wants us to go elsewhere; we do not.
+    #[error("answered with a redirect, which is not followed")]
+    Redirect,
+    /// The connection broke, or it was not HTTP.
+    #[error("broke off the connection")]
+    Broken,
+}
+
+impl Outbound {
+    /// A client under this policy.
+    #[must_use]
+    pub fn new(policy: Policy) -> Self {
+        Self::with_lookup(policy, &resolver::system())
+    }
+
+    /// A client with its own idea of names.
+    #[must_use]
+    pub fn with_lookup(policy: Policy, lookup: &Lookup) -> Self {
+        let client = |anywhere| {
+            Client::builder()
+                .dns_resolver(Vetting { lookup: lookup.clone(), anywhere })
+                .redirect(reqwest::redirect::Policy::none())
+                .no_proxy()
+                .referer(false)
+                .connect_timeout(Duration::from_secs(2))
+                .user_agent(concat!("callslip/", env!("CARGO_PKG_VERSION")))
+                .build()
+                .expect("these options are valid together")
+        };
+        Self { policy, public: client(false), allowed: client(true) }
+    }
+
+    /// Whether a call to this address would be tried; the names behind it are vetted when dialled.
+    ///
+    /// # Errors
+    /// [`Error::BadUrl`] or [`Error::NotPublic`].
+    pub fn check(&self, url: &Url) -> Result<(), Error> {
+        self.client_for(url).map(drop)
+    }
+
+    /// Make the call.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn send(&self, request: Request) -> Result<Response, Error> {
+        let client = self.client_for(&request.url)?;
+        tokio::time::timeout(request.deadline, exchange(client, request))
+            .await
+            .unwrap_or(Err(Error::Timeout))
+    }
+
+    fn client_for(&self, url: &Url) -> Result<&Client, Error> {
+        let host = url.host().ok_or(Error::BadUrl)?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(Error::BadUrl);
+        }
+        if self.is_allowed(url) && matches!(url.scheme(), "https" | "http") {
+            return Ok(&self.allowed);
+        }
+        if url.scheme() != "https" {
+            return Err(Error::BadUrl);
+        }
+        // An address in the URL never reaches the resolver.
+        let special = match host {
+            Host::Ipv4(address) => address::is_special_use(address.into()),
+            Host::Ipv6(address) => address::is_special_use(address.into()),
+            Host::Domain(_) => false,
+        };
+        if special { Err(Error::NotPublic) } else { Ok(&self.public) }
+    }
+
+    fn is_allowed(&self, url: &Url) -> bool {
+        let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
+            return false;
+        };
+        let with_port = format!("{host}:{port}");
+        self.policy.allowed.iter().any(|allowed| {
+            allowed.eq_ignore_ascii_case(host) || allowed.eq_ignore_ascii_case(&with_port)
+        })
+    }
+}
+
+impl fmt::Debug for Outbound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outbound").field("policy", &self.policy).finish_non_exhaustive()
+    }
+}
+
+async fn exchange(client: &Client, request: Request) -> Result<Response, Error> {
+    let mut outgoing = client.request(request.method, request.url).headers(request.headers);
+    if let Some(body) = request.body {
+        outgoing = outgoing.body(body);
+    }
+    let mut incoming = outgoing.send().await.map_err(|error| kind(&error))?;
+    if incoming.status().is_redirection() {
+        return Err(Error::Redirect);
+    }
+    let announced = incoming.content_length().unwrap_or_default();
+    if usize::try_from(announced).is_ok_and(|announced| announced > request.max_bytes) {
+        return Err(Error::TooLarge);
+    }
+    let mut body = Vec::new();
+    while let Some(part) = incoming.chunk().await.map_err(|error| kind(&error))? {
+        if body.len() + part.len() > request.max_bytes {
+            return Err(Error::TooLarge);
+        }
+        body.extend_from_slice(&part);
+    }
+    let status = incoming.status().as_u16();
+    Ok(Response { status, headers: std::mem::take(incoming.headers_mut()), body })
+}
+
+fn kind(error: &reqwest::Error) -> Error {
+    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    while let Some(inner) = cause {
+        if inner.is::<NotPublic>() {
+            return Error::NotPublic;
+        }
+        cause = inner.source();
+    }
+    if error.is_timeout() {
+        Error::Timeout
+    } else if error.is_connect() {
+        Error::Unreachable
+    } else {
+        Error::Broken
+    }
+}
+
+#[cfg(test)]
+mod tests;

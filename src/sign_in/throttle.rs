@@ -1,0 +1,163 @@
+//! How often a sign-in may fail: by account and by network (GCRA).
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, RandomState},
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use time::{Duration, OffsetDateTime};
+
+use crate::clock::Clock;
+
+/// Beyond this many keys those that are fresh again are forgotten.
+const SWEEP_AT: usize = 50_000;
+
+/// Failures that may come at once, and how long until one more may.
+#[derive(Clone, Copy, Debug)]
+struct Quota {
+    burst: f64,
+    every: Duration,
+}
+
+/// One account: 10 at once, then 3 a minute.
+const ACCOUNT: Quota = Quota { burst: 10.0, every: Duration::seconds(20) };
+/// One network: 30 at once, then one a second.
+const NETWORK: Quota = Quota { burst: 30.0, every: Duration::SECOND };
+
+/// What is counted. Accounts that do not exist count like those that do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Key {
+    /// By a keyed hash, so that nobody chooses how much is kept.
+    Account(u64),
+    Network(IpAddr),
+}
+
+/// Counts what fails: every try is paid for in advance, and a success is paid back.
+#[derive(Clone, Debug)]
+pub(super) struct Throttle {
+    clock: Clock,
+    scale: f64,
+    hasher: RandomState,
+    /// When each key will be as good as new.
+    fresh_at: Arc<Mutex<HashMap<Key, OffsetDateTime>>>,
+}
+
+/// A try that was let through.
+#[derive(Debug)]
+pub(super) struct Try {
+    keys: [(Key, Quota); 2],
+}
+
+/// Too many failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TooMany {
+    /// Whole seconds until one more try, at least 1.
+    pub(super) retry_after: u64,
+}
+
+impl Throttle {
+    pub(super) fn new(clock: Clock, scale: f64) -> Self {
+        Self { clock, scale, hasher: RandomState::new(), fresh_at: Arc::default() }
+    }
+
+    /// Pay for a try on this account from this network.
+    pub(super) fn admit(&self, account: &str, network: IpAddr) -> Result<Try, TooMany> {
+        let keys = [
+            (Key::Account(self.hasher.hash_one(account)), ACCOUNT),
+            (Key::Network(network), NETWORK),
+        ];
+        let now = self.clock.now();
+        let mut fresh_at = self.fresh_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if fresh_at.len() > SWEEP_AT {
+            fresh_at.retain(|_, at| *at > now);
+        }
+        for (key, quota) in &keys {
+            let debt = fresh_at.get(key).map_or(Duration::ZERO, |at| *at - now);
+            let over = debt + self.every(*quota) - quota.every * quota.burst;
+            if over > Duration::ZERO {
+                let seconds = over.as_seconds_f64().ceil();
+                return Err(TooMany { retry_after: u64::max(1, whole(seconds)) });
+            }
+        }
+        for (key, quota) in &keys {
+            let at = fresh_at.entry(*key).or_insert(now);
+            *at = (*at).max(now) + self.every(*quota);
+        }
+        Ok(Try { keys })
+    }
+
+    /// Pay back a try that succeeded.
+    pub(super) fn forgive(&self, tried: &Try) {
+        let mut fresh_at = self.fresh_at.lock().unwrap_or_else(PoisonError::into_inner);
+        for (key, quota) in &tried.keys {
+            if let Some(at) = fresh_at.get_mut(key) {
+                *at -= self.every(*quota);
+            }
+        }
+    }
+
+    /// What one try costs.
+    fn every(&self, quota: Quota) -> Duration {
+        quota.every / self.scale
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a number of seconds, not negative"
+)]
+const fn whole(seconds: f64) -> u64 {
+    seconds as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn network(last: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, last])
+    }
+
+    #[test]
+    fn an_account_recovers_a_try_at_a_time() {
+        let clock = Clock::movable();
+        let throttle = Throttle::new(clock.clone(), 1.0);
+        for n in 0..10 {
+            assert!(throttle.admit("ada", network(n)).is_ok());
+        }
+        let refused = throttle.admit("ada", network(99)).unwrap_err();
+        assert!((1..=20).contains(&refused.retry_after), "{refused:?}");
+        assert!(throttle.admit("bob", network(99)).is_ok());
+        clock.advance(Duration::seconds(20));
+        assert!(throttle.admit("ada", network(99)).is_ok());
+        assert!(throttle.admit("ada", network(99)).is_err());
+    }
+
+    #[test]
+    fn a_network_is_counted_across_accounts() {
+        let throttle = Throttle::new(Clock::movable(), 1.0);
+        let admitted =
+            (0..100).filter(|n| throttle.admit(&n.to_string(), network(1)).is_ok()).count();
+        assert!((30..=31).contains(&admitted), "{admitted}");
+        assert!(throttle.admit("somebody", network(2)).is_ok());
+    }
+
+    #[test]
+    fn success_costs_nothing() {
+        let throttle = Throttle::new(Clock::movable(), 1.0);
+        for _ in 0..100 {
+            let tried = throttle.admit("ada", network(1)).unwrap();
+            throttle.forgive(&tried);
+        }
+    }
+
+    #[test]
+    fn the_scale_multiplies() {
+        let throttle = Throttle::new(Clock::movable(), 10.0);
+        let admitted = (0..1000).filter(|_| throttle.admit("ada", network(1)).is_ok()).count();
+        assert!((100..=101).contains(&admitted), "{admitted}");
+    }
+}

@@ -1,0 +1,147 @@
+//! Adding a store: checked live before it is saved.
+
+use std::time::Duration;
+
+use reqwest::Url;
+use tokio::time::Instant;
+
+use crate::{
+    clock::Clock,
+    db::{Db, TenantScope, TenantTx},
+    fault::Fault,
+    ids::VectorStoreId,
+    outbound::Outbound,
+    secret::{Secret, seal::MasterKey},
+};
+
+use super::{NameTaken, VectorStore, credentials, openai, store};
+
+/// What it takes to reach outside stores and keep their keys.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// Postgres.
+    pub db: Db,
+    /// Now.
+    pub clock: Clock,
+    /// The guarded HTTP client.
+    pub outbound: Outbound,
+    /// What data keys are wrapped with.
+    pub master_key: MasterKey,
+}
+
+/// An OpenAI vector store that somebody wants to add.
+#[derive(Debug)]
+pub struct NewOpenAi {
+    /// Unique in the tenant, 1 to 80 characters.
+    pub name: String,
+    /// `vs_…`
+    pub external_id: String,
+    /// Where the API is; `None` for OpenAI itself.
+    pub base_url: Option<String>,
+    /// The tenant's own key.
+    pub api_key: Secret,
+}
+
+/// What came of adding a store.
+#[derive(Debug)]
+pub enum Created {
+    /// It answered and was saved.
+    Created(VectorStore),
+    /// Another store of the tenant has this name.
+    NameTaken,
+    /// It was not saved; the reason is fit for the person who asked.
+    Refused(String),
+}
+
+/// Add a builtin store. The name has 1 to 80 characters: see [`store_name`].
+///
+/// # Errors
+/// When the database fails.
+pub async fn create_builtin(
+    tx: &mut TenantTx,
+    clock: &Clock,
+    name: &str,
+) -> sqlx::Result<Result<VectorStore, NameTaken>> {
+    store::create(tx, VectorStoreId::new(), name, clock.now(), None).await
+}
+
+/// A store's name as it is kept: trimmed, without control characters, 1 to 80 characters.
+#[must_use]
+pub fn store_name(text: &str) -> Option<String> {
+    let name = text.trim();
+    let fits = (1..=80).contains(&name.chars().count()) && !name.chars().any(char::is_control);
+    fits.then(|| name.to_owned())
+}
+
+/// Add an OpenAI vector store, after it answered a search with this key.
+///
+/// # Errors
+/// When the database fails; what the store or the caller does wrong is a [`Created`].
+pub async fn create_openai(
+    context: &Context,
+    scope: TenantScope,
+    new: NewOpenAi,
+) -> Result<Created, Fault> {
+    let Some(name) = store_name(&new.name) else {
+        return Ok(refused("the name must have 1 to 80 characters"));
+    };
+    let external_id = new.external_id.trim();
+    if !openai::is_id(external_id) {
+        return Ok(refused("the vector store's id looks like vs_abc123: letters, digits, - and _"));
+    }
+    let base_url = new.base_url.as_deref().map(str::trim).filter(|url| !url.is_empty());
+    let base_url = base_url.unwrap_or(openai::DEFAULT_BASE_URL).trim_end_matches('/');
+    if let Err(reason) = check_base_url(&context.outbound, base_url) {
+        return Ok(refused(reason));
+    }
+    let api_key = new.api_key.expose();
+    if api_key.len() > 1_024 || api_key.len() < 8 || !api_key.bytes().all(|b| b.is_ascii_graphic())
+    {
+        return Ok(refused("the API key must have 8 to 1,024 characters without spaces"));
+    }
+    // Before the network: a name that is taken need not wait for it.
+    let mut tx = context.db.tenant(scope).await?;
+    if store::find_by_name(&mut tx, &name).await?.is_some() {
+        return Ok(Created::NameTaken);
+    }
+    drop(tx);
+    let client = openai::Client {
+        outbound: &context.outbound,
+        base_url,
+        external_id,
+        api_key: &new.api_key,
+        deadline: Instant::now() + Duration::from_secs(15),
+    };
+    if let Err(error) = client.search("test", 1).await {
+        return Ok(Created::Refused(error.to_string()));
+    }
+    let id = VectorStoreId::new();
+    let mut tx = context.db.tenant(scope).await?;
+    let now = context.clock.now();
+    let sealed = credentials::seal(&mut tx, &context.master_key, now, id, &new.api_key).await?;
+    let outside = store::Outside {
+        external_id,
+        base_url,
+        api_key_sealed: &sealed,
+        api_key_hint: &api_key[api_key.len() - 4..],
+    };
+    match store::create(&mut tx, id, &name, now, Some(outside)).await? {
+        Ok(created) => {
+            tx.commit().await?;
+            Ok(Created::Created(created))
+        }
+        Err(NameTaken) => Ok(Created::NameTaken),
+    }
+}
+
+fn check_base_url(outbound: &Outbound, base_url: &str) -> Result<(), String> {
+    let url: Url = base_url.parse().map_err(|_| "the base URL is not a URL".to_owned())?;
+    if base_url.len() > 512 || url.query().is_some() || url.fragment().is_some() {
+        return Err("the base URL must be short and have no query".to_owned());
+    }
+    outbound.check(&url).map_err(|error| error.to_string())
+}
+
+fn refused(reason: impl Into<String>) -> Created {
+    Created::Refused(reason.into())
+}

@@ -1,0 +1,81 @@
+//! A tenant's vector stores: the builtin one, or an outside one under the tenant's own key.
+//!
+//! A store is a mapping: a name, the [`Backend`] that answers, and for an outside one where it is
+//! and a sealed key. `search` asks the stores; this slice keeps them.
+
+pub(crate) mod credentials;
+pub mod openai;
+pub mod store;
+
+mod create;
+
+use serde::Serialize;
+use time::OffsetDateTime;
+
+pub use create::{Context, Created, NewOpenAi, create_builtin, create_openai, store_name};
+
+use crate::ids::VectorStoreId;
+
+/// What answers for a store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "backend", rename_all = "snake_case")]
+pub enum Backend {
+    /// Our own documents, chunks and index.
+    Builtin,
+    /// An OpenAI vector store, or one behind the same API.
+    #[serde(rename = "openai")]
+    OpenAi {
+        /// `vs_…`
+        external_id: String,
+        /// Where the API is, without a trailing slash.
+        base_url: String,
+        /// The last four characters of the key; the rest is write-only.
+        key_hint: String,
+    },
+}
+
+impl Backend {
+    /// Its name in the database and on pages.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Builtin => "builtin",
+            Self::OpenAi { .. } => "openai",
+        }
+    }
+}
+
+/// A tenant's mapping to a place that answers searches.
+#[derive(Clone, Debug, Serialize)]
+pub struct VectorStore {
+    /// Names the row.
+    pub id: VectorStoreId,
+    /// Unique in the tenant.
+    pub name: String,
+    /// What answers.
+    #[serde(flatten)]
+    pub backend: Backend,
+    /// When it was added.
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+    /// The last time the backend answered; `None` for the builtin one.
+    #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    pub checked_at: Option<OffsetDateTime>,
+    /// The last time it did not, and why in words; `None` while it works.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+}
+
+/// Why a store did not answer.
+#[derive(Clone, Debug, Serialize)]
+pub struct Failure {
+    /// When.
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
+    /// In words that say what to do; never the backend's own text.
+    pub reason: String,
+}
+
+/// Another store of the tenant has this name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NameTaken;

@@ -1,0 +1,252 @@
+//! Vector stores in Postgres.
+
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{Backend, Failure, NameTaken, VectorStore};
+use crate::{
+    db::TenantTx,
+    ids::{TenantId, VectorStoreId},
+};
+
+struct StoreRow {
+    id: Uuid,
+    name: String,
+    external_id: Option<String>,
+    base_url: Option<String>,
+    api_key_hint: Option<String>,
+    created_at: OffsetDateTime,
+    checked_at: Option<OffsetDateTime>,
+    failed_at: Option<OffsetDateTime>,
+    failure: Option<String>,
+}
+
+impl From<StoreRow> for VectorStore {
+    fn from(row: StoreRow) -> Self {
+        let backend = row.external_id.map_or(Backend::Builtin, |external_id| Backend::OpenAi {
+            external_id,
+            base_url: row.base_url.unwrap_or_default(),
+            key_hint: row.api_key_hint.unwrap_or_default(),
+        });
+        Self {
+            id: row.id.into(),
+            name: row.name,
+            backend,
+            created_at: row.created_at,
+            checked_at: row.checked_at,
+            failure: row.failed_at.zip(row.failure).map(|(at, reason)| Failure { at, reason }),
+        }
+    }
+}
+
+/// Every store of the tenant, by name.
+///
+/// # Errors
+/// When the database fails.
+pub async fn list(tx: &mut TenantTx) -> sqlx::Result<Vec<VectorStore>> {
+    let rows = sqlx::query_as!(
+        StoreRow,
+        "
+        select id, name, external_id, base_url, api_key_hint,
+               created_at, checked_at, failed_at, failure
+          from vector_stores
+         order by lower(name), id
+        "
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(rows.into_iter().map(VectorStore::from).collect())
+}
+
+/// One store of the tenant.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find(tx: &mut TenantTx, id: VectorStoreId) -> sqlx::Result<Option<VectorStore>> {
+    let row = sqlx::query_as!(
+        StoreRow,
+        "
+        select id, name, external_id, base_url, api_key_hint,
+               created_at, checked_at, failed_at, failure
+          from vector_stores
+         where id = $1
+        ",
+        id.uuid(),
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(row.map(VectorStore::from))
+}
+
+/// The store of this name.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find_by_name(tx: &mut TenantTx, name: &str) -> sqlx::Result<Option<VectorStore>> {
+    let row = sqlx::query_as!(
+        StoreRow,
+        "
+        select id, name, external_id, base_url, api_key_hint,
+               created_at, checked_at, failed_at, failure
+          from vector_stores
+         where name = $1
+        ",
+        name,
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(row.map(VectorStore::from))
+}
+
+/// What a store of the openai backend keeps besides its name.
+pub(super) struct Outside<'a> {
+    pub(super) external_id: &'a str,
+    pub(super) base_url: &'a str,
+    pub(super) api_key_sealed: &'a [u8],
+    pub(super) api_key_hint: &'a str,
+}
+
+/// Add a store; `outside` is `None` for the builtin backend.
+pub(super) async fn create(
+    tx: &mut TenantTx,
+    id: VectorStoreId,
+    name: &str,
+    now: OffsetDateTime,
+    outside: Option<Outside<'_>>,
+) -> sqlx::Result<Result<VectorStore, NameTaken>> {
+    let outside = outside.as_ref();
+    let row = sqlx::query_as!(
+        StoreRow,
+        "
+        insert into vector_stores (tenant_id, id, name, backend, external_id, base_url,
+                                   api_key_sealed, api_key_hint, created_at, checked_at)
+        values (current_tenant_id(), $1, $2, $3, $4, $5, $6, $7, $8, $9)
+        on conflict on constraint vector_stores_name_key do nothing
+        returning id, name, external_id, base_url, api_key_hint,
+                  created_at, checked_at, failed_at, failure
+        ",
+        id.uuid(),
+        name,
+        if outside.is_some() { "openai" } else { "builtin" },
+        outside.map(|outside| outside.external_id),
+        outside.map(|outside| outside.base_url),
+        outside.map(|outside| outside.api_key_sealed),
+        outside.map(|outside| outside.api_key_hint),
+        now,
+        outside.map(|_| now),
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(row.map(VectorStore::from).ok_or(NameTaken))
+}
+
+/// Remove a store and, for the builtin backend, its documents. `false` when there was none.
+///
+/// # Errors
+/// When the database fails.
+pub async fn delete(tx: &mut TenantTx, id: VectorStoreId) -> sqlx::Result<bool> {
+    let done = sqlx::query!("delete from vector_stores where id = $1", id.uuid())
+        .execute(tx.conn())
+        .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Note that the backend answered. Writes at most once a minute while nothing changes.
+///
+/// # Errors
+/// When the database fails.
+pub async fn record_success(
+    tx: &mut TenantTx,
+    id: VectorStoreId,
+    now: OffsetDateTime,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "
+        update vector_stores
+           set checked_at = $2, failed_at = null, failure = null
+         where id = $1
+           and (failure is not null or checked_at is null or checked_at < $2::timestamptz - interval '1 minute')
+        ",
+        id.uuid(),
+        now,
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// Note that the backend did not answer, and why. At most once a minute for one reason.
+///
+/// # Errors
+/// When the database fails.
+pub async fn record_failure(
+    tx: &mut TenantTx,
+    id: VectorStoreId,
+    now: OffsetDateTime,
+    reason: &str,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "
+        update vector_stores
+           set failed_at = $2, failure = left($3, 500)
+         where id = $1
+           and (failure is distinct from left($3, 500) or failed_at < $2::timestamptz - interval '1 minute')
+        ",
+        id.uuid(),
+        now,
+        reason,
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// A store's key as it is kept, with the version of the data key that sealed it.
+pub(super) async fn sealed_key(
+    tx: &mut TenantTx,
+    id: VectorStoreId,
+) -> sqlx::Result<Option<Vec<u8>>> {
+    let sealed =
+        sqlx::query_scalar!("select api_key_sealed from vector_stores where id = $1", id.uuid())
+            .fetch_optional(tx.conn())
+            .await?;
+    Ok(sealed.flatten())
+}
+
+/// The tenant's newest data key, wrapped, with its version.
+pub(super) async fn newest_data_key(tx: &mut TenantTx) -> sqlx::Result<Option<(i32, Vec<u8>)>> {
+    let row =
+        sqlx::query!("select version, wrapped_key from tenant_keys order by version desc limit 1")
+            .fetch_optional(tx.conn())
+            .await?;
+    Ok(row.map(|row| (row.version, row.wrapped_key)))
+}
+
+/// One version of the tenant's data key, wrapped.
+pub(super) async fn data_key(tx: &mut TenantTx, version: i32) -> sqlx::Result<Option<Vec<u8>>> {
+    sqlx::query_scalar!("select wrapped_key from tenant_keys where version = $1", version)
+        .fetch_optional(tx.conn())
+        .await
+}
+
+/// Keep the tenant's first data key, unless another one got there first.
+pub(super) async fn create_data_key(
+    tx: &mut TenantTx,
+    wrapped: &[u8],
+    now: OffsetDateTime,
+) -> sqlx::Result<()> {
+    let tenant: TenantId = tx.scope().tenant_id();
+    sqlx::query!(
+        "
+        insert into tenant_keys (tenant_id, version, wrapped_key, created_at)
+        values ($1, 1, $2, $3)
+        on conflict do nothing
+        ",
+        tenant.uuid(),
+        wrapped,
+        now,
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
