@@ -11,6 +11,8 @@ use crate::{
     db::Db,
     fault::Fault,
     http::{Mounted, PageError, assets, client_ip, headers, request_id, routes::Entry},
+    limits::Limits,
+    oauth,
     secret::seal::MasterKey,
     sign_in::{self, Gate, SignIn},
     users::password::{Cost, Hashing},
@@ -46,7 +48,6 @@ pub struct App {
 ///
 /// # Errors
 /// When the database does not answer.
-#[expect(clippy::unused_async, reason = "slices that read their keys from the database come next")]
 pub async fn build(parts: Parts) -> Result<App, Fault> {
     let audit = audit::Log::start(parts.db.clone());
     let hashing = Hashing::start(parts.password_cost.clone());
@@ -55,8 +56,18 @@ pub async fn build(parts: Parts) -> Result<App, Fault> {
         clock: parts.clock.clone(),
         public_url: parts.config.public_url.clone(),
     };
+    let limits = Limits::new(parts.config.rate_limit_scale);
+    limits.sweep_regularly();
+    let oauth = oauth::Server::start(oauth::Settings {
+        gate: gate.clone(),
+        master_key: parts.master_key.clone(),
+        access_token_minutes: parts.config.access_token_minutes,
+        limits,
+    })
+    .await?;
     let sign_in = SignIn::new(gate, hashing, parts.config.rate_limit_scale);
-    let Mounted { router, table } = assets::routes().and(sign_in::routes(sign_in));
+    let Mounted { router, table } =
+        assets::routes().and(sign_in::routes(sign_in)).and(oauth.routes());
     let router = router.fallback(async || PageError::NotFound);
     Ok(App { router: wrap(router, &parts.config), table: table.into(), audit })
 }

@@ -33,6 +33,8 @@ pub mod documents;
 pub mod fault;
 pub mod http;
 pub mod ids;
+pub mod limits;
+pub mod oauth;
 pub mod outbound;
 pub mod search;
 pub mod secret;

@@ -1,0 +1,178 @@
+//! Access tokens: JWTs after RFC 9068, signed with Ed25519.
+//!
+//! A token says what was granted; whether the grant still lives is asked of the database on every
+//! call (`liveness`).
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use jsonwebtoken::{Algorithm, crypto};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::{keys::Keys, scope::Scope};
+use crate::{
+    clock::Clock,
+    fault::Fault,
+    ids::{GrantId, TenantId, UserId},
+};
+
+/// The longest token that is looked at; ours have about 700 bytes.
+const MAX_BYTES: usize = 8 * 1024;
+/// How many verified tokens each half of the cache remembers.
+const CACHED: usize = 8192;
+
+/// What a token says. All of it is required, and there is nothing else.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Claims {
+    /// Who issued it: our origin.
+    pub iss: String,
+    /// The one resource that it is for, in canonical form.
+    pub aud: String,
+    /// The user who consented.
+    pub sub: UserId,
+    /// The client that it was issued to.
+    pub client_id: String,
+    /// The tenant whose documents it opens.
+    pub tenant: TenantId,
+    /// The consent behind it.
+    pub grant: GrantId,
+    /// What it may be used for.
+    pub scope: Scope,
+    /// Names the token.
+    pub jti: Uuid,
+    /// When it was issued, in seconds.
+    pub iat: i64,
+    /// When it ends, in seconds.
+    pub exp: i64,
+}
+
+/// Exactly the header that we write: an unknown or repeated member (`jku`, `jwk`, `crit`) is refused.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Header {
+    typ: String,
+    alg: String,
+    kid: String,
+}
+
+const TYP: &str = "at+jwt";
+const ALG: &str = "EdDSA";
+
+/// Sign `claims` with the current key.
+pub(super) fn sign(keys: &Keys, claims: &Claims) -> Result<String, Fault> {
+    let key = keys.current();
+    let header = Header { typ: TYP.to_owned(), alg: ALG.to_owned(), kid: key.kid.clone() };
+    let encode = |json: Vec<u8>| URL_SAFE_NO_PAD.encode(json);
+    let head = encode(serde_json::to_vec(&header)?);
+    let body = encode(serde_json::to_vec(claims)?);
+    let message = format!("{head}.{body}");
+    let signature = crypto::sign(message.as_bytes(), &key.signing, Algorithm::EdDSA)?;
+    Ok(format!("{message}.{signature}"))
+}
+
+/// Tells our tokens from everything else.
+#[derive(Clone)]
+pub struct Verifier {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    keys: Keys,
+    issuer: String,
+    clock: Clock,
+    cache: Mutex<Cache>,
+}
+
+/// Tokens whose signature held, by their SHA-256. Two halves: when the newer is full, the older is
+/// forgotten, so it is bounded and holds what is in use.
+#[derive(Default)]
+struct Cache {
+    newer: HashMap<[u8; 32], Arc<Claims>>,
+    older: HashMap<[u8; 32], Arc<Claims>>,
+}
+
+impl Verifier {
+    pub(super) fn new(keys: Keys, issuer: &str, clock: Clock) -> Self {
+        let cache = Mutex::default();
+        Self { inner: Arc::new(Inner { keys, issuer: issuer.to_owned(), clock, cache }) }
+    }
+
+    /// What a token says, if we signed it, it is an access token, and its time has not passed.
+    ///
+    /// The audience is the caller's to check, and so is whether the grant lives.
+    #[must_use]
+    pub fn verify(&self, token: &str) -> Option<Arc<Claims>> {
+        if token.len() > MAX_BYTES {
+            return None;
+        }
+        let digest: [u8; 32] = Sha256::digest(token).into();
+        let known = self.cache(|cache| cache.find(&digest));
+        let claims = match known {
+            Some(claims) => claims,
+            None => {
+                let claims = Arc::new(self.check_signature(token)?);
+                self.cache(|cache| cache.insert(digest, Arc::clone(&claims)));
+                claims
+            }
+        };
+        // The time is looked at each time, with no leeway: we are the only clock.
+        let now = self.inner.clock.now().unix_timestamp();
+        (claims.exp > now).then_some(claims)
+    }
+
+    fn check_signature(&self, token: &str) -> Option<Claims> {
+        let (message, signature) = token.rsplit_once('.')?;
+        let (head, body) = message.split_once('.')?;
+        let header: Header = part(head)?;
+        // RFC 9068 §4, RFC 8725 §3.1: the algorithm is ours, whatever the header says.
+        if header.typ != TYP || header.alg != ALG {
+            return None;
+        }
+        let key = self.inner.keys.verifying(&header.kid)?;
+        crypto::verify(signature, message.as_bytes(), key, Algorithm::EdDSA)
+            .ok()
+            .filter(|holds| *holds)?;
+        let claims: Claims = part(body)?;
+        (claims.iss == self.inner.issuer).then_some(claims)
+    }
+
+    fn cache<T>(&self, with: impl FnOnce(&mut Cache) -> T) -> T {
+        with(&mut self.inner.cache.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verifier").field("issuer", &self.inner.issuer).finish_non_exhaustive()
+    }
+}
+
+impl Cache {
+    fn find(&mut self, digest: &[u8; 32]) -> Option<Arc<Claims>> {
+        if let Some(claims) = self.newer.get(digest) {
+            return Some(Arc::clone(claims));
+        }
+        let claims = self.older.remove(digest)?;
+        self.insert(*digest, Arc::clone(&claims));
+        Some(claims)
+    }
+
+    fn insert(&mut self, digest: [u8; 32], claims: Arc<Claims>) {
+        if self.newer.len() >= CACHED {
+            self.older = std::mem::take(&mut self.newer);
+        }
+        self.newer.insert(digest, claims);
+    }
+}
+
+/// One part of a JWT. Repeated members are an error of serde's.
+fn part<T: DeserializeOwned>(text: &str) -> Option<T> {
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).ok()?).ok()
+}

@@ -1,0 +1,140 @@
+//! Is what stands behind a token still alive? Asked of the primary on every call.
+//!
+//! A signature proves that a token was good when it was issued. This proves that grant, client,
+//! user, membership and tenant still are, so a revoked token is accepted zero times after the
+//! revocation was answered. Nothing here is cached; checks that wait at the same moment share one
+//! statement, which began after each of them was asked.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
+
+use super::{access_token::Claims, store_liveness};
+use crate::{
+    clock::Clock,
+    db::Db,
+    fault::Fault,
+    ids::{GrantId, TenantId, UserId, VectorStoreId},
+};
+
+/// The most checks that wait; beyond it calls fail rather than pile up.
+const QUEUE: usize = 4096;
+/// The most checks in one statement.
+const BATCH: usize = 256;
+/// How many statements run at once: while one is on the wire, another may be.
+const WORKERS: usize = 2;
+
+/// What a live grant allows now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alive {
+    /// The vector stores that the user ticked and that still exist.
+    pub vector_stores: Vec<VectorStoreId>,
+    /// The tenant's name in URLs.
+    pub tenant_slug: String,
+    /// The user's role in the tenant: `owner`, `admin` or `reader`.
+    pub role: String,
+}
+
+/// What is asked about one token.
+#[derive(Clone, Debug)]
+pub(super) struct Question {
+    pub(super) tenant: TenantId,
+    pub(super) grant: GrantId,
+    pub(super) user: UserId,
+    pub(super) client_id: String,
+    pub(super) jti: Uuid,
+}
+
+/// Asks, in batches.
+#[derive(Clone, Debug)]
+pub struct Liveness {
+    queue: mpsc::Sender<Waiting>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    question: Question,
+    answer: oneshot::Sender<Result<Option<Alive>, Outage>>,
+}
+
+/// The database did not answer. Shared by everybody who waited for the same statement.
+#[derive(Clone, Debug)]
+struct Outage {
+    unavailable: bool,
+    cause: Arc<str>,
+}
+
+impl From<Outage> for Fault {
+    fn from(outage: Outage) -> Self {
+        if outage.unavailable {
+            // Keeps `Fault::is_unavailable` true, so that the caller is told to try again.
+            return Self::from(sqlx::Error::Io(std::io::Error::other(outage.cause.to_string())));
+        }
+        Self::new(outage.cause.to_string())
+    }
+}
+
+impl Liveness {
+    /// Start the workers. They end when the last handle is dropped.
+    #[must_use]
+    pub fn start(db: &Db, clock: &Clock) -> Self {
+        let (queue, waiting) = mpsc::channel(QUEUE);
+        let waiting = Arc::new(tokio::sync::Mutex::new(waiting));
+        for _ in 0..WORKERS {
+            tokio::spawn(work(db.clone(), clock.clone(), Arc::clone(&waiting)));
+        }
+        Self { queue }
+    }
+
+    /// What the token may do now; `None` when anything behind it is gone.
+    ///
+    /// # Errors
+    /// When the database does not say: the caller must refuse.
+    pub async fn check(&self, claims: &Claims) -> Result<Option<Alive>, Fault> {
+        let question = Question {
+            tenant: claims.tenant,
+            grant: claims.grant,
+            user: claims.sub,
+            client_id: claims.client_id.clone(),
+            jti: claims.jti,
+        };
+        let (answer, outcome) = oneshot::channel();
+        self.queue.send_timeout(Waiting { question, answer }, Duration::from_secs(2)).await?;
+        Ok(outcome.await??)
+    }
+}
+
+async fn work(db: Db, clock: Clock, queue: Arc<tokio::sync::Mutex<mpsc::Receiver<Waiting>>>) {
+    let mut batch = Vec::with_capacity(BATCH);
+    while queue.lock().await.recv_many(&mut batch, BATCH).await > 0 {
+        // Whoever hung up needs no answer.
+        batch.retain(|waiting| !waiting.answer.is_closed());
+        if batch.is_empty() {
+            continue;
+        }
+        let questions: Vec<Question> = batch.iter().map(|one| one.question.clone()).collect();
+        let answers = ask(&db, &clock, &questions).await.map_err(|fault| Outage {
+            unavailable: fault.is_unavailable(),
+            cause: fault.chain().into(),
+        });
+        match answers {
+            Ok(answers) => {
+                for (waiting, answer) in batch.drain(..).zip(answers) {
+                    let _ = waiting.answer.send(Ok(answer));
+                }
+            }
+            Err(outage) => {
+                for waiting in batch.drain(..) {
+                    let _ = waiting.answer.send(Err(outage.clone()));
+                }
+            }
+        }
+    }
+}
+
+async fn ask(db: &Db, clock: &Clock, questions: &[Question]) -> Result<Vec<Option<Alive>>, Fault> {
+    let mut tx = db.control().await?;
+    let answers = store_liveness::read(&mut tx, questions, clock.now()).await?;
+    Ok(answers)
+}

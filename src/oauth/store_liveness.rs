@@ -1,0 +1,60 @@
+//! The one statement behind every call: which of these tokens' grants are alive?
+
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::liveness::{Alive, Question};
+use crate::{db::ControlTx, ids::VectorStoreId};
+
+/// An answer for each question, in order.
+pub(super) async fn read(
+    tx: &mut ControlTx,
+    questions: &[Question],
+    now: OffsetDateTime,
+) -> sqlx::Result<Vec<Option<Alive>>> {
+    let tenants: Vec<Uuid> = questions.iter().map(|one| one.tenant.uuid()).collect();
+    let grants: Vec<Uuid> = questions.iter().map(|one| one.grant.uuid()).collect();
+    let users: Vec<Uuid> = questions.iter().map(|one| one.user.uuid()).collect();
+    let clients: Vec<String> = questions.iter().map(|one| one.client_id.clone()).collect();
+    let tokens: Vec<Uuid> = questions.iter().map(|one| one.jti).collect();
+    let rows = sqlx::query!(
+        r#"
+        select asked.place as "place!", tenants.slug, memberships.role,
+               array(select vector_store_id
+                       from oauth_grant_vector_stores chosen
+                      where chosen.tenant_id = grants.tenant_id and chosen.grant_id = grants.id
+                      order by vector_store_id) as "vector_stores!"
+          from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::uuid[])
+               with ordinality as asked (tenant_id, grant_id, user_id, client_id, jti, place)
+          join oauth_grants grants
+            on grants.tenant_id = asked.tenant_id and grants.id = asked.grant_id
+           and grants.user_id = asked.user_id and grants.client_id = asked.client_id
+           and grants.revoked_at is null and grants.expires_at > $6
+          join oauth_clients clients
+            on clients.client_id = asked.client_id and clients.disabled_at is null
+          join users on users.id = asked.user_id and users.disabled_at is null
+          join tenants on tenants.id = asked.tenant_id and tenants.suspended_at is null
+          join memberships
+            on memberships.tenant_id = asked.tenant_id and memberships.user_id = asked.user_id
+         where not exists (select from oauth_revoked_access_tokens revoked
+                            where revoked.tenant_id = asked.tenant_id and revoked.jti = asked.jti)
+        "#,
+        &tenants,
+        &grants,
+        &users,
+        &clients,
+        &tokens,
+        now,
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    let mut answers = vec![None; questions.len()];
+    for row in rows {
+        let place = usize::try_from(row.place - 1).unwrap_or(usize::MAX);
+        if let Some(answer) = answers.get_mut(place) {
+            let vector_stores = row.vector_stores.into_iter().map(VectorStoreId::from).collect();
+            *answer = Some(Alive { vector_stores, tenant_slug: row.slug, role: row.role });
+        }
+    }
+    Ok(answers)
+}
