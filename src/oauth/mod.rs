@@ -22,6 +22,7 @@
 //! and tokens are touched.
 
 pub mod access_token;
+pub mod apps;
 mod authorize;
 mod client;
 mod client_name;
@@ -41,6 +42,7 @@ pub mod resource;
 mod revoke;
 mod routes;
 pub mod scope;
+mod store_apps;
 mod store_clients;
 mod store_grants;
 mod store_keys;
