@@ -13,16 +13,16 @@ use crate::{
     documents::{Importer, extract::Extractor},
     fault::Fault,
     http::{Mounted, PageError, assets, client_ip, headers, request_id, routes::Entry},
-    outbound::{Outbound, Policy},
+    limits::Limits,
+    mcp, oauth,
+    outbound::{self, Outbound},
     search::{self, Search},
     secret::seal::MasterKey,
     sign_in::{self, Gate, SignIn},
+    telemetry::{self, Draining},
     users::password::{Cost, Hashing},
     vector_stores,
 };
-
-/// How long a vector store may take to answer a search.
-const SEARCH_DEADLINE: Duration = Duration::from_secs(8);
 
 /// What an application is made of.
 #[derive(Clone, Debug)]
@@ -50,45 +50,87 @@ pub struct App {
     pub table: Arc<[Entry]>,
     /// The log of tool calls.
     pub audit: audit::Log,
+    /// Told when the server is on its way out.
+    pub draining: Draining,
 }
+
+/// How long a vector store may take to answer a search.
+const STORE_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Assemble the application.
 ///
 /// # Errors
 /// When the database does not answer.
-#[expect(clippy::unused_async, reason = "slices that read their keys from the database come next")]
 pub async fn build(parts: Parts) -> Result<App, Fault> {
+    let config = &parts.config;
     let audit = audit::Log::start(parts.db.clone());
-    let hashing = Hashing::start(parts.password_cost.clone());
+    let limits = Limits::new(config.rate_limit_scale);
+    limits.sweep_regularly();
+    let draining = Draining::default();
     let gate = Gate {
         db: parts.db.clone(),
         clock: parts.clock.clone(),
-        public_url: parts.config.public_url.clone(),
+        public_url: config.public_url.clone(),
     };
-    let sign_in = SignIn::new(gate.clone(), hashing, parts.config.rate_limit_scale);
+    let hashing = Hashing::start(parts.password_cost.clone());
+    let sign_in = SignIn::new(gate.clone(), hashing, config.rate_limit_scale);
+    let oauth = oauth::Server::start(oauth::Settings {
+        gate: gate.clone(),
+        master_key: parts.master_key.clone(),
+        access_token_minutes: config.access_token_minutes,
+        limits: limits.clone(),
+    })
+    .await?;
+    let outbound = Outbound::new(outbound::Policy { allowed: config.outbound_allow.clone() });
+    let search = search(&parts, outbound.clone());
     let Mounted { router, table } = assets::routes()
+        .and(telemetry::routes(parts.db.clone(), draining.clone()))
         .and(sign_in::routes(sign_in))
-        .and(admin::routes(admin_state(&parts, gate)));
+        .and(admin::routes(admin(&parts, gate, search.clone(), outbound)))
+        .and(mcp(&parts, &oauth, search, audit.clone(), &limits))
+        .and(oauth.routes());
     let router = router.fallback(async || PageError::NotFound);
-    Ok(App { router: wrap(router, &parts.config), table: table.into(), audit })
+    Ok(App { router: wrap(router, config), table: table.into(), audit, draining })
 }
 
-fn admin_state(parts: &Parts, gate: Gate) -> Admin {
-    let outbound = Outbound::new(Policy { allowed: parts.config.outbound_allow.clone() });
-    let stores = vector_stores::Context {
-        db: parts.db.clone(),
-        clock: parts.clock.clone(),
-        outbound: outbound.clone(),
-        master_key: parts.master_key.clone(),
-    };
-    let search = Search::new(search::Parts {
+fn search(parts: &Parts, outbound: Outbound) -> Search {
+    Search::new(search::Parts {
         db: parts.db.clone(),
         clock: parts.clock.clone(),
         outbound,
         master_key: parts.master_key.clone(),
-        deadline: SEARCH_DEADLINE,
+        deadline: STORE_DEADLINE,
         public_url: parts.config.public_url.as_str().to_owned(),
-    });
+    })
+}
+
+fn mcp(
+    parts: &Parts,
+    oauth: &oauth::Server,
+    search: Search,
+    audit: audit::Log,
+    limits: &Limits,
+) -> Mounted {
+    let parts = mcp::Parts {
+        verifier: oauth.verifier(),
+        liveness: oauth.liveness(),
+        resources: oauth.resources(),
+        search,
+        audit,
+        clock: parts.clock.clone(),
+        public_url: parts.config.public_url.clone(),
+        allowed_origins: parts.config.allowed_origins.clone(),
+    };
+    mcp::routes(parts, limits)
+}
+
+fn admin(parts: &Parts, gate: Gate, search: Search, outbound: Outbound) -> Admin {
+    let stores = vector_stores::Context {
+        db: parts.db.clone(),
+        clock: parts.clock.clone(),
+        outbound,
+        master_key: parts.master_key.clone(),
+    };
     let importer = Importer {
         db: parts.db.clone(),
         clock: parts.clock.clone(),
@@ -103,5 +145,6 @@ fn wrap(router: Router, config: &Config) -> Router {
     router
         .layer(middleware::from_fn_with_state(config.public_url.clone(), headers::secure))
         .layer(middleware::from_fn_with_state(trusted, client_ip::resolve))
+        .layer(middleware::from_fn(telemetry::observe))
         .layer(middleware::from_fn(request_id::assign))
 }

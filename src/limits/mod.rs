@@ -1,0 +1,148 @@
+//! Rate limits: GCRA in this process's memory, as layers and as counters.
+//!
+//! The endpoint at `/mcp` counts by network address before it looks at a token, and by grant, user
+//! and tenant afterwards, so that failed authentication drains nobody's quota (spec row L-02).
+//! [`Limits::sweep_regularly`] forgets keys that have recovered, which bounds the memory that
+//! strangers can take (L-04).
+
+mod counter;
+mod layer;
+mod refusal;
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv6Addr},
+    sync::{Arc, Mutex, PoisonError, Weak},
+    time::Duration,
+};
+
+use axum::http::Extensions;
+
+use crate::http::client_ip::ClientIp;
+pub use counter::Counter;
+pub use layer::{By, Layer};
+pub use refusal::{Limited, Policy};
+
+/// How often recovered keys are forgotten.
+const SWEEP: Duration = Duration::from_secs(20);
+
+/// `/mcp`, before authentication.
+pub const ADDRESS: Policy = Policy { name: "address", per_minute: 120, burst: 120 };
+/// `/mcp`, one grant: one client of one user.
+pub const TOKEN: Policy = Policy { name: "token", per_minute: 60, burst: 30 };
+/// `/mcp`, one user in all their clients.
+pub const USER: Policy = Policy { name: "user", per_minute: 120, burst: 60 };
+/// `/mcp`, one tenant.
+pub const TENANT: Policy = Policy { name: "tenant", per_minute: 600, burst: 200 };
+
+/// Makes limits and keeps them small. Clones share.
+#[derive(Clone)]
+pub struct Limits {
+    scale: f64,
+    kept: Arc<Mutex<Vec<Box<dyn Keyed>>>>,
+}
+
+/// A limit whose recovered keys can be forgotten.
+trait Keyed: Send + Sync {
+    fn sweep(&self);
+    fn keys(&self) -> usize;
+}
+
+impl fmt::Debug for Limits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Limits").field("scale", &self.scale).finish_non_exhaustive()
+    }
+}
+
+impl Limits {
+    /// Limits with every rate and burst multiplied by `scale`.
+    #[must_use]
+    pub fn new(scale: f64) -> Self {
+        Self { scale, kept: Arc::default() }
+    }
+
+    fn keep(&self, limit: Box<dyn Keyed>) {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).push(limit);
+    }
+
+    /// Forget every key whose quota is whole again.
+    pub fn sweep(&self) {
+        for limit in self.kept.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            limit.sweep();
+        }
+    }
+
+    /// How many keys all limits together remember.
+    #[must_use]
+    pub fn keys(&self) -> usize {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.iter().map(|limit| limit.keys()).sum()
+    }
+
+    /// Sweep on a timer until the last clone is dropped.
+    pub fn sweep_regularly(&self) {
+        let kept: Weak<_> = Arc::downgrade(&self.kept);
+        let scale = self.scale;
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(SWEEP).await;
+                let Some(kept) = kept.upgrade() else { return };
+                let limits = Self { scale, kept };
+                limits.sweep();
+                // A count of keys, far below what f64 holds exactly.
+                #[expect(clippy::cast_precision_loss, reason = "a count for a gauge")]
+                metrics::gauge!("callslip_rate_limit_keys").set(limits.keys() as f64);
+            }
+        });
+    }
+}
+
+/// The key of limits by address: the client's address, or for IPv6 its /64.
+#[must_use]
+pub fn by_address(extensions: &Extensions) -> Option<IpAddr> {
+    // Without the middleware that finds it, everybody shares one bucket: closed, not open.
+    let nobody = ClientIp(Ipv6Addr::UNSPECIFIED.into());
+    Some(extensions.get::<ClientIp>().copied().unwrap_or(nobody).network())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// [L-04] A key whose quota has recovered is forgotten by the next sweep.
+    #[test]
+    fn recovered_keys_are_forgotten() {
+        let limits = Limits::new(1e9);
+        let counter = limits.counter::<u32>(ADDRESS);
+        for key in 0..100_000 {
+            assert!(counter.count(&key).is_ok());
+        }
+        assert_eq!(limits.keys(), 100_000);
+        // At this scale a call is paid back within nanoseconds.
+        limits.sweep();
+        assert_eq!(limits.keys(), 0);
+    }
+
+    /// [L-01] A burst passes, the next call does not, and other keys are not touched.
+    #[test]
+    fn after_the_burst_a_key_waits() {
+        let limits = Limits::new(1.0);
+        let counter = limits.counter::<&str>(TOKEN);
+        for _ in 0..TOKEN.burst {
+            assert!(counter.count(&"a").is_ok());
+        }
+        let limited = counter.count(&"a").unwrap_err();
+        assert_eq!((limited.policy.name, limited.retry_after), ("token", 1));
+        assert!(counter.count(&"b").is_ok());
+        limits.sweep();
+        assert!(counter.count(&"a").is_err(), "a sweep pardons nobody");
+    }
+
+    #[test]
+    fn the_scale_multiplies_rate_and_burst() {
+        let counter = Limits::new(0.1).counter::<u8>(TOKEN);
+        assert_eq!((0..10).filter(|_| counter.count(&0).is_ok()).count(), 3);
+        let limited = counter.count(&0).unwrap_err();
+        assert!((9..=10).contains(&limited.retry_after), "{limited:?}");
+    }
+}

@@ -1,0 +1,283 @@
+//! Redirect URIs: what may be registered, and where an answer may go.
+//!
+//! Three kinds (RFC 8252 §7): `https`, compared as a string; `http` on a loopback host, where the
+//! port is free; a private-use scheme, compared as a string. A [`ReturnPath`] exists only once a
+//! presented URI has matched a registered one, so an open redirect does not compile.
+
+use axum::{
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+
+/// The longest that may be registered.
+const MAX_LENGTH: usize = 512;
+
+/// Schemes that run or read something instead of opening an app.
+const REFUSED_SCHEMES: &[&str] = &[
+    "javascript",
+    "data",
+    "file",
+    "vbscript",
+    "blob",
+    "about",
+    "ftp",
+    "ws",
+    "wss",
+    "intent",
+    "filesystem",
+    "view-source",
+    "mailto",
+    "tel",
+    "sms",
+    "jar",
+];
+
+/// Why a URI may not be registered, in words for the client's developer.
+pub(super) fn check_registrable(uri: &str) -> Result<(), &'static str> {
+    if uri.len() > MAX_LENGTH {
+        return Err("a redirect URI must not be longer than 512 characters");
+    }
+    // Printable ASCII without what browsers read as something else or drop.
+    if !uri.bytes().all(|byte| byte.is_ascii_graphic() && !br#"\"<>^`{|}"#.contains(&byte)) {
+        return Err("a redirect URI must be printable ASCII, with everything else percent-encoded");
+    }
+    if uri.contains('#') {
+        return Err("a redirect URI must not have a fragment");
+    }
+    if uri.contains('*') {
+        return Err("a redirect URI must not have a wildcard");
+    }
+    let (scheme, rest) = uri.split_once(':').ok_or("a redirect URI must be absolute")?;
+    if !is_scheme(scheme) || url::Url::parse(uri).is_err() {
+        return Err("a redirect URI must be a well-formed URI with a lower-case scheme");
+    }
+    if authority(rest).is_some_and(|authority| authority.contains('@')) {
+        return Err("a redirect URI must not have user information");
+    }
+    match scheme {
+        // A slash too many, or too few, is mended by browsers and read differently by others.
+        "https" => match authority(rest) {
+            Some(authority) if !authority.is_empty() => Ok(()),
+            _ => Err("a redirect URI must name a host"),
+        },
+        "http" => match Loopback::parse(uri) {
+            Some(_) => Ok(()),
+            None => Err("plain http is for loopback redirect URIs: 127.0.0.1, [::1], localhost"),
+        },
+        _ if REFUSED_SCHEMES.contains(&scheme) => {
+            Err("this scheme must not be used for redirect URIs")
+        }
+        _ if rest.trim_matches('/').is_empty() => Err("a redirect URI must name a place"),
+        _ => Ok(()),
+    }
+}
+
+fn is_scheme(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_lowercase())
+        && text.bytes().all(|byte| {
+            byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte)
+        })
+}
+
+/// What stands between `//` and the next `/` or `?`.
+fn authority(rest: &str) -> Option<&str> {
+    rest.strip_prefix("//")?.split(['/', '?']).next()
+}
+
+/// `http://` on a loopback host, taken apart as text: no parser's idea of equality gets in.
+#[derive(PartialEq, Eq)]
+struct Loopback<'a> {
+    host: &'a str,
+    /// Path and query, from the first slash or question mark.
+    rest: &'a str,
+}
+
+impl<'a> Loopback<'a> {
+    fn parse(uri: &'a str) -> Option<Self> {
+        let after = uri.strip_prefix("http://")?;
+        let end = after.find(['/', '?', '#']).unwrap_or(after.len());
+        let (authority, rest) = after.split_at(end);
+        let host = ["127.0.0.1", "[::1]", "localhost"]
+            .into_iter()
+            .find(|host| authority.starts_with(host))?;
+        let host = &authority[..host.len()];
+        match authority[host.len()..].strip_prefix(':') {
+            None if authority.len() == host.len() => {}
+            Some(port)
+                if !port.starts_with('0')
+                    && port.bytes().all(|byte| byte.is_ascii_digit())
+                    && port.parse::<u16>().is_ok() => {}
+            _ => return None,
+        }
+        Some(Self { host, rest })
+    }
+}
+
+/// Where the answer to an authorization request goes: a registered redirect URI of the client's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ReturnPath {
+    uri: String,
+}
+
+impl ReturnPath {
+    /// Match what the client presented against what it registered (OAuth 2.1 §4.1.1, RFC 8252
+    /// §7.3). Absent is fine where only one is registered.
+    pub(super) fn matching(registered: &[String], presented: Option<&str>) -> Option<Self> {
+        let uri = match (presented, registered) {
+            (None, [only]) => only,
+            (None, _) => return None,
+            (Some(presented), _) => {
+                registered.iter().find(|registered| matches(registered, presented))?;
+                presented
+            }
+        };
+        Some(Self { uri: uri.to_owned() })
+    }
+
+    /// As it was presented.
+    pub(super) fn as_str(&self) -> &str {
+        &self.uri
+    }
+
+    /// For people: the host that the browser goes to, or the scheme of an app on the device.
+    pub(super) fn host(&self) -> String {
+        host(&self.uri)
+    }
+
+    /// Whether the answer goes to a program on the user's own device.
+    pub(super) fn is_on_device(&self) -> bool {
+        self.scheme() != "https"
+    }
+
+    /// The scheme, which is safe to put into a header.
+    pub(super) fn scheme(&self) -> &str {
+        self.uri.split(':').next().unwrap_or_default()
+    }
+
+    /// Send the browser there, with these parameters in its query: 303, so that nothing that was
+    /// posted to us is posted on (spec row A-13).
+    pub(super) fn answer(&self, parameters: &[(&str, &str)]) -> Response {
+        let mut location = self.uri.clone();
+        if !location.contains('?') {
+            location.push('?');
+        } else if !location.ends_with(['?', '&']) {
+            location.push('&');
+        }
+        let query =
+            url::form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
+        location.push_str(&query);
+        let location =
+            HeaderValue::from_str(&location).expect("registered URIs and queries are ASCII");
+        (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response()
+    }
+}
+
+/// For people: where a redirect URI leads.
+pub(super) fn host(uri: &str) -> String {
+    match uri.split(':').next().unwrap_or_default() {
+        "https" | "http" => {
+            let url = url::Url::parse(uri).ok();
+            url.as_ref().and_then(url::Url::host_str).unwrap_or_default().to_owned()
+        }
+        scheme => format!("{scheme}:"),
+    }
+}
+
+fn matches(registered: &str, presented: &str) -> bool {
+    if registered == presented {
+        return true;
+    }
+    match (Loopback::parse(registered), Loopback::parse(presented)) {
+        // Without a port, or with another one; host, path and query to the letter.
+        (Some(registered), Some(presented)) => {
+            registered == presented && presented.rest.bytes().all(|byte| byte.is_ascii_graphic())
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// [D-02] Dangerous, ambiguous and non-loopback plain URIs cannot be registered.
+    #[test]
+    fn what_is_dangerous_cannot_be_registered() {
+        for bad in [
+            "javascript:alert(1)",
+            "JavaScript:alert(1)",
+            "data:text/html,x",
+            "file:///etc/passwd",
+            "vbscript:x",
+            "blob:https://a.example/x",
+            "about:blank",
+            "ftp://a.example/x",
+            "ws://a.example",
+            "wss://a.example",
+            "intent://a#Intent;end",
+            "http://a.example/cb",
+            "http://127.0.0.1.evil.example/cb",
+            "http://127.0.0.2/cb",
+            "http://localhost.evil.example/cb",
+            "http://localhost:99999/cb",
+            "http://0x7f.1/cb",
+            "http://user@127.0.0.1/cb",
+            "http://127.0.0.1@evil.example/cb",
+            "https://a.example/cb#frag",
+            "https://*.example/cb",
+            "https://a.example/*",
+            "https://user:pass@a.example/cb",
+            "https://@a.example/cb",
+            "https:///cb",
+            "https:cb",
+            "https://a.example\\@b.example/cb",
+            "https://a.example/c b",
+            "https://ä.example/cb",
+            "https://a.example/\u{202e}",
+            "/cb",
+            "cb",
+            "",
+            "cursor:",
+            "cursor://",
+            "cursor://u@x/y",
+            "Cursor://x/y",
+            "1a://x",
+        ] {
+            assert!(check_registrable(bad).is_err(), "{bad}");
+        }
+        assert!(check_registrable(&format!("https://a.example/{}", "x".repeat(512))).is_err());
+    }
+
+    #[test]
+    fn what_the_real_clients_register_is_accepted() {
+        for good in [
+            "https://chatgpt.com/connector_platform_oauth_redirect",
+            "https://claude.ai/api/mcp/auth_callback",
+            "cursor://anysphere.cursor-mcp/oauth/callback",
+            "http://localhost:8787/callback",
+            "http://127.0.0.1:33418/",
+            "http://127.0.0.1/",
+            "http://127.0.0.1",
+            "http://[::1]:1234/cb?x=1",
+            "https://vscode.dev/redirect",
+            "vscode://vscode.github-authentication/did-authenticate",
+            "com.example.app:/oauth",
+        ] {
+            assert_eq!(check_registrable(good), Ok(()), "{good}");
+        }
+    }
+
+    #[test]
+    fn the_answer_is_added_to_the_query_that_is_there() {
+        for (registered, location) in [
+            ("https://a.example/cb", "https://a.example/cb?code=c%26d"),
+            ("https://a.example/cb?x=1", "https://a.example/cb?x=1&code=c%26d"),
+            ("app:/cb?", "app:/cb?code=c%26d"),
+        ] {
+            let path = ReturnPath::matching(&[registered.to_owned()], None).unwrap();
+            let response = path.answer(&[("code", "c&d")]);
+            assert_eq!(response.status(), 303);
+            assert_eq!(response.headers()["location"], location);
+        }
+    }
+}

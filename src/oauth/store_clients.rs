@@ -1,0 +1,90 @@
+//! Clients in Postgres.
+
+use serde_json::Value;
+use time::OffsetDateTime;
+
+use super::client::{AuthMethod, Client, GrantType};
+use crate::{db::ControlTx, secret::SecretHash};
+
+/// The client with this id, unless disabled.
+pub(super) async fn find(tx: &mut ControlTx, client_id: &str) -> sqlx::Result<Option<Client>> {
+    let row = sqlx::query!(
+        "
+        select client_id, client_name, redirect_uris, grant_types, token_endpoint_auth_method,
+               secret_hash, metadata
+          from oauth_clients
+         where client_id = $1 and disabled_at is null
+        ",
+        client_id,
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(row.and_then(|row| {
+        let metadata = match row.metadata {
+            Value::Object(metadata) => metadata,
+            _ => return None,
+        };
+        Some(Client {
+            client_id: row.client_id,
+            client_name: row.client_name,
+            redirect_uris: row.redirect_uris,
+            grant_types: row.grant_types.iter().filter_map(|n| GrantType::from_name(n)).collect(),
+            token_endpoint_auth_method: AuthMethod::from_name(&row.token_endpoint_auth_method)?,
+            secret_hash: match row.secret_hash {
+                Some(bytes) => Some(SecretHash::from_stored(&bytes)?),
+                None => None,
+            },
+            metadata,
+        })
+    }))
+}
+
+pub(super) async fn create(
+    tx: &mut ControlTx,
+    client: &Client,
+    now: OffsetDateTime,
+) -> sqlx::Result<()> {
+    let grant_types: Vec<String> =
+        client.grant_types.iter().map(|one| one.as_str().to_owned()).collect();
+    sqlx::query!(
+        "
+        insert into oauth_clients
+               (client_id, client_name, redirect_uris, grant_types, token_endpoint_auth_method,
+                secret_hash, metadata, created_at)
+        values ($1, $2, $3, $4, $5, $6, $7, $8)
+        ",
+        client.client_id,
+        client.client_name,
+        &client.redirect_uris,
+        &grant_types,
+        client.token_endpoint_auth_method.as_str(),
+        client.secret_hash.as_ref().map(|hash| hash.as_bytes().to_vec()),
+        Value::Object(client.metadata.clone()),
+        now,
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// Remember that the client is in use. Not on every call, since one client may serve thousands of
+/// users: a row that everybody updates is a queue.
+pub(super) async fn touch(
+    tx: &mut ControlTx,
+    client_id: &str,
+    now: OffsetDateTime,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "
+        update oauth_clients
+           set last_used_at = $2
+         where client_id = $1
+           and (last_used_at is null or last_used_at < $2::timestamptz - interval '1 hour')
+        ",
+        client_id,
+        now,
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
