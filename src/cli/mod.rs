@@ -9,6 +9,7 @@ mod operator;
 mod search;
 mod serve;
 mod tenant;
+mod token;
 mod user;
 
 use std::process::ExitCode;
@@ -44,6 +45,8 @@ enum Command {
     /// Manage tenants.
     #[command(subcommand)]
     Tenant(tenant::Command),
+    /// Print an access token of a member, to try the MCP endpoint with.
+    Token(token::Args),
     /// Manage who belongs to a tenant.
     #[command(subcommand)]
     User(user::Command),
@@ -95,6 +98,7 @@ async fn run_command(command: Command) -> Result<(), Stop> {
         Command::Migrate => migrate::run().await,
         Command::Operator(command) => operator::run(command).await,
         Command::Tenant(command) => tenant::run(command).await,
+        Command::Token(args) => token::run(args).await,
         Command::User(command) => user::run(command).await,
     }
 }
