@@ -66,8 +66,10 @@ pub(super) async fn line(
         url: record.url.filter(|url| is_web_address(url)),
         metadata: record.metadata.map(flatten).unwrap_or_default(),
     };
-    let parsed =
-        Parsed { style: Style::Markdown, title: record.title, sections: vec![record.text] };
+    let markdown =
+        record.text.lines().any(|line| line.starts_with("# ") || line.starts_with("## "));
+    let style = if markdown { Style::Markdown } else { Style::Plain };
+    let parsed = Parsed { style, title: record.title, sections: vec![record.text] };
     let outcome = importer.parsed(&source, &parsed, facts).await?;
     report.count(&place, outcome);
     Ok(())

@@ -49,6 +49,7 @@ mod store_keys;
 mod store_liveness;
 mod store_requests;
 mod store_tokens;
+pub mod terminal;
 mod token;
 
 use std::fmt;
