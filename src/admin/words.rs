@@ -46,6 +46,8 @@ pub(super) const fn label(kind: Kind) -> &'static str {
         Kind::MemberAdded => "Member added",
         Kind::MemberRemoved => "Member removed",
         Kind::OperatorCreated => "Operator created",
+        Kind::UserCreated => "User created",
+        Kind::UserDisabled => "User switched off",
     }
 }
 
