@@ -42,6 +42,8 @@ pub struct App {
     pub table: Arc<[Entry]>,
     /// The log of tool calls.
     pub audit: audit::Log,
+    /// The authorization server.
+    pub oauth: oauth::Server,
 }
 
 /// Assemble the application.
@@ -69,7 +71,7 @@ pub async fn build(parts: Parts) -> Result<App, Fault> {
     let Mounted { router, table } =
         assets::routes().and(sign_in::routes(sign_in)).and(oauth.routes());
     let router = router.fallback(async || PageError::NotFound);
-    Ok(App { router: wrap(router, &parts.config), table: table.into(), audit })
+    Ok(App { router: wrap(router, &parts.config), table: table.into(), audit, oauth })
 }
 
 /// What surrounds every slice, outermost last.

@@ -6,5 +6,6 @@ mod architecture;
 mod catalogue;
 mod demo;
 mod documentation;
+mod oauth;
 mod sign_in;
 mod support;

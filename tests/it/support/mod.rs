@@ -2,6 +2,7 @@
 
 mod answer;
 mod browser;
+mod oauth;
 mod people;
 mod probe;
 
@@ -24,6 +25,7 @@ use tower::ServiceExt;
 
 pub use answer::Answer;
 pub use browser::Browser;
+pub use oauth::{Assistant, CHALLENGE, REDIRECT_URI, VERIFIER};
 pub use people::PASSWORD;
 
 /// The origin that the application believes it has.
