@@ -1,21 +1,27 @@
 //! The composition root: takes the configuration apart and hands each slice what it needs.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{Router, middleware};
 
 use crate::{
+    admin::{self, Admin},
     audit,
     clock::Clock,
     config::Config,
     db::Db,
+    documents::{Importer, extract::Extractor},
     fault::Fault,
     http::{Mounted, PageError, assets, client_ip, headers, request_id, routes::Entry},
     limits::Limits,
-    oauth,
+    mcp, oauth,
+    outbound::{self, Outbound},
+    search::{self, Search},
     secret::seal::MasterKey,
     sign_in::{self, Gate, SignIn},
+    telemetry::{self, Draining},
     users::password::{Cost, Hashing},
+    vector_stores,
 };
 
 /// What an application is made of.
@@ -31,6 +37,8 @@ pub struct Parts {
     pub master_key: MasterKey,
     /// How much work hashing a password is.
     pub password_cost: Cost,
+    /// What reads uploaded files.
+    pub extractor: Extractor,
 }
 
 /// The assembled application.
@@ -44,34 +52,93 @@ pub struct App {
     pub audit: audit::Log,
     /// The authorization server.
     pub oauth: oauth::Server,
+    /// Told when the server is on its way out.
+    pub draining: Draining,
 }
+
+/// How long a vector store may take to answer a search.
+const STORE_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Assemble the application.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn build(parts: Parts) -> Result<App, Fault> {
+    let config = &parts.config;
     let audit = audit::Log::start(parts.db.clone());
-    let hashing = Hashing::start(parts.password_cost.clone());
+    let limits = Limits::new(config.rate_limit_scale);
+    limits.sweep_regularly();
+    let draining = Draining::default();
     let gate = Gate {
         db: parts.db.clone(),
         clock: parts.clock.clone(),
-        public_url: parts.config.public_url.clone(),
+        public_url: config.public_url.clone(),
     };
-    let limits = Limits::new(parts.config.rate_limit_scale);
-    limits.sweep_regularly();
+    let hashing = Hashing::start(parts.password_cost.clone());
+    let sign_in = SignIn::new(gate.clone(), hashing, config.rate_limit_scale);
     let oauth = oauth::Server::start(oauth::Settings {
         gate: gate.clone(),
         master_key: parts.master_key.clone(),
-        access_token_minutes: parts.config.access_token_minutes,
-        limits,
+        access_token_minutes: config.access_token_minutes,
+        limits: limits.clone(),
     })
     .await?;
-    let sign_in = SignIn::new(gate, hashing, parts.config.rate_limit_scale);
-    let Mounted { router, table } =
-        assets::routes().and(sign_in::routes(sign_in)).and(oauth.routes());
+    let outbound = Outbound::new(outbound::Policy { allowed: config.outbound_allow.clone() });
+    let search = search(&parts, outbound.clone());
+    let Mounted { router, table } = assets::routes()
+        .and(telemetry::routes(parts.db.clone(), draining.clone()))
+        .and(sign_in::routes(sign_in))
+        .and(admin::routes(admin(&parts, gate, search.clone(), outbound)))
+        .and(mcp(&parts, &oauth, search, audit.clone(), &limits))
+        .and(oauth.routes());
     let router = router.fallback(async || PageError::NotFound);
-    Ok(App { router: wrap(router, &parts.config), table: table.into(), audit, oauth })
+    Ok(App { router: wrap(router, config), table: table.into(), audit, oauth, draining })
+}
+
+fn search(parts: &Parts, outbound: Outbound) -> Search {
+    Search::new(search::Parts {
+        db: parts.db.clone(),
+        clock: parts.clock.clone(),
+        outbound,
+        master_key: parts.master_key.clone(),
+        deadline: STORE_DEADLINE,
+        public_url: parts.config.public_url.as_str().to_owned(),
+    })
+}
+
+fn mcp(
+    parts: &Parts,
+    oauth: &oauth::Server,
+    search: Search,
+    audit: audit::Log,
+    limits: &Limits,
+) -> Mounted {
+    let parts = mcp::Parts {
+        verifier: oauth.verifier(),
+        liveness: oauth.liveness(),
+        resources: oauth.resources(),
+        search,
+        audit,
+        clock: parts.clock.clone(),
+        public_url: parts.config.public_url.clone(),
+        allowed_origins: parts.config.allowed_origins.clone(),
+    };
+    mcp::routes(parts, limits)
+}
+
+fn admin(parts: &Parts, gate: Gate, search: Search, outbound: Outbound) -> Admin {
+    let stores = vector_stores::Context {
+        db: parts.db.clone(),
+        clock: parts.clock.clone(),
+        outbound,
+        master_key: parts.master_key.clone(),
+    };
+    let importer = Importer {
+        db: parts.db.clone(),
+        clock: parts.clock.clone(),
+        extractor: parts.extractor.clone(),
+    };
+    Admin::new(gate, search, stores, importer)
 }
 
 /// What surrounds every slice, outermost last.
@@ -80,5 +147,6 @@ fn wrap(router: Router, config: &Config) -> Router {
     router
         .layer(middleware::from_fn_with_state(config.public_url.clone(), headers::secure))
         .layer(middleware::from_fn_with_state(trusted, client_ip::resolve))
+        .layer(middleware::from_fn(telemetry::observe))
         .layer(middleware::from_fn(request_id::assign))
 }

@@ -23,6 +23,7 @@
 //! - an outbound request that the guard in [`outbound`] has not vetted
 //! - a slice that reads the environment, the system's clock, or another slice's tables
 
+pub mod admin;
 pub mod app;
 pub mod audit;
 pub mod cli;
@@ -34,11 +35,13 @@ pub mod fault;
 pub mod http;
 pub mod ids;
 pub mod limits;
+pub mod mcp;
 pub mod oauth;
 pub mod outbound;
 pub mod search;
 pub mod secret;
 pub mod sign_in;
+pub mod telemetry;
 pub mod tenants;
 pub mod users;
 pub mod vector_stores;

@@ -60,6 +60,8 @@ async fn write(db: Db, mut queue: mpsc::Receiver<Waiting>) {
     while queue.recv_many(&mut batch, BATCH).await > 0 {
         let (events, waiting): (Vec<Event>, Vec<_>) =
             batch.drain(..).map(|one| (one.event, one.done)).unzip();
+        #[expect(clippy::cast_precision_loss, reason = "a batch is small")]
+        metrics::histogram!("callslip_audit_batch_events").record(events.len() as f64);
         // One event that the database refuses (its tenant was deleted meanwhile) must not take
         // the others with it.
         let together = commit(&db, &events).await;

@@ -140,6 +140,13 @@ impl Db {
         self.control().await.map(drop)
     }
 
+    /// How many connections are open, and how many of these are idle.
+    #[must_use]
+    pub fn connections(&self) -> (u32, u32) {
+        let open = self.pool.size();
+        (open, u32::try_from(self.pool.num_idle()).unwrap_or(open).min(open))
+    }
+
     /// Close every connection, letting what runs finish.
     pub async fn close(&self) {
         self.pool.close().await;

@@ -9,7 +9,7 @@ use axum::{
     extract::Request,
     handler::Handler,
     response::IntoResponse,
-    routing::{MethodFilter, Route, on},
+    routing::{MethodFilter, Route, any, on},
 };
 use tower::{Layer, Service};
 
@@ -102,6 +102,18 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         T: 'static,
     {
         self.on(MethodFilter::OPTIONS, "OPTIONS", path, access, handler)
+    }
+
+    /// Answer every method that has no route of its own at `path`, to turn it away: it is in no
+    /// table, since it gives nothing to anybody.
+    #[must_use]
+    pub fn refuse_others<H, T>(mut self, path: &'static str, handler: H) -> Self
+    where
+        H: Handler<T, S>,
+        T: 'static,
+    {
+        self.router = self.router.route(path, any(handler));
+        self
     }
 
     fn on<H, T>(

@@ -2,10 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::panic, reason = "a test fails by panicking")]
 
+mod access;
 mod architecture;
 mod catalogue;
 mod demo;
 mod documentation;
 mod oauth;
+mod pages;
 mod sign_in;
 mod support;

@@ -1,0 +1,199 @@
+//! The gate: no message is read before its sender's token was checked, on every request.
+
+use std::sync::Arc;
+
+use axum::{
+    body::{Body, Bytes},
+    extract::{Request, State},
+    http::{Extensions, HeaderMap, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+
+use super::{
+    challenge::{Challenge, Reason},
+    jsonrpc::{RpcError, code},
+    transport::MAX_BODY,
+};
+use crate::{
+    db::TenantScope,
+    fault::Fault,
+    ids::{GrantId, TenantId, UserId, VectorStoreId},
+    oauth::{
+        access_token::Verifier,
+        liveness::Liveness,
+        resource::{Resource, Resources},
+        scope::Scope,
+    },
+};
+
+/// Who calls, proved a moment ago. In the extensions of every request that passes the gate.
+#[derive(Clone, Debug)]
+pub(super) struct Caller(Arc<Proved>);
+
+#[derive(Debug)]
+struct Proved {
+    scope: TenantScope,
+    user: UserId,
+    client_id: String,
+    grant: GrantId,
+    granted: Scope,
+    vector_stores: Vec<VectorStoreId>,
+}
+
+impl Caller {
+    /// The tenant.
+    pub(super) fn scope(&self) -> TenantScope {
+        self.0.scope
+    }
+
+    pub(super) fn user(&self) -> UserId {
+        self.0.user
+    }
+
+    pub(super) fn client_id(&self) -> &str {
+        &self.0.client_id
+    }
+
+    pub(super) fn grant(&self) -> GrantId {
+        self.0.grant
+    }
+
+    /// What the token may be used for.
+    pub(super) fn granted(&self) -> Scope {
+        self.0.granted
+    }
+
+    /// The stores that the user ticked and that still exist.
+    pub(super) fn vector_stores(&self) -> &[VectorStoreId] {
+        &self.0.vector_stores
+    }
+
+    /// Keys of the limits.
+    pub(super) fn key_grant(extensions: &Extensions) -> Option<GrantId> {
+        extensions.get::<Self>().map(Self::grant)
+    }
+
+    pub(super) fn key_user(extensions: &Extensions) -> Option<UserId> {
+        extensions.get::<Self>().map(Self::user)
+    }
+
+    pub(super) fn key_tenant(extensions: &Extensions) -> Option<TenantId> {
+        extensions.get::<Self>().map(|caller| caller.scope().tenant_id())
+    }
+}
+
+/// What the gate asks.
+#[derive(Clone, Debug)]
+pub(super) struct Gate {
+    pub(super) verifier: Verifier,
+    pub(super) liveness: Liveness,
+    pub(super) resources: Resources,
+}
+
+/// Middleware: let in who shows a live token for this very resource.
+pub(super) async fn require_access_token(
+    State(gate): State<Gate>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let path = request.uri().path();
+    let Some(resource) = Resources::at_path(path) else {
+        let message = "there is no such endpoint";
+        return RpcError::new(StatusCode::NOT_FOUND, code::INVALID_REQUEST, message)
+            .into_response();
+    };
+    let metadata_url = gate.resources.metadata_url_for(path);
+    let turn_away = |reason| Challenge { reason, metadata_url }.into_response();
+    let (mut request, in_body) = match set_form_aside(request).await {
+        Ok(both) => both,
+        Err(too_large) => return too_large.into_response(),
+    };
+    let token = match bearer(request.headers(), in_body) {
+        Ok(token) => token,
+        Err(reason) => return turn_away(reason),
+    };
+    match gate.caller(&token, &resource).await {
+        Ok(Some(caller)) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        Ok(None) => turn_away(Reason::InvalidToken),
+        // Nobody said that the grant lives, so nobody passes.
+        Err(fault) => RpcError::fault(&fault).into_response(),
+    }
+}
+
+impl Gate {
+    async fn caller(&self, token: &str, resource: &Resource) -> Result<Option<Caller>, Fault> {
+        let Some(claims) = self.verifier.verify(token) else { return Ok(None) };
+        // RFC 9068 §4, RFC 8707 §2: a token for another resource is none for this one.
+        if claims.aud != self.resources.audience(resource) {
+            return Ok(None);
+        }
+        // The signature says that the token was good once; this says that its grant still is.
+        let Some(alive) = self.liveness.check(&claims).await? else { return Ok(None) };
+        if let Resource::TenantMcp(slug) = resource
+            && *slug != alive.tenant_slug
+        {
+            return Ok(None);
+        }
+        #[expect(clippy::disallowed_methods, reason = "membership was read just above")]
+        let scope = TenantScope::proven(claims.tenant);
+        Ok(Some(Caller(Arc::new(Proved {
+            scope,
+            user: claims.sub,
+            client_id: claims.client_id.clone(),
+            grant: claims.grant,
+            granted: claims.scope,
+            vector_stores: alive.vector_stores,
+        }))))
+    }
+}
+
+/// The token of the one `Authorization` header. A token in the query is not looked at: OAuth 2.1
+/// §5.1.
+fn bearer(headers: &HeaderMap, also_in_body: bool) -> Result<String, Reason> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let Some(value) = values.next() else { return Err(Reason::TokenMissing) };
+    if values.next().is_some() {
+        return Err(Reason::InvalidRequest("more than one Authorization header"));
+    }
+    let (scheme, token) = match value.to_str() {
+        Ok(text) => text.trim().split_once(' ').unwrap_or((text.trim(), "")),
+        Err(_) => return Err(Reason::InvalidToken),
+    };
+    if !scheme.eq_ignore_ascii_case("Bearer") {
+        return Err(Reason::TokenMissing);
+    }
+    if also_in_body {
+        return Err(Reason::InvalidRequest("the token was sent in two ways"));
+    }
+    Ok(token.trim_start().to_owned())
+}
+
+/// Whether a form in the body carries a token too (RFC 6750 §2.2, which we do not offer).
+async fn set_form_aside(request: Request) -> Result<(Request, bool), RpcError> {
+    let is_form = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
+    if !is_form {
+        return Ok((request, false));
+    }
+    let (parts, body) = request.into_parts();
+    let body = read(body).await?;
+    let carries = url::form_urlencoded::parse(&body).any(|(name, _)| name == "access_token");
+    Ok((Request::from_parts(parts, Body::from(body)), carries))
+}
+
+/// A body, up to the most that we take.
+pub(super) async fn read(body: Body) -> Result<Bytes, RpcError> {
+    axum::body::to_bytes(body, MAX_BODY).await.map_err(|_| too_large())
+}
+
+/// 413.
+pub(super) fn too_large() -> RpcError {
+    let message = "the body is larger than 1 MiB, or broke off";
+    RpcError::new(StatusCode::PAYLOAD_TOO_LARGE, code::INVALID_REQUEST, message)
+}

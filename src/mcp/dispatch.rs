@@ -1,0 +1,154 @@
+//! From a request to its answer: the methods of both eras, decided as MCP's transports say.
+
+use std::time::{Duration, Instant};
+
+use axum::{
+    http::{HeaderMap, StatusCode},
+    response::Response,
+};
+use serde_json::{Map, Value, json};
+
+use super::{
+    caller::Caller,
+    challenge::{Challenge, NEEDED, Reason},
+    era::{self, Era},
+    jsonrpc::{self, Request, RpcError, code},
+    record, server_info,
+    tools::{self, Outcome, Status, Tool},
+};
+use crate::{
+    audit::{self, Origin},
+    clock::Clock,
+    fault::Fault,
+    search::Search,
+};
+
+/// How long a tool may take. Assistants give up after about a minute.
+const TOOL_DEADLINE: Duration = Duration::from_secs(30);
+const TOO_SLOW: &str = "The documents did not answer in time; try again, or ask for less.";
+
+/// What answers.
+#[derive(Clone, Debug)]
+pub(super) struct Dispatcher {
+    pub(super) search: Search,
+    pub(super) audit: audit::Log,
+    pub(super) clock: Clock,
+}
+
+/// Who asks, and from where.
+#[derive(Debug)]
+pub(super) struct Asker {
+    pub(super) caller: Caller,
+    pub(super) origin: Origin,
+    /// The protected resource metadata of the URL that was called.
+    pub(super) metadata_url: String,
+}
+
+impl Dispatcher {
+    /// Answer one request.
+    pub(super) async fn answer(
+        &self,
+        asker: &Asker,
+        headers: &HeaderMap,
+        request: &Request,
+    ) -> Result<Response, RpcError> {
+        let era = era::settle(headers, request)?;
+        let result = match (era, request.method.as_str()) {
+            (Era::Legacy, "initialize") => server_info::initialize(&request.params)
+                .ok_or_else(|| invalid_params(era, "protocolVersion must be a string"))?,
+            (Era::Legacy, "ping") => json!({}),
+            (Era::Modern, "server/discover") => server_info::discover(),
+            (_, "tools/list") => list(era, &request.params)?,
+            (_, "tools/call") => return self.call(asker, era, request).await,
+            (_, method) => return Err(unknown_method(era, method)),
+        };
+        Ok(jsonrpc::success(StatusCode::OK, &request.id, &complete(era, result)))
+    }
+
+    async fn call(&self, asker: &Asker, era: Era, request: &Request) -> Result<Response, RpcError> {
+        let Some(Value::String(name)) = request.params.get("name") else {
+            return Err(invalid_params(era, "name must be a string"));
+        };
+        if !asker.caller.granted().covers(NEEDED) {
+            return Ok(insufficient_scope(asker, era, request));
+        }
+        let Some(tool) = Tool::find(name) else {
+            return Err(RpcError::new(StatusCode::OK, code::INVALID_PARAMS, "Unknown tool"));
+        };
+        let begun = Instant::now();
+        let outcome = self.run(tool, asker, request.params.get("arguments")).await;
+        let took = begun.elapsed();
+        record::count(tool, &outcome, took);
+        let event = record::event(tool, asker, &outcome, took, self.clock.now());
+        // No answer without its audit event.
+        if let Err(not_durable) = self.audit.append(event).await {
+            tracing::error!(error = %not_durable, "a tool call was not answered");
+            return Err(RpcError::unavailable());
+        }
+        let outcome = outcome.map_err(|fault| RpcError::fault(&fault))?;
+        Ok(jsonrpc::success(StatusCode::OK, &request.id, &complete(era, outcome.result)))
+    }
+
+    async fn run(
+        &self,
+        tool: Tool,
+        asker: &Asker,
+        arguments: Option<&Value>,
+    ) -> Result<Outcome, Fault> {
+        let running = tool.call(&self.search, &asker.caller, arguments);
+        match tokio::time::timeout(TOOL_DEADLINE, running).await {
+            Ok(outcome) => outcome,
+            Err(_) => Ok(Outcome::refused(Status::Failed, TOO_SLOW)),
+        }
+    }
+}
+
+fn list(era: Era, params: &Map<String, Value>) -> Result<Value, RpcError> {
+    // There is one page, so no cursor is one of ours.
+    if params.contains_key("cursor") {
+        return Err(invalid_params(era, "the cursor is unknown"));
+    }
+    let mut list = tools::list();
+    if era == Era::Modern {
+        tools::add_cache_hints(&mut list);
+    }
+    Ok(list)
+}
+
+/// What every modern result carries, and no legacy one.
+fn complete(era: Era, mut result: Value) -> Value {
+    if era == Era::Modern {
+        result["resultType"] = "complete".into();
+    }
+    result
+}
+
+/// The statuses of both eras for a request that cannot be answered: modern transports fix 404 for
+/// an unknown method; legacy clients take anything but 200 for a broken transport.
+fn unknown_method(era: Era, method: &str) -> RpcError {
+    let status = match era {
+        Era::Modern => StatusCode::NOT_FOUND,
+        Era::Legacy => StatusCode::OK,
+    };
+    let method: String = method.chars().filter(|c| !c.is_control()).take(100).collect();
+    RpcError::new(status, code::METHOD_NOT_FOUND, format!("Method not found: {method}"))
+}
+
+fn invalid_params(era: Era, message: &'static str) -> RpcError {
+    let status = match era {
+        Era::Modern => StatusCode::BAD_REQUEST,
+        Era::Legacy => StatusCode::OK,
+    };
+    RpcError::new(status, code::INVALID_PARAMS, message)
+}
+
+/// 403 with its challenge, and in the body the form that ChatGPT reads it in.
+fn insufficient_scope(asker: &Asker, era: Era, request: &Request) -> Response {
+    let reason = Reason::InsufficientScope;
+    let challenge = Challenge { reason, metadata_url: asker.metadata_url.clone() };
+    let sentence = "This connection may not use the tool. Ask the user to connect again.";
+    let mut result = Outcome::refused(Status::BadArguments, sentence).result;
+    result["_meta"] = json!({ "mcp/www_authenticate": [challenge.value()] });
+    let body = jsonrpc::success(StatusCode::FORBIDDEN, &request.id, &complete(era, result));
+    challenge.onto(body)
+}

@@ -1,0 +1,108 @@
+//! The protected resource: MCP over Streamable HTTP, with the tools `search` and `fetch`.
+//!
+//! A call passes, in this order:
+//! 1. [`front`]: host, origin and declared size (MCP transports, "Security Warning");
+//! 2. the limit by network address;
+//! 3. [`caller`]: the access token, and whether its grant still lives (OAuth 2.1 §5.2, RFC 9068 §4);
+//! 4. the limits by token, user and tenant;
+//! 5. [`transport`] and [`jsonrpc`]: one message, strictly read;
+//! 6. [`era`]: which revision it speaks, and what that revision demands;
+//! 7. [`dispatch`]: the method; for a tool its scope, its run, and its audit event made durable;
+//! 8. the answer.
+
+mod caller;
+mod challenge;
+mod dispatch;
+mod era;
+mod front;
+mod json;
+mod jsonrpc;
+mod record;
+mod server_info;
+mod tools;
+mod transport;
+
+use axum::{
+    middleware,
+    response::{IntoResponse, Response},
+};
+
+use crate::{
+    audit,
+    clock::Clock,
+    config::PublicUrl,
+    http::{Access, Mounted, Routes},
+    limits::{self, Limited, Limits},
+    oauth::{access_token::Verifier, liveness::Liveness, resource::Resources},
+    search::Search,
+};
+use caller::{Caller, Gate};
+use dispatch::Dispatcher;
+use front::Front;
+use jsonrpc::RpcError;
+use transport::Endpoint;
+
+/// Where the endpoint answers. Users paste URLs with and without a trailing slash, and old ones
+/// that end in `/sse/`.
+const PATHS: [&str; 8] = [
+    "/mcp",
+    "/mcp/",
+    "/sse",
+    "/sse/",
+    "/t/{tenant}/mcp",
+    "/t/{tenant}/mcp/",
+    "/t/{tenant}/sse",
+    "/t/{tenant}/sse/",
+];
+
+/// What the endpoint is made of.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// Tells our tokens from everything else.
+    pub verifier: Verifier,
+    /// Whether a token's grant still lives.
+    pub liveness: Liveness,
+    /// Audiences and metadata URLs.
+    pub resources: Resources,
+    /// What the tools ask.
+    pub search: Search,
+    /// Where calls are recorded before they are answered.
+    pub audit: audit::Log,
+    /// Now.
+    pub clock: Clock,
+    /// The origin that we answer for.
+    pub public_url: PublicUrl,
+    /// Further origins that browsers may call from.
+    pub allowed_origins: Vec<String>,
+}
+
+/// The endpoint's routes.
+#[must_use]
+pub fn routes(parts: Parts, limits: &Limits) -> Mounted {
+    let Parts { verifier, liveness, resources, search, audit, clock, .. } = parts;
+    let front = Front::new(&parts.public_url, &parts.allowed_origins);
+    let gate = Gate { verifier, liveness, resources: resources.clone() };
+    let endpoint = Endpoint { dispatcher: Dispatcher { search, audit, clock }, resources };
+
+    let mut calls = Routes::new();
+    let mut others = Routes::new();
+    for path in PATHS {
+        calls = calls.post(path, Access::Bearer, transport::receive);
+        others = others
+            .options(path, Access::Public, front::preflight)
+            .refuse_others(path, transport::refuse_method);
+    }
+    // The last layer runs first.
+    let calls = calls
+        .route_layer(limits.layer(limits::TENANT, Caller::key_tenant, too_many))
+        .route_layer(limits.layer(limits::USER, Caller::key_user, too_many))
+        .route_layer(limits.layer(limits::TOKEN, Caller::key_grant, too_many))
+        .route_layer(middleware::from_fn_with_state(gate, caller::require_access_token))
+        .route_layer(limits.layer(limits::ADDRESS, limits::by_address, too_many))
+        .route_layer(middleware::from_fn_with_state(front.clone(), front::check));
+    calls.mount(endpoint).and(others.mount(front))
+}
+
+fn too_many(limited: &Limited) -> Response {
+    RpcError::limited(limited).into_response()
+}

@@ -1,0 +1,56 @@
+//! What is kept of a tool call: ids, counts and times; never the question.
+
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+use super::{
+    dispatch::Asker,
+    tools::{Outcome, Tool},
+};
+use crate::{audit::Event, fault::Fault};
+
+/// The audit event of a call.
+pub(super) fn event(
+    tool: Tool,
+    asker: &Asker,
+    outcome: &Result<Outcome, Fault>,
+    took: Duration,
+    at: OffsetDateTime,
+) -> Event {
+    let caller = &asker.caller;
+    let event = Event::new(tool.kind(), at)
+        .tenant(caller.scope().tenant_id())
+        .user(caller.user())
+        .client(caller.client_id())
+        .grant(caller.grant())
+        .from(&asker.origin)
+        .with("tool", tool.name())
+        .with("outcome", name(outcome))
+        .with("latency_ms", u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+    match outcome {
+        Ok(outcome) => {
+            let event = event
+                .with("results", outcome.documents.len())
+                .with("documents", outcome.documents.clone());
+            if outcome.failed_stores == 0 {
+                event
+            } else {
+                event.with("failed_stores", outcome.failed_stores)
+            }
+        }
+        Err(_) => event,
+    }
+}
+
+/// The same for the metrics.
+pub(super) fn count(tool: Tool, outcome: &Result<Outcome, Fault>, took: Duration) {
+    let (tool, outcome) = (tool.name(), name(outcome));
+    metrics::counter!("callslip_tool_calls_total", "tool" => tool, "outcome" => outcome)
+        .increment(1);
+    metrics::histogram!("callslip_tool_call_seconds", "tool" => tool).record(took.as_secs_f64());
+}
+
+fn name(outcome: &Result<Outcome, Fault>) -> &'static str {
+    outcome.as_ref().map_or("fault", |outcome| outcome.status.name())
+}

@@ -1,0 +1,70 @@
+//! Streamable HTTP: one message in each POST, one JSON object back, nothing kept in between.
+//!
+//! `Mcp-Session-Id` and `Last-Event-ID` of older clients are ignored and none is ever made, so a
+//! restart or another node is not noticed. `Accept` and `Content-Type` are not insisted on: some
+//! clients send `*/*` or nothing.
+
+use axum::{
+    body::Body,
+    extract::{Extension, State},
+    http::{HeaderMap, StatusCode, Uri, header},
+    response::{IntoResponse, Response},
+};
+
+use super::{
+    caller::{self, Caller},
+    dispatch::{Asker, Dispatcher},
+    era,
+    jsonrpc::{self, Message, RpcError, code},
+};
+use crate::{audit::Origin, oauth::resource::Resources};
+
+/// The largest body.
+pub(super) const MAX_BODY: usize = 1 << 20;
+
+/// The state of the handler.
+#[derive(Clone, Debug)]
+pub(super) struct Endpoint {
+    pub(super) dispatcher: Dispatcher,
+    pub(super) resources: Resources,
+}
+
+/// `POST` on every URL of the endpoint.
+pub(super) async fn receive(
+    State(endpoint): State<Endpoint>,
+    Extension(caller): Extension<Caller>,
+    origin: Origin,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, RpcError> {
+    let encoding = headers.get(header::CONTENT_ENCODING).map(|value| value.as_bytes());
+    if !matches!(encoding, None | Some(b"identity")) {
+        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        let message = "the body must not be compressed";
+        return Err(RpcError::new(status, code::INVALID_REQUEST, message));
+    }
+    match jsonrpc::parse(&caller::read(body).await?)? {
+        Message::Request(request) => {
+            let metadata_url = endpoint.resources.metadata_url_for(uri.path());
+            let asker = Asker { caller, origin, metadata_url };
+            let answer = endpoint.dispatcher.answer(&asker, &headers, &request).await;
+            answer.map_err(|error| error.answering(Some(request.id)))
+        }
+        Message::Notification => Ok(StatusCode::ACCEPTED.into_response()),
+        // Legacy clients may answer what older servers asked; modern ones never do.
+        Message::Response if era::headers_are_modern(&headers) => {
+            let message = "clients do not send responses in this revision";
+            Err(RpcError::bad(code::INVALID_REQUEST, message))
+        }
+        Message::Response => Ok(StatusCode::ACCEPTED.into_response()),
+    }
+}
+
+/// Every other method: never 200, which some clients take for metadata.
+pub(super) async fn refuse_method() -> Response {
+    let message = "this is an MCP endpoint: assistants POST to it";
+    let status = StatusCode::METHOD_NOT_ALLOWED;
+    let error = RpcError::new(status, code::INVALID_REQUEST, message);
+    ([(header::ALLOW, "POST")], error).into_response()
+}

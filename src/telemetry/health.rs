@@ -1,0 +1,61 @@
+//! `/livez`: the process runs. `/readyz`: send it traffic.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+
+use crate::{
+    db::Db,
+    http::{Access, Mounted, Routes},
+};
+
+/// How long the database may take to say that it is there.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Whether the server is on its way out. Clones share.
+#[derive(Clone, Debug, Default)]
+pub struct Draining(Arc<AtomicBool>);
+
+impl Draining {
+    /// From now on `/readyz` says no.
+    pub fn begin(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Both routes.
+#[must_use]
+pub fn routes(db: Db, draining: Draining) -> Mounted {
+    Routes::new()
+        .get("/livez", Access::Public, alive)
+        .get("/readyz", Access::Public, ready)
+        .mount((db, draining))
+}
+
+async fn alive() -> Response {
+    say(StatusCode::OK, "ok\n")
+}
+
+async fn ready(State((db, draining)): State<(Db, Draining)>) -> Response {
+    if draining.0.load(Ordering::Relaxed) {
+        return say(StatusCode::SERVICE_UNAVAILABLE, "draining\n");
+    }
+    match tokio::time::timeout(PATIENCE, db.ping()).await {
+        Ok(Ok(())) => say(StatusCode::OK, "ok\n"),
+        Ok(Err(_)) | Err(_) => say(StatusCode::SERVICE_UNAVAILABLE, "no database\n"),
+    }
+}
+
+fn say(status: StatusCode, text: &'static str) -> Response {
+    (status, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response()
+}
