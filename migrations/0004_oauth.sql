@@ -36,13 +36,11 @@ create table oauth_authorization_requests (
   code_challenge          text not null check (length(code_challenge) = 43),
   scope                   text[] not null,
   resource                text not null check (length(resource) <= 2048),
-  tenant_id               uuid references tenants on delete cascade, -- where the resource names one
   created_at              timestamptz not null,
   expires_at              timestamptz not null,
   decided_at              timestamptz
 );
-call guard_tenant_table('oauth_authorization_requests');
-call open_to_control('oauth_authorization_requests');
+create index oauth_authorization_requests_expires_at on oauth_authorization_requests (expires_at);
 grant select, insert, update, delete on oauth_authorization_requests to app_control;
 
 -- One user's consent for one client at one resource.

@@ -81,6 +81,18 @@ require_room() {
       "Free some space, or name a folder elsewhere in CALLSLIP_CACHE_DIR."
 }
 
+# An address that nobody listens on.
+require_free() {
+  python3 - "$1" <<'PYTHON' ||
+import socket, sys
+host, _, port = sys.argv[1].rpartition(":")
+with socket.socket(socket.AF_INET6 if "[" in host else socket.AF_INET) as probe:
+    sys.exit(probe.connect_ex((host.strip("[]"), int(port))) == 0)
+PYTHON
+    fail "$1 is taken by another program" \
+      "Stop that one, or set CALLSLIP_LISTEN to another address and port."
+}
+
 # What is built and fetched, outside the clone, so that the next run (and the next clone) is quick.
 use_cache() {
   CALLSLIP_CACHE_DIR=${CALLSLIP_CACHE_DIR:-${XDG_CACHE_HOME:-${HOME:-/var}/.cache}/callslip}

@@ -57,55 +57,64 @@ const STORE_DEADLINE: Duration = Duration::from_secs(10);
 /// # Errors
 /// When the database does not answer.
 pub async fn build(parts: Parts) -> Result<App, Fault> {
+    let config = &parts.config;
     let audit = audit::Log::start(parts.db.clone());
-    let hashing = Hashing::start(parts.password_cost.clone());
+    let limits = Limits::new(config.rate_limit_scale);
+    limits.sweep_regularly();
+    let draining = Draining::default();
     let gate = Gate {
         db: parts.db.clone(),
         clock: parts.clock.clone(),
-        public_url: parts.config.public_url.clone(),
+        public_url: config.public_url.clone(),
     };
-    let sign_in = SignIn::new(gate, hashing, parts.config.rate_limit_scale);
-    let limits = Limits::new(parts.config.rate_limit_scale);
-    limits.sweep_regularly();
-    let draining = Draining::default();
+    let hashing = Hashing::start(parts.password_cost.clone());
+    let sign_in = SignIn::new(gate.clone(), hashing, config.rate_limit_scale);
+    let oauth = oauth::Server::start(oauth::Settings {
+        gate,
+        master_key: parts.master_key.clone(),
+        access_token_minutes: config.access_token_minutes,
+        limits: limits.clone(),
+    })
+    .await?;
+    let search = search(&parts);
     let Mounted { router, table } = assets::routes()
         .and(telemetry::routes(parts.db.clone(), draining.clone()))
         .and(sign_in::routes(sign_in))
-        .and(mcp(&parts, audit.clone(), &limits).await?);
+        .and(mcp(&parts, &oauth, search, audit.clone(), &limits))
+        .and(oauth.routes());
     let router = router.fallback(async || PageError::NotFound);
-    Ok(App { router: wrap(router, &parts.config), table: table.into(), audit, draining })
+    Ok(App { router: wrap(router, config), table: table.into(), audit, draining })
 }
 
-async fn mcp(parts: &Parts, audit: audit::Log, limits: &Limits) -> Result<Mounted, Fault> {
-    let Parts { config, db, clock, master_key, .. } = parts;
-    let oauth = oauth::Server::start(oauth::Settings {
-        db: db.clone(),
-        clock: clock.clone(),
-        public_url: config.public_url.clone(),
-        master_key: master_key.clone(),
-        access_token_minutes: config.access_token_minutes,
-        rate_limit_scale: config.rate_limit_scale,
-    })
-    .await?;
-    let search = Search::new(search::Parts {
-        db: db.clone(),
-        clock: clock.clone(),
-        outbound: Outbound::new(outbound::Policy { allowed: config.outbound_allow.clone() }),
-        master_key: master_key.clone(),
+fn search(parts: &Parts) -> Search {
+    Search::new(search::Parts {
+        db: parts.db.clone(),
+        clock: parts.clock.clone(),
+        outbound: Outbound::new(outbound::Policy { allowed: parts.config.outbound_allow.clone() }),
+        master_key: parts.master_key.clone(),
         deadline: STORE_DEADLINE,
-        public_url: config.public_url.as_str().to_owned(),
-    });
+        public_url: parts.config.public_url.as_str().to_owned(),
+    })
+}
+
+fn mcp(
+    parts: &Parts,
+    oauth: &oauth::Server,
+    search: Search,
+    audit: audit::Log,
+    limits: &Limits,
+) -> Mounted {
     let parts = mcp::Parts {
         verifier: oauth.verifier(),
         liveness: oauth.liveness(),
         resources: oauth.resources(),
         search,
         audit,
-        clock: clock.clone(),
-        public_url: config.public_url.clone(),
-        allowed_origins: config.allowed_origins.clone(),
+        clock: parts.clock.clone(),
+        public_url: parts.config.public_url.clone(),
+        allowed_origins: parts.config.allowed_origins.clone(),
     };
-    Ok(mcp::routes(parts, limits))
+    mcp::routes(parts, limits)
 }
 
 /// What surrounds every slice, outermost last.

@@ -17,7 +17,8 @@ use crate::{
     db::{Db, MIGRATOR, embedded::Embedded},
     fault::Fault,
     secret::seal::MasterKey,
-    users::password::Cost,
+    sign_in::accounts::Accounts,
+    users::password::{Cost, Hashing},
 };
 
 /// An opened installation.
@@ -69,6 +70,16 @@ impl Context {
         let clock = Clock::system();
         let parts = Parts { clock, config, db, master_key, password_cost: Cost::standard() };
         Ok(Self { parts, private })
+    }
+
+    /// Acts on accounts.
+    #[must_use]
+    pub fn accounts(&self) -> Accounts {
+        Accounts {
+            db: self.parts.db.clone(),
+            clock: self.parts.clock.clone(),
+            hashing: Hashing::start(self.parts.password_cost.clone()),
+        }
     }
 
     /// Close what was opened. The private Postgres stops when nobody else uses it.

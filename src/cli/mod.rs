@@ -3,12 +3,16 @@
 mod context;
 mod demo;
 mod migrate;
+mod operator;
 mod serve;
+mod tenant;
+mod user;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::fault::Fault;
 pub use context::Context;
 
 /// Connect private documents to AI assistants by pasting one URL.
@@ -27,6 +31,15 @@ enum Command {
     Demo(demo::Args),
     /// Bring the database's tables up to date.
     Migrate,
+    /// Manage who runs the installation.
+    #[command(subcommand)]
+    Operator(operator::Command),
+    /// Manage tenants.
+    #[command(subcommand)]
+    Tenant(tenant::Command),
+    /// Manage who belongs to a tenant.
+    #[command(subcommand)]
+    User(user::Command),
 }
 
 /// Why a command stopped: a sentence for the person at the terminal.
@@ -38,6 +51,12 @@ impl Stop {
     /// Something went wrong that says itself what.
     pub fn because(error: impl std::fmt::Display) -> Self {
         Self(error.to_string())
+    }
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Self {
+        Self(fault.chain())
     }
 }
 
@@ -65,5 +84,8 @@ async fn run_command(command: Command) -> Result<(), Stop> {
         Command::Serve(args) => serve::run(args).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Migrate => migrate::run().await,
+        Command::Operator(command) => operator::run(command).await,
+        Command::Tenant(command) => tenant::run(command).await,
+        Command::User(command) => user::run(command).await,
     }
 }

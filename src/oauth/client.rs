@@ -155,17 +155,13 @@ fn credentials(headers: &HeaderMap, parameters: &Parameters) -> Result<Credentia
             "more than one way of client authentication in one request",
         ));
     }
-    let (client_id, secret) = value
-        .to_str()
-        .ok()
-        .and_then(parse_basic)
-        .ok_or(Error::BasicRefused(UNKNOWN))?;
+    let (client_id, secret) =
+        value.to_str().ok().and_then(parse_basic).ok_or(Error::BasicRefused(UNKNOWN))?;
     if in_body.is_some_and(|in_body| in_body != client_id) {
         return Err(refuse(ErrorCode::InvalidRequest, "client_id differs from the header's"));
     }
     // Some public clients send their id by Basic, with nothing behind the colon.
-    let method =
-        if secret.is_some() { AuthMethod::ClientSecretBasic } else { AuthMethod::None };
+    let method = if secret.is_some() { AuthMethod::ClientSecretBasic } else { AuthMethod::None };
     Ok(Credentials { client_id, secret, method })
 }
 

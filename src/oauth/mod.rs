@@ -1,42 +1,113 @@
 //! The authorization server: OAuth 2.1 with PKCE, resource indicators and dynamic registration.
+//!
+//! The flow, as its functions number it:
+//!
+//! 1. A client that was turned away at `/mcp` reads the metadata of the resource and of this server
+//!    (`metadata`: RFC 9728, RFC 8414).
+//! 2. It registers itself (`register`: RFC 7591).
+//! 3. The browser comes to `/oauth/authorize`; the request is checked against what the client
+//!    registered (`authorize`, `redirect_uri`, `pkce`, `scope`, `resource`).
+//! 4. What holds is stored; the browser keeps nothing but its name. It signs in where needed.
+//! 5. The user sees who asks for what (`consent`) …
+//! 6. … and narrows, approves or denies it. A grant and a code come of it.
+//! 7. 303 to the client with `code`, `state` and `iss` (RFC 9207).
+//! 8. The client authenticates at `/oauth/token` (`token`, `client`).
+//! 9. The code is redeemed once (`grants::authorization_code`) …
+//! 10. … for an access token (`access_token`: RFC 9068) and a refresh token.
+//! 11. On every call the resource verifies the token and asks whether its grant lives (`liveness`).
+//! 12. Refresh tokens rotate (`grants::refresh_token`); anybody who may revokes (`revoke`, `grants`).
+//!
+//! The rules that matter most: a [`redirect_uri::ReturnPath`] exists only where a registered URI
+//! matched; what must outlive a refusal is committed before it; a grant is locked before its codes
+//! and tokens are touched.
 
 pub mod access_token;
+mod authorize;
+mod client;
+mod client_name;
+mod consent;
+mod error;
+pub mod grants;
+mod json;
+mod jwks;
 mod keys;
 pub mod liveness;
+mod metadata;
+mod parameters;
+mod pkce;
+mod redirect_uri;
+mod register;
 pub mod resource;
+mod revoke;
+mod routes;
 pub mod scope;
+mod store_clients;
+mod store_grants;
 mod store_keys;
 mod store_liveness;
+mod store_requests;
+mod store_tokens;
+mod token;
+
+use std::fmt;
+
+use axum::extract::FromRef;
+use time::Duration;
 
 use access_token::Verifier;
+use keys::Keys;
 use liveness::Liveness;
 use resource::Resources;
 
-use crate::{clock::Clock, config::PublicUrl, db::Db, fault::Fault, secret::seal::MasterKey};
+use crate::{
+    clock::Clock, config::PublicUrl, db::Db, fault::Fault, http::Mounted, limits::Limits,
+    secret::seal::MasterKey, sign_in::Gate,
+};
 
 /// What the authorization server needs to run.
 #[derive(Clone)]
 pub struct Settings {
-    /// Postgres, the primary.
-    pub db: Db,
-    /// The time.
-    pub clock: Clock,
-    /// The issuer.
-    pub public_url: PublicUrl,
+    /// The primary database, the time, and the origin: the issuer.
+    pub gate: Gate,
     /// Seals the signing keys.
     pub master_key: MasterKey,
     /// How long an access token lives.
     pub access_token_minutes: u8,
-    /// Multiplies every rate limit.
-    pub rate_limit_scale: f64,
+    /// Counts requests by address.
+    pub limits: Limits,
 }
 
 /// The authorization server, ready to mount.
 #[derive(Clone)]
 pub struct Server {
+    gate: Gate,
+    db: Db,
+    clock: Clock,
+    public_url: PublicUrl,
+    access_token_life: Duration,
+    keys: Keys,
     verifier: Verifier,
     liveness: Liveness,
     resources: Resources,
+    limits: Limits,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("public_url", &self.public_url).finish_non_exhaustive()
+    }
+}
+
+impl FromRef<Server> for Gate {
+    fn from_ref(server: &Server) -> Self {
+        server.gate.clone()
+    }
+}
+
+impl FromRef<Server> for PublicUrl {
+    fn from_ref(server: &Server) -> Self {
+        server.public_url.clone()
+    }
 }
 
 impl Server {
@@ -45,13 +116,27 @@ impl Server {
     /// # Errors
     /// When the database does not answer, or the master key does not open the signing keys.
     pub async fn start(settings: Settings) -> Result<Self, Fault> {
-        let Settings { db, clock, public_url, master_key, .. } = settings;
-        let keys = keys::Keys::load(&db, &master_key, &clock).await?;
+        let Settings { gate, master_key, access_token_minutes, limits } = settings;
+        let Gate { db, clock, public_url } = gate.clone();
+        let keys = Keys::load(&db, &master_key, &clock).await?;
         Ok(Self {
-            verifier: Verifier::new(keys, public_url.as_str(), clock.clone()),
+            verifier: Verifier::new(keys.clone(), public_url.as_str(), clock.clone()),
             liveness: Liveness::start(&db, &clock),
             resources: Resources::new(&public_url),
+            access_token_life: Duration::minutes(access_token_minutes.into()),
+            keys,
+            limits,
+            gate,
+            db,
+            clock,
+            public_url,
         })
+    }
+
+    /// Every endpoint, mounted.
+    #[must_use]
+    pub fn routes(&self) -> Mounted {
+        routes::routes(self.clone())
     }
 
     /// For the protected resource: is this an access token of ours?
@@ -70,5 +155,19 @@ impl Server {
     #[must_use]
     pub fn resources(&self) -> Resources {
         self.resources.clone()
+    }
+
+    /// Forget requests and revocations whose time has passed. Call it every hour or so.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn sweep(&self) -> Result<(), Fault> {
+        let now = self.clock.now();
+        let mut tx = self.db.control().await?;
+        // A day later, so that somebody who comes back to an old tab still reads why.
+        store_requests::sweep(&mut tx, now - Duration::DAY).await?;
+        store_tokens::sweep(&mut tx, now).await?;
+        tx.commit().await?;
+        Ok(())
     }
 }

@@ -5,18 +5,31 @@
 //! presented URI has matched a registered one, so an open redirect does not compile.
 
 use axum::{
-    http::StatusCode,
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use axum::http::{HeaderValue, header};
 
 /// The longest that may be registered.
 const MAX_LENGTH: usize = 512;
 
 /// Schemes that run or read something instead of opening an app.
 const REFUSED_SCHEMES: &[&str] = &[
-    "javascript", "data", "file", "vbscript", "blob", "about", "ftp", "ws", "wss", "intent",
-    "filesystem", "view-source", "mailto", "tel", "sms", "jar",
+    "javascript",
+    "data",
+    "file",
+    "vbscript",
+    "blob",
+    "about",
+    "ftp",
+    "ws",
+    "wss",
+    "intent",
+    "filesystem",
+    "view-source",
+    "mailto",
+    "tel",
+    "sms",
+    "jar",
 ];
 
 /// Why a URI may not be registered, in words for the client's developer.
@@ -128,14 +141,7 @@ impl ReturnPath {
 
     /// For people: the host that the browser goes to, or the scheme of an app on the device.
     pub(super) fn host(&self) -> String {
-        match self.scheme() {
-            "https" | "http" => {
-                let host = url::Url::parse(&self.uri).ok();
-                let host = host.as_ref().and_then(|url| url.host_str()).unwrap_or_default();
-                host.to_owned()
-            }
-            scheme => format!("{scheme}:"),
-        }
+        host(&self.uri)
     }
 
     /// Whether the answer goes to a program on the user's own device.
@@ -166,6 +172,17 @@ impl ReturnPath {
     }
 }
 
+/// For people: where a redirect URI leads.
+pub(super) fn host(uri: &str) -> String {
+    match uri.split(':').next().unwrap_or_default() {
+        "https" | "http" => {
+            let url = url::Url::parse(uri).ok();
+            url.as_ref().and_then(url::Url::host_str).unwrap_or_default().to_owned()
+        }
+        scheme => format!("{scheme}:"),
+    }
+}
+
 fn matches(registered: &str, presented: &str) -> bool {
     if registered == presented {
         return true;
@@ -187,17 +204,44 @@ mod tests {
     #[test]
     fn what_is_dangerous_cannot_be_registered() {
         for bad in [
-            "javascript:alert(1)", "JavaScript:alert(1)", "data:text/html,x", "file:///etc/passwd",
-            "vbscript:x", "blob:https://a.example/x", "about:blank", "ftp://a.example/x",
-            "ws://a.example", "wss://a.example", "intent://a#Intent;end",
-            "http://a.example/cb", "http://127.0.0.1.evil.example/cb", "http://127.0.0.2/cb",
-            "http://localhost.evil.example/cb", "http://localhost:99999/cb", "http://0x7f.1/cb",
-            "http://user@127.0.0.1/cb", "http://127.0.0.1@evil.example/cb",
-            "https://a.example/cb#frag", "https://*.example/cb", "https://a.example/*",
-            "https://user:pass@a.example/cb", "https://@a.example/cb", "https:///cb", "https:cb",
-            "https://a.example\\@b.example/cb", "https://a.example/c b", "https://ä.example/cb",
-            "https://a.example/\u{202e}", "/cb", "cb", "", "cursor:", "cursor://", "cursor://u@x/y",
-            "Cursor://x/y", "1a://x",
+            "javascript:alert(1)",
+            "JavaScript:alert(1)",
+            "data:text/html,x",
+            "file:///etc/passwd",
+            "vbscript:x",
+            "blob:https://a.example/x",
+            "about:blank",
+            "ftp://a.example/x",
+            "ws://a.example",
+            "wss://a.example",
+            "intent://a#Intent;end",
+            "http://a.example/cb",
+            "http://127.0.0.1.evil.example/cb",
+            "http://127.0.0.2/cb",
+            "http://localhost.evil.example/cb",
+            "http://localhost:99999/cb",
+            "http://0x7f.1/cb",
+            "http://user@127.0.0.1/cb",
+            "http://127.0.0.1@evil.example/cb",
+            "https://a.example/cb#frag",
+            "https://*.example/cb",
+            "https://a.example/*",
+            "https://user:pass@a.example/cb",
+            "https://@a.example/cb",
+            "https:///cb",
+            "https:cb",
+            "https://a.example\\@b.example/cb",
+            "https://a.example/c b",
+            "https://ä.example/cb",
+            "https://a.example/\u{202e}",
+            "/cb",
+            "cb",
+            "",
+            "cursor:",
+            "cursor://",
+            "cursor://u@x/y",
+            "Cursor://x/y",
+            "1a://x",
         ] {
             assert!(check_registrable(bad).is_err(), "{bad}");
         }

@@ -95,7 +95,8 @@ fn accept(asked: &Map<String, Value>) -> Result<Client, Error> {
             .ok_or(invalid("client_name must not be longer than 60 characters"))?,
         None => String::new(),
     };
-    let client_name = if client_name.is_empty() { "An unnamed app".to_owned() } else { client_name };
+    let client_name =
+        if client_name.is_empty() { "An unnamed app".to_owned() } else { client_name };
     let method = match text(asked, "token_endpoint_auth_method")? {
         // RFC 7591 §2: the default.
         None => AuthMethod::ClientSecretBasic,
@@ -154,7 +155,9 @@ fn other_metadata(asked: &Map<String, Value>) -> Result<Map<String, Value>, Erro
         let base = name.split('#').next().unwrap_or_default();
         if LINKS.contains(&base) && !is_nothing(value) {
             if !value.as_str().is_some_and(is_https) {
-                return Err(invalid("client_uri, logo_uri, tos_uri, policy_uri and jwks_uri must be https"));
+                return Err(invalid(
+                    "client_uri, logo_uri, tos_uri, policy_uri and jwks_uri must be https",
+                ));
             }
             if LINKS.contains(&name.as_str()) {
                 kept.insert(name.clone(), value.clone());

@@ -53,6 +53,13 @@ impl Scope {
         self.0 & other.0 == other.0
     }
 
+    /// What of it is in `allowed` too; `None` when nothing is.
+    #[must_use]
+    pub fn within(self, allowed: Self) -> Option<Self> {
+        let both = self.0 & allowed.0;
+        (both != 0).then_some(Self(both))
+    }
+
     /// In words, for the consent page and the list of connected apps.
     #[must_use]
     pub fn words(self) -> Vec<&'static str> {

@@ -79,7 +79,7 @@ pub(super) async fn touch(
         update oauth_clients
            set last_used_at = $2
          where client_id = $1
-           and (last_used_at is null or last_used_at < $2 - interval '1 hour')
+           and (last_used_at is null or last_used_at < $2::timestamptz - interval '1 hour')
         ",
         client_id,
         now,

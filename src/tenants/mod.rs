@@ -140,6 +140,12 @@ impl Slug {
     }
 }
 
+impl fmt::Display for Slug {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// Why a text does not name a tenant in URLs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a slug is 1 to 40 of a-z, 0-9 and hyphen, with no hyphen at either end")]

@@ -2,7 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::panic, reason = "a test fails by panicking")]
 
+mod access;
 mod architecture;
 mod catalogue;
+mod demo;
 mod documentation;
+mod sign_in;
 mod support;

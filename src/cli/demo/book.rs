@@ -33,8 +33,8 @@ pub(super) fn chapters() -> Vec<Chapter> {
 }
 
 /// The chapters as JSON, an object a line, as `callslip import` reads them.
-pub(super) fn chapters_as_json_lines() -> String {
-    chapters().iter().enumerate().fold(String::new(), |mut lines, (index, chapter)| {
+pub(super) fn as_json_lines(chapters: &[Chapter]) -> String {
+    chapters.iter().enumerate().fold(String::new(), |mut lines, (index, chapter)| {
         let line = serde_json::json!({
             "_id": format!("our-cats/{:02}", index + 1),
             "title": chapter.title,
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn every_line_is_an_object_with_a_name_of_its_own() {
-        let lines = chapters_as_json_lines();
+        let lines = as_json_lines(&chapters());
         let ids: std::collections::BTreeSet<String> = lines
             .lines()
             .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())

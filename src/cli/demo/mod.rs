@@ -2,7 +2,9 @@
 
 mod book;
 mod detach;
+mod library;
 mod note;
+mod people;
 mod running;
 mod stage;
 

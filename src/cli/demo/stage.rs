@@ -1,42 +1,40 @@
-//! The demonstration tenant: made if it is missing, left as it is otherwise.
+//! The demonstration: made where it is missing, left as it is otherwise.
 
 use super::note::{Note, Operator, Person};
-use super::{Stop, book};
-use crate::app::Parts;
+use super::{Stop, library, people};
+use crate::{app::Parts, fault::Fault, users::password::Password};
 
-const TENANT: &str = "demo";
+pub(super) const TENANT: &str = "demo";
 
 /// See that everything is there, and say where.
 pub(super) async fn set(parts: &Parts) -> Result<Note, Stop> {
     let data_dir = &parts.config.data_dir;
     let known = Note::read(data_dir)?;
+    let lost = known.is_none();
     let note = with_addresses(known.unwrap_or_else(strangers), parts.config.public_url.as_str());
-    note.write(data_dir)?; // before the passwords are in the database: they must not get lost
-    let _ = book::PDF;
+    note.write(data_dir)?; // before the database knows the passwords: they must not get lost
+
+    let failed = |fault: Fault| Stop(format!("cannot set the stage: {}", fault.chain()));
+    let tenant = people::welcome(parts, &note, lost).await?;
+    library::fill(parts, &tenant).await.map_err(failed)?;
     Ok(note)
 }
 
-/// People with passwords that nobody knows yet.
+/// People whose passwords nobody knows yet.
 fn strangers() -> Note {
-    let password = || {
-        let random = rand::random::<[u8; 12]>();
-        random.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
-    };
+    let password = || Password::generate().expose().to_owned();
     let person = |role: &str| Person {
         email: format!("{role}@{TENANT}.example"),
         password: password(),
         role: role.to_owned(),
     };
-    let users = vec![person("owner"), person("admin"), person("reader")];
-    let operator = Operator { email: "operator@demo.example".to_owned(), password: password() };
-    let nowhere = String::new;
     Note {
-        origin: nowhere(),
-        mcp_url: nowhere(),
-        sse_url: nowhere(),
+        origin: String::new(),
+        mcp_url: String::new(),
+        sse_url: String::new(),
         tenant: TENANT.to_owned(),
-        users,
-        operator,
+        users: ["owner", "admin", "reader"].map(person).into(),
+        operator: Operator { email: format!("operator@{TENANT}.example"), password: password() },
     }
 }
 

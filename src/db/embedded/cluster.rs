@@ -108,7 +108,8 @@ fn home_of_new_cluster(
     Ok(home)
 }
 
-fn require_room(folder: &Path) -> Result<(), EmbeddedError> {
+/// Refuse a disk that is too full to work on.
+pub(super) fn require_room(folder: &Path) -> Result<(), EmbeddedError> {
     let disk = statvfs(folder).map_err(Into::into).while_("look at the disk of", folder)?;
     // The width of these counters differs between systems.
     #[expect(clippy::useless_conversion, reason = "u32 on macOS")]

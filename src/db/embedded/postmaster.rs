@@ -11,7 +11,7 @@ use tokio::process::Child;
 use tokio::time::sleep;
 
 use super::Report;
-use super::cluster::Cluster;
+use super::cluster::{Cluster, require_room};
 use super::error::{EmbeddedError, While};
 use super::launch::{spawn, tail};
 
@@ -86,6 +86,9 @@ pub(super) async fn find_or_start(
         let waiting = Wait::new(cluster, log, report).until_ready(Some(child)).await;
         let Err(EmbeddedError::Start { .. }) = &waiting else { return waiting };
         let tail = tail(log, said_from);
+        if tail.contains("No space left on device") {
+            require_room(&cluster.folder)?;
+        }
         if !tail.contains("pre-existing shared memory block") {
             return Err(EmbeddedError::Start { log: log.to_owned(), tail });
         }

@@ -201,3 +201,22 @@ async fn lost_passwords_are_said_to_be_lost() {
     let lost = try_attach(data.path()).await;
     assert!(matches!(lost, Err(EmbeddedError::PasswordsLost(_))), "{lost:?}");
 }
+
+/// Root's home is closed to the user that Postgres runs as; a data folder in it works all the same.
+#[tokio::test]
+async fn a_data_folder_behind_a_closed_one_works_too() {
+    let closed = tempfile::Builder::new()
+        .permissions(fs::Permissions::from_mode(0o700))
+        .tempdir_in("/tmp")
+        .unwrap();
+    let data = closed.path().join("data");
+    let embedded = try_attach(&data).await.unwrap();
+    connect(embedded.owner_url()).await.ping().await.unwrap();
+    embedded.release().await.unwrap();
+
+    let again = try_attach(&data).await.unwrap();
+    let cluster = again.server.cluster.folder.clone();
+    assert_eq!(cluster, data.join("postgres").canonicalize().unwrap());
+    again.release().await.unwrap();
+    fs::remove_dir_all(cluster).unwrap();
+}

@@ -2,6 +2,8 @@
 
 mod answer;
 mod browser;
+mod people;
+mod probe;
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -22,6 +24,7 @@ use tower::ServiceExt;
 
 pub use answer::Answer;
 pub use browser::Browser;
+pub use people::PASSWORD;
 
 /// The origin that the application believes it has.
 pub const ORIGIN: &str = "https://callslip.example";

@@ -1,0 +1,92 @@
+//! `grant_type=authorization_code`: OAuth 2.1 §4.1.3.
+
+use super::{RevokedFor, revoke_for_reuse};
+use crate::{
+    audit::{self, Event, Kind as Act},
+    db::ControlTx,
+    oauth::{
+        client::{AuthenticatedClient, GrantType},
+        error::{Error, ErrorCode, refuse},
+        pkce::{CodeChallenge, CodeVerifier},
+        store_clients,
+        store_grants::{self, By},
+        store_tokens::{self, Code},
+        token::{Call, TokenResponse},
+    },
+    secret::{Kind, Plaintext},
+};
+
+/// So many wrong verifiers kill a code.
+const MOST_WRONG_ATTEMPTS: i16 = 5;
+
+/// Steps 9 and 10: exchange a code for tokens.
+pub(in crate::oauth) async fn exchange(
+    mut tx: ControlTx,
+    client: &AuthenticatedClient,
+    call: &Call<'_>,
+) -> Result<TokenResponse, Error> {
+    let code = call.require("code")?;
+    let verifier = CodeVerifier::parse(call.require("code_verifier")?).ok_or(refuse(
+        ErrorCode::InvalidRequest,
+        "code_verifier must be 43 to 128 unreserved characters",
+    ))?;
+    let secret = Plaintext::presented(Kind::AuthorizationCode, code).ok_or(UNKNOWN)?.hash();
+
+    let grant = store_grants::lock(&mut tx, By::Code(&secret)).await?.ok_or(UNKNOWN)?;
+    let stored = store_tokens::find_code(&mut tx, &secret).await?.ok_or(UNKNOWN)?;
+    if stored.client_id != client.0.client_id {
+        // Says nothing about the code to whoever it was not issued to, and changes nothing.
+        return Err(UNKNOWN);
+    }
+    let challenge = CodeChallenge::stored(stored.code_challenge.clone());
+    if !challenge.is_met_by(&verifier) {
+        // Not spent, or anybody who glimpsed the code could take it away (§7.5.2).
+        if stored.redeemed_at.is_none() {
+            store_tokens::count_wrong_attempt(&mut tx, &secret).await?;
+            tx.commit().await?;
+        }
+        return Err(refuse(ErrorCode::InvalidGrant, "code_verifier does not match"));
+    }
+    if stored.redeemed_at.is_some() {
+        // §4.1.3: revoke what the code already bought. Commit before refusing.
+        revoke_for_reuse(&mut tx, &grant, RevokedFor::CodeReplay, (call.now, call.origin)).await?;
+        tx.commit().await?;
+        return Err(refuse(ErrorCode::InvalidGrant, "the code was already used"));
+    }
+    require_redeemable(&stored, call)?;
+    call.require_resource(&grant)?;
+    call.require_alive(&mut tx, &grant).await?;
+
+    if !store_tokens::redeem_code(&mut tx, &secret, call.now).await? {
+        return Err(UNKNOWN);
+    }
+    let refresh_token = client.0.may_use(GrantType::RefreshToken).then_some(1);
+    let response = call.issue(&mut tx, &grant, grant.scope, refresh_token).await?;
+    store_clients::touch(&mut tx, &client.0.client_id, call.now).await?;
+    let event = Event::new(Act::TokenIssued, call.now)
+        .tenant(grant.tenant)
+        .user(grant.user)
+        .client(&grant.client_id)
+        .grant(grant.id)
+        .from(call.origin);
+    audit::store::append_control(&mut tx, &event).await?;
+    tx.commit().await?;
+    Ok(response)
+}
+
+const UNKNOWN: Error =
+    refuse(ErrorCode::InvalidGrant, "the code is unknown, expired, or of another client");
+
+fn require_redeemable(stored: &Code, call: &Call<'_>) -> Result<(), Error> {
+    if stored.expires_at <= call.now || stored.wrong_attempts >= MOST_WRONG_ATTEMPTS {
+        return Err(UNKNOWN);
+    }
+    // OAuth 2.1 §10.2: with PKCE it need not be sent; when it is, it must be the same.
+    if call.parameters.find("redirect_uri").is_some_and(|sent| sent != stored.redirect_uri) {
+        return Err(refuse(
+            ErrorCode::InvalidGrant,
+            "redirect_uri is not the one of the authorization request",
+        ));
+    }
+    Ok(())
+}

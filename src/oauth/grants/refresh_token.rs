@@ -1,0 +1,115 @@
+//! `grant_type=refresh_token`: OAuth 2.1 §4.3, with rotation and a window for lost answers.
+//!
+//! The tokens of a grant are one line of generations. Using the newest one starts the next. A
+//! client whose answer got lost still holds the predecessor: until somebody uses the newest
+//! generation, for a minute and three times, the predecessor buys another token of that newest
+//! generation. Whichever of those is used first ends the others. Anything older, or later, is a
+//! token in two hands: the whole grant ends.
+
+use time::Duration;
+
+use super::{RevokedFor, revoke_for_reuse};
+use crate::{
+    audit::{self, Event, Kind as Act},
+    db::ControlTx,
+    oauth::{
+        client::AuthenticatedClient,
+        error::{Error, ErrorCode, refuse},
+        scope::Scope,
+        store_clients,
+        store_grants::{self, By, Grant},
+        store_tokens::{self, RefreshToken},
+        token::{Call, TokenResponse},
+    },
+    secret::{Kind, Plaintext},
+};
+
+/// How long a predecessor is accepted, at most.
+const RETRY_WINDOW: Duration = Duration::seconds(60);
+/// How often.
+const MOST_RETRIES: i16 = 3;
+
+/// What a presented refresh token is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// The newest generation.
+    Newest,
+    /// The one before it, whose answer may have been lost.
+    Retry,
+    /// Too many retries inside the window: refused, and nobody is punished for it.
+    Exhausted,
+    /// Spent: in two hands.
+    Reused,
+}
+
+impl RefreshToken {
+    fn standing(&self, now: time::OffsetDateTime) -> Standing {
+        if self.generation == self.newest {
+            return Standing::Newest;
+        }
+        // A token that never was rotated has a twin that was: it is not a predecessor.
+        match self.rotated_at {
+            Some(rotated_at)
+                if self.generation == self.newest - 1 && now - rotated_at <= RETRY_WINDOW =>
+            {
+                if self.retries < MOST_RETRIES { Standing::Retry } else { Standing::Exhausted }
+            }
+            _ => Standing::Reused,
+        }
+    }
+}
+
+/// Exchange a refresh token for new tokens.
+pub(in crate::oauth) async fn refresh(
+    mut tx: ControlTx,
+    client: &AuthenticatedClient,
+    call: &Call<'_>,
+) -> Result<TokenResponse, Error> {
+    let presented = call.require("refresh_token")?;
+    let secret = Plaintext::presented(Kind::RefreshToken, presented).ok_or(UNKNOWN)?.hash();
+    let grant = store_grants::lock(&mut tx, By::RefreshToken(&secret)).await?.ok_or(UNKNOWN)?;
+    let stored = store_tokens::find_refresh_token(&mut tx, &secret).await?.ok_or(UNKNOWN)?;
+    let standing = stored.standing(call.now);
+    if grant.client_id != client.0.client_id || standing == Standing::Reused {
+        // §4.3.1: it is in two hands, and we cannot tell whose. Commit before refusing.
+        revoke_for_reuse(&mut tx, &grant, RevokedFor::RefreshReuse, (call.now, call.origin))
+            .await?;
+        tx.commit().await?;
+        return Err(UNKNOWN);
+    }
+    if stored.expires_at <= call.now || standing == Standing::Exhausted {
+        return Err(UNKNOWN);
+    }
+    // Before anything is rotated, so that a mistake costs nothing (spec row T-14).
+    call.require_resource(&grant)?;
+    let scope = narrowed(&grant, call)?;
+    call.require_alive(&mut tx, &grant).await?;
+
+    let next = if standing == Standing::Newest { stored.newest + 1 } else { stored.newest };
+    store_tokens::rotate(&mut tx, &secret, call.now).await?;
+    let response = call.issue(&mut tx, &grant, scope, Some(next)).await?;
+    store_clients::touch(&mut tx, &client.0.client_id, call.now).await?;
+    let mut event = Event::new(Act::TokenRefreshed, call.now)
+        .tenant(grant.tenant)
+        .user(grant.user)
+        .client(&grant.client_id)
+        .grant(grant.id)
+        .from(call.origin);
+    if standing == Standing::Retry {
+        event = event.with("retry", true);
+    }
+    audit::store::append_control(&mut tx, &event).await?;
+    tx.commit().await?;
+    Ok(response)
+}
+
+const UNKNOWN: Error =
+    refuse(ErrorCode::InvalidGrant, "the refresh token is unknown, expired, used or revoked");
+
+/// §4.3.1: the same scope or less, for this access token alone.
+fn narrowed(grant: &Grant, call: &Call<'_>) -> Result<Scope, Error> {
+    let Some(asked) = call.parameters.find("scope") else { return Ok(grant.scope) };
+    Scope::parse(asked)
+        .filter(|asked| grant.scope.covers(*asked))
+        .ok_or(refuse(ErrorCode::InvalidScope, "the scope is wider than what was granted"))
+}

@@ -1,0 +1,110 @@
+//! `POST /oauth/revoke`: RFC 7009.
+//!
+//! A refresh token takes its grant with it, an access token only itself. Whatever the token was,
+//! a client that authenticated gets a 200 and learns nothing.
+
+use axum::{
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    response::Response,
+};
+use serde::Serialize;
+use time::OffsetDateTime;
+
+use super::{
+    Server,
+    client::{self, Client},
+    error::{Error, ErrorCode, refuse},
+    grants::RevokedFor,
+    json,
+    parameters::Parameters,
+    store_grants::{self, By},
+    store_tokens,
+};
+use crate::{
+    audit::{self, Event, Kind as Act, Origin},
+    db::ControlTx,
+    secret::{Kind, Plaintext},
+};
+
+#[derive(Serialize)]
+struct Done {}
+
+pub(super) async fn revoke(
+    State(server): State<Server>,
+    origin: Origin,
+    headers: HeaderMap,
+    parameters: Parameters,
+) -> Result<Response, Error> {
+    let work = tokio::spawn(async move {
+        let mut tx = server.db.control().await?;
+        let client = client::authenticate(&mut tx, &headers, &parameters).await?.0;
+        let token = parameters
+            .find("token")
+            .ok_or(refuse(ErrorCode::InvalidRequest, "token is missing"))?;
+        // The prefix tells the kinds apart; token_type_hint is not needed.
+        if let Some(secret) = Plaintext::presented(Kind::RefreshToken, token) {
+            revoke_grant(&server, &mut tx, &client, &origin, &secret).await?;
+        } else {
+            revoke_access_token(&server, &mut tx, &client, &origin, token).await?;
+        }
+        tx.commit().await?;
+        Ok::<_, Error>(())
+    });
+    work.await??;
+    Ok(json::answer(StatusCode::OK, HeaderMap::new(), &Done {}))
+}
+
+async fn revoke_grant(
+    server: &Server,
+    tx: &mut ControlTx,
+    client: &Client,
+    origin: &Origin,
+    secret: &Plaintext,
+) -> Result<(), Error> {
+    let now = server.clock.now();
+    let Some(grant) = store_grants::lock(tx, By::RefreshToken(&secret.hash())).await? else {
+        return Ok(());
+    };
+    // §2.1: another client's token stays as it is.
+    if grant.client_id != client.client_id {
+        return Ok(());
+    }
+    if store_grants::revoke(tx, grant.tenant, grant.id, RevokedFor::Client, now).await? {
+        let event = Event::new(Act::GrantRevoked, now)
+            .tenant(grant.tenant)
+            .user(grant.user)
+            .client(&grant.client_id)
+            .grant(grant.id)
+            .from(origin)
+            .with("reason", RevokedFor::Client.as_str());
+        audit::store::append_control(tx, &event).await?;
+    }
+    Ok(())
+}
+
+async fn revoke_access_token(
+    server: &Server,
+    tx: &mut ControlTx,
+    client: &Client,
+    origin: &Origin,
+    token: &str,
+) -> Result<(), Error> {
+    let Some(claims) = server.verifier.verify(token) else { return Ok(()) };
+    if claims.client_id != client.client_id {
+        return Ok(());
+    }
+    let expires_at = OffsetDateTime::from_unix_timestamp(claims.exp)?;
+    if store_tokens::revoke_access_token(tx, claims.tenant, claims.jti, expires_at).await? {
+        let event = Event::new(Act::GrantRevoked, server.clock.now())
+            .tenant(claims.tenant)
+            .user(claims.sub)
+            .client(&claims.client_id)
+            .grant(claims.grant)
+            .from(origin)
+            .with("reason", RevokedFor::Client.as_str())
+            .with("access_token", claims.jti.to_string());
+        audit::store::append_control(tx, &event).await?;
+    }
+    Ok(())
+}

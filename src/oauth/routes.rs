@@ -1,0 +1,126 @@
+//! Which endpoint answers where, within which limits.
+
+use axum::{
+    http::Extensions,
+    middleware::{from_fn, from_fn_with_state},
+    response::{IntoResponse, Response},
+};
+
+use super::{
+    Server, authorize, consent,
+    error::Error,
+    json::{any_origin, preflight},
+    jwks, metadata, register, revoke, token,
+};
+use crate::{
+    http::{Access, Mounted, PageError, Routes, csrf},
+    limits::{self, Limited, Policy},
+};
+
+/// Registrations by one address: hosted assistants share theirs, so this is 60 an hour.
+const REGISTER: Policy = Policy { name: "address", per_minute: 1, burst: 20 };
+/// Registrations by everybody: about 2,000 an hour.
+const REGISTER_ALL: Policy = Policy { name: "server", per_minute: 33, burst: 500 };
+/// Authorization requests by one address.
+const AUTHORIZE: Policy = Policy { name: "address", per_minute: 60, burst: 60 };
+/// Token and revocation requests by one address: a hosted assistant's users all come from a few.
+const TOKEN: Policy = Policy { name: "address", per_minute: 1200, burst: 600 };
+
+pub(super) fn routes(server: Server) -> Mounted {
+    documents()
+        .merge(registration(&server))
+        .merge(tokens(&server))
+        .merge(pages(&server))
+        .mount(server)
+}
+
+/// Step 1: what anybody may read, from any origin.
+fn documents() -> Routes<Server> {
+    let mut routes = Routes::new().get("/oauth/jwks.json", Access::Public, jwks::jwks).options(
+        "/oauth/jwks.json",
+        Access::Public,
+        preflight,
+    );
+    for path in
+        ["/.well-known/oauth-authorization-server", "/.well-known/oauth-authorization-server/"]
+    {
+        routes = routes.get(path, Access::Public, metadata::authorization_server).options(
+            path,
+            Access::Public,
+            preflight,
+        );
+    }
+    for path in [
+        "/.well-known/oauth-protected-resource",
+        "/.well-known/oauth-protected-resource/",
+        "/.well-known/oauth-protected-resource/{*resource}",
+    ] {
+        routes = routes.get(path, Access::Public, metadata::protected_resource).options(
+            path,
+            Access::Public,
+            preflight,
+        );
+    }
+    // Clients also look below the resource's own path.
+    for path in [
+        "/.well-known/",
+        "/.well-known/{*document}",
+        "/mcp/.well-known/{*document}",
+        "/sse/.well-known/{*document}",
+        "/t/{tenant}/.well-known/{*document}",
+        "/t/{tenant}/mcp/.well-known/{*document}",
+        "/t/{tenant}/sse/.well-known/{*document}",
+    ] {
+        routes = routes.get(path, Access::Public, metadata::not_found).options(
+            path,
+            Access::Public,
+            preflight,
+        );
+    }
+    routes.route_layer(from_fn(any_origin))
+}
+
+/// Step 2.
+fn registration(server: &Server) -> Routes<Server> {
+    let limits = &server.limits;
+    Routes::new()
+        .post("/oauth/register", Access::Public, register::register)
+        .route_layer(limits.layer(REGISTER_ALL, everybody, too_many))
+        .route_layer(limits.layer(REGISTER, limits::by_address, too_many))
+        .options("/oauth/register", Access::Public, preflight)
+        .route_layer(from_fn(any_origin))
+}
+
+/// Steps 8 to 10, and 12.
+fn tokens(server: &Server) -> Routes<Server> {
+    Routes::new()
+        .post("/oauth/token", Access::Client, token::token)
+        .post("/oauth/revoke", Access::Client, revoke::revoke)
+        .route_layer(server.limits.layer(TOKEN, limits::by_address, too_many))
+        .options("/oauth/token", Access::Public, preflight)
+        .options("/oauth/revoke", Access::Public, preflight)
+        .route_layer(from_fn(any_origin))
+}
+
+/// Steps 3 to 7: the browser's. No other origin may call these.
+fn pages(server: &Server) -> Routes<Server> {
+    let guard = from_fn_with_state(server.public_url.clone(), csrf::guard);
+    Routes::new()
+        .get("/oauth/authorize", Access::Public, authorize::authorize)
+        .route_layer(server.limits.layer(AUTHORIZE, limits::by_address, too_many_page))
+        .get("/oauth/consent", Access::Flow, consent::show)
+        .post("/oauth/consent", Access::Flow, consent::answer)
+        .route_layer(guard)
+}
+
+fn everybody(_: &Extensions) -> Option<()> {
+    Some(())
+}
+
+fn too_many(limited: &Limited) -> Response {
+    Error::TooMany { retry_after: limited.retry_after }.into_response()
+}
+
+fn too_many_page(limited: &Limited) -> Response {
+    PageError::TooMany { retry_after: limited.retry_after }.into_response()
+}

@@ -1,0 +1,136 @@
+//! Authorization requests that wait for consent, in Postgres.
+
+use time::OffsetDateTime;
+
+use crate::{
+    db::ControlTx,
+    secret::{Plaintext, SecretHash},
+};
+
+/// An authorization request, as it was checked. The browser holds nothing of it but its name.
+#[derive(Clone, Debug)]
+pub(super) struct AuthorizationRequest {
+    pub(super) client_id: String,
+    pub(super) redirect_uri: String,
+    pub(super) redirect_uri_was_sent: bool,
+    pub(super) state: Option<String>,
+    pub(super) code_challenge: String,
+    pub(super) scope: Vec<String>,
+    /// The canonical form: what will be the audience.
+    pub(super) resource: String,
+}
+
+/// What came of looking one up.
+pub(super) enum Found {
+    /// It waits for this browser's answer.
+    Waiting(AuthorizationRequest),
+    /// It has been answered.
+    Decided,
+    /// Another browser began it.
+    Foreign,
+    /// There is none, or its time has passed.
+    Unknown,
+}
+
+pub(super) async fn create(
+    tx: &mut ControlTx,
+    secret: &SecretHash,
+    browser: &Plaintext,
+    request: &AuthorizationRequest,
+    (now, expires_at): (OffsetDateTime, OffsetDateTime),
+) -> sqlx::Result<()> {
+    let browser = browser.hash();
+    sqlx::query!(
+        "
+        insert into oauth_authorization_requests
+               (secret_hash, browser_hash, client_id, redirect_uri, redirect_uri_was_sent, state,
+                code_challenge, scope, resource, created_at, expires_at)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+        ",
+        secret.as_bytes(),
+        browser.as_bytes(),
+        request.client_id,
+        request.redirect_uri,
+        request.redirect_uri_was_sent,
+        request.state,
+        request.code_challenge,
+        &request.scope,
+        request.resource,
+        now,
+        expires_at,
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// Look one up.
+pub(super) async fn find(
+    tx: &mut ControlTx,
+    secret: &SecretHash,
+    browser: &Plaintext,
+    now: OffsetDateTime,
+) -> sqlx::Result<Found> {
+    let row = sqlx::query!(
+        "
+        select browser_hash, client_id, redirect_uri, redirect_uri_was_sent, state, code_challenge,
+               scope, resource, expires_at, decided_at
+          from oauth_authorization_requests
+         where secret_hash = $1
+        ",
+        secret.as_bytes(),
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    let Some(row) = row else { return Ok(Found::Unknown) };
+    if SecretHash::from_stored(&row.browser_hash) != Some(browser.hash()) {
+        return Ok(Found::Foreign);
+    }
+    if row.decided_at.is_some() {
+        return Ok(Found::Decided);
+    }
+    if row.expires_at <= now {
+        return Ok(Found::Unknown);
+    }
+    Ok(Found::Waiting(AuthorizationRequest {
+        client_id: row.client_id,
+        redirect_uri: row.redirect_uri,
+        redirect_uri_was_sent: row.redirect_uri_was_sent,
+        state: row.state,
+        code_challenge: row.code_challenge,
+        scope: row.scope,
+        resource: row.resource,
+    }))
+}
+
+/// Close one that waits for this browser. Of any number of racing callers, one gets `true`.
+pub(super) async fn decide(
+    tx: &mut ControlTx,
+    secret: &SecretHash,
+    browser: &Plaintext,
+    now: OffsetDateTime,
+) -> sqlx::Result<bool> {
+    let browser = browser.hash();
+    let decided = sqlx::query!(
+        "
+        update oauth_authorization_requests
+           set decided_at = $3
+         where secret_hash = $1 and browser_hash = $2 and decided_at is null and expires_at > $3
+        ",
+        secret.as_bytes(),
+        browser.as_bytes(),
+        now,
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(decided.rows_affected() == 1)
+}
+
+/// Forget those whose time passed before `before`.
+pub(super) async fn sweep(tx: &mut ControlTx, before: OffsetDateTime) -> sqlx::Result<u64> {
+    let swept =
+        sqlx::query!("delete from oauth_authorization_requests where expires_at < $1", before,)
+            .execute(tx.conn())
+            .await?;
+    Ok(swept.rows_affected())
+}

@@ -1,0 +1,212 @@
+//! Codes, refresh tokens and revoked access tokens in Postgres: by hash, never in clear.
+
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::store_grants::Grant;
+use crate::{db::ControlTx, ids::TenantId, secret::SecretHash};
+
+/// A code, as far as redeeming it goes.
+#[derive(Clone, Debug)]
+pub(super) struct Code {
+    pub(super) client_id: String,
+    pub(super) redirect_uri: String,
+    pub(super) code_challenge: String,
+    pub(super) expires_at: OffsetDateTime,
+    pub(super) redeemed_at: Option<OffsetDateTime>,
+    pub(super) wrong_attempts: i16,
+}
+
+pub(super) async fn create_code(
+    tx: &mut ControlTx,
+    secret: &SecretHash,
+    grant: &Grant,
+    (code_challenge, redirect_uri_was_sent): (&str, bool),
+    (now, expires_at): (OffsetDateTime, OffsetDateTime),
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "
+        insert into oauth_authorization_codes
+               (secret_hash, tenant_id, grant_id, client_id, redirect_uri, redirect_uri_was_sent,
+                code_challenge, created_at, expires_at)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+        ",
+        secret.as_bytes(),
+        grant.tenant.uuid(),
+        grant.id.uuid(),
+        grant.client_id,
+        grant.redirect_uri,
+        redirect_uri_was_sent,
+        code_challenge,
+        now,
+        expires_at,
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// A code whose grant the caller has locked.
+pub(super) async fn find_code(
+    tx: &mut ControlTx,
+    secret: &SecretHash,
+) -> sqlx::Result<Option<Code>> {
+    sqlx::query_as!(
+        Code,
+        "
+        select client_id, redirect_uri, code_challenge, expires_at, redeemed_at, wrong_attempts
+          from oauth_authorization_codes
+         where secret_hash = $1
+        ",
+        secret.as_bytes(),
+    )
+    .fetch_optional(tx.conn())
+    .await
+}
+
+/// Spend a code; `false` when it was spent before.
+pub(super) async fn redeem_code(
+    tx: &mut ControlTx,
+    secret: &SecretHash,
+    now: OffsetDateTime,
+) -> sqlx::Result<bool> {
+    let redeemed = sqlx::query!(
+        "
+        update oauth_authorization_codes
+           set redeemed_at = $2
+         where secret_hash = $1 and redeemed_at is null
+        ",
+        secret.as_bytes(),
+        now,
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(redeemed.rows_affected() == 1)
+}
+
+/// Count a wrong verifier.
+pub(super) async fn count_wrong_attempt(
+    tx: &mut ControlTx,
+    secret: &SecretHash,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "
+        update oauth_authorization_codes set wrong_attempts = wrong_attempts + 1
+         where secret_hash = $1
+        ",
+        secret.as_bytes(),
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// A refresh token and where its grant's line has got to.
+#[derive(Clone, Debug)]
+pub(super) struct RefreshToken {
+    pub(super) generation: i32,
+    pub(super) expires_at: OffsetDateTime,
+    /// When its successor was first issued.
+    pub(super) rotated_at: Option<OffsetDateTime>,
+    /// How often it was accepted after that.
+    pub(super) retries: i16,
+    /// The newest generation that was issued.
+    pub(super) newest: i32,
+}
+
+pub(super) async fn create_refresh_token(
+    tx: &mut ControlTx,
+    secret: &SecretHash,
+    grant: &Grant,
+    generation: i32,
+    (now, expires_at): (OffsetDateTime, OffsetDateTime),
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "
+        insert into oauth_refresh_tokens
+               (secret_hash, tenant_id, grant_id, generation, created_at, expires_at)
+        values ($1, $2, $3, $4, $5, $6)
+        ",
+        secret.as_bytes(),
+        grant.tenant.uuid(),
+        grant.id.uuid(),
+        generation,
+        now,
+        expires_at,
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// A refresh token whose grant the caller has locked.
+pub(super) async fn find_refresh_token(
+    tx: &mut ControlTx,
+    secret: &SecretHash,
+) -> sqlx::Result<Option<RefreshToken>> {
+    sqlx::query_as!(
+        RefreshToken,
+        r#"
+        select presented.generation, presented.expires_at, presented.rotated_at, presented.retries,
+               (select max(line.generation) from oauth_refresh_tokens line
+                 where line.tenant_id = presented.tenant_id
+                   and line.grant_id = presented.grant_id) as "newest!"
+          from oauth_refresh_tokens presented
+         where presented.secret_hash = $1
+        "#,
+        secret.as_bytes(),
+    )
+    .fetch_optional(tx.conn())
+    .await
+}
+
+/// Mark a refresh token as used: the first time it is rotated, after that it is a retry.
+pub(super) async fn rotate(
+    tx: &mut ControlTx,
+    secret: &SecretHash,
+    now: OffsetDateTime,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "
+        update oauth_refresh_tokens
+           set retries = retries + (rotated_at is not null)::int::smallint,
+               rotated_at = coalesce(rotated_at, $2)
+         where secret_hash = $1
+        ",
+        secret.as_bytes(),
+        now,
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// End one access token before its time.
+pub(super) async fn revoke_access_token(
+    tx: &mut ControlTx,
+    tenant: TenantId,
+    jti: Uuid,
+    expires_at: OffsetDateTime,
+) -> sqlx::Result<bool> {
+    let revoked = sqlx::query!(
+        "
+        insert into oauth_revoked_access_tokens (tenant_id, jti, expires_at)
+        values ($1, $2, $3)
+            on conflict (tenant_id, jti) do nothing
+        ",
+        tenant.uuid(),
+        jti,
+        expires_at,
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(revoked.rows_affected() == 1)
+}
+
+/// Forget what has expired by itself.
+pub(super) async fn sweep(tx: &mut ControlTx, before: OffsetDateTime) -> sqlx::Result<()> {
+    sqlx::query!("delete from oauth_revoked_access_tokens where expires_at < $1", before)
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,174 @@
+//! `POST /oauth/token`: OAuth 2.1 §3.2.
+
+use axum::{
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    response::Response,
+};
+use serde::Serialize;
+use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
+
+use super::{
+    Server,
+    access_token::{self, Claims},
+    client::{self, GrantType},
+    error::{Error, ErrorCode, refuse},
+    grants::{authorization_code, refresh_token},
+    json,
+    liveness::Question,
+    parameters::Parameters,
+    scope::Scope,
+    store_grants::Grant,
+    store_liveness, store_tokens,
+};
+use crate::{
+    audit::Origin,
+    db::ControlTx,
+    secret::{Kind, Plaintext},
+};
+
+/// A refresh token that nobody uses ends after this.
+const IDLE: Duration = Duration::days(30);
+
+/// OAuth 2.1 §3.2.3.
+#[derive(Serialize)]
+pub(super) struct TokenResponse {
+    access_token: String,
+    token_type: &'static str,
+    expires_in: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<String>,
+    scope: Scope,
+}
+
+pub(super) async fn token(
+    State(server): State<Server>,
+    origin: Origin,
+    headers: HeaderMap,
+    parameters: Parameters,
+) -> Result<Response, Error> {
+    // A client that hangs up must not leave a code half redeemed: the work goes on without it.
+    let work = tokio::spawn(async move { grant(&server, &origin, &headers, &parameters).await });
+    let response = work.await??;
+    Ok(json::answer(StatusCode::OK, HeaderMap::new(), &response))
+}
+
+async fn grant(
+    server: &Server,
+    origin: &Origin,
+    headers: &HeaderMap,
+    parameters: &Parameters,
+) -> Result<TokenResponse, Error> {
+    let call = Call { server, parameters, origin, now: server.clock.now() };
+    let grant_type = GrantType::from_name(call.require("grant_type")?).ok_or(refuse(
+        ErrorCode::UnsupportedGrantType,
+        "grant_type must be authorization_code or refresh_token",
+    ))?;
+    let mut tx = server.db.control().await?;
+    let client = client::authenticate(&mut tx, headers, parameters).await?;
+    if !client.0.may_use(grant_type) {
+        return Err(refuse(
+            ErrorCode::UnauthorizedClient,
+            "the client has not registered this grant type",
+        ));
+    }
+    match grant_type {
+        GrantType::AuthorizationCode => authorization_code::exchange(tx, &client, &call).await,
+        GrantType::RefreshToken => refresh_token::refresh(tx, &client, &call).await,
+    }
+}
+
+/// One token request: what both grants need of it.
+pub(super) struct Call<'a> {
+    server: &'a Server,
+    pub(super) parameters: &'a Parameters,
+    pub(super) origin: &'a Origin,
+    pub(super) now: OffsetDateTime,
+}
+
+impl Call<'_> {
+    pub(super) fn require(&self, name: &'static str) -> Result<&str, Error> {
+        self.parameters.find(name).ok_or(refuse(
+            ErrorCode::InvalidRequest,
+            match name {
+                "grant_type" => "grant_type is missing",
+                "code" => "code is missing",
+                "code_verifier" => "code_verifier is missing",
+                "refresh_token" => "refresh_token is missing",
+                _ => "a parameter is missing",
+            },
+        ))
+    }
+
+    /// RFC 8707 §2.2: the resource of the grant, in any spelling, or none.
+    pub(super) fn require_resource(&self, grant: &Grant) -> Result<(), Error> {
+        let Some(asked) = self.parameters.find("resource") else { return Ok(()) };
+        let resources = &self.server.resources;
+        let audience = resources.parse(asked).map(|resource| resources.audience(&resource));
+        if audience.as_deref() == Some(grant.resource.as_str()) {
+            Ok(())
+        } else {
+            Err(refuse(ErrorCode::InvalidTarget, "the grant is for another resource"))
+        }
+    }
+
+    /// Everything that the grant stands on must live: what every later call asks too.
+    pub(super) async fn require_alive(
+        &self,
+        tx: &mut ControlTx,
+        grant: &Grant,
+    ) -> Result<(), Error> {
+        let question = Question {
+            tenant: grant.tenant,
+            grant: grant.id,
+            user: grant.user,
+            client_id: grant.client_id.clone(),
+            jti: Uuid::nil(),
+        };
+        let answers = store_liveness::read(tx, &[question], self.now).await?;
+        if answers.first().is_some_and(Option::is_some) {
+            Ok(())
+        } else {
+            Err(refuse(ErrorCode::InvalidGrant, "the user's consent has ended"))
+        }
+    }
+
+    /// An access token for `scope`, and a refresh token of this generation.
+    pub(super) async fn issue(
+        &self,
+        tx: &mut ControlTx,
+        grant: &Grant,
+        scope: Scope,
+        generation: Option<i32>,
+    ) -> Result<TokenResponse, Error> {
+        let refresh_token = match generation {
+            Some(generation) => {
+                let secret = Plaintext::generate(Kind::RefreshToken);
+                let expires_at = grant.expires_at.min(self.now + IDLE);
+                let life = (self.now, expires_at);
+                store_tokens::create_refresh_token(tx, &secret.hash(), grant, generation, life)
+                    .await?;
+                Some(secret.expose().to_owned())
+            }
+            None => None,
+        };
+        let iat = self.now.unix_timestamp();
+        let life = self.server.access_token_life.min(grant.expires_at - self.now);
+        let expires_in = life.whole_seconds();
+        let claims = Claims {
+            iss: self.server.public_url.as_str().to_owned(),
+            aud: grant.resource.clone(),
+            sub: grant.user,
+            client_id: grant.client_id.clone(),
+            tenant: grant.tenant,
+            grant: grant.id,
+            scope,
+            jti: Uuid::now_v7(),
+            iat,
+            exp: iat + expires_in,
+        };
+        let access_token = access_token::sign(&self.server.keys, &claims)?;
+        Ok(TokenResponse { access_token, token_type: "Bearer", expires_in, refresh_token, scope })
+    }
+}

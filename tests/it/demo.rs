@@ -1,0 +1,158 @@
+//! `callslip demo`, as a person runs it: the real program, its private Postgres, signals.
+
+use std::{
+    collections::BTreeSet,
+    fs::{self, File},
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    os::unix::fs::PermissionsExt,
+    path::PathBuf,
+    process::{Command, Output},
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A data folder and an address of its own.
+struct Installation {
+    data: TempDir,
+    listen: String,
+}
+
+impl Installation {
+    fn new() -> Self {
+        let data = tempfile::Builder::new()
+            .prefix("callslip-")
+            .permissions(fs::Permissions::from_mode(0o711)) // Postgres may run as somebody else
+            .tempdir_in("/tmp")
+            .unwrap();
+        let probe = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self { data, listen: probe.local_addr().unwrap().to_string() }
+    }
+
+    fn demo(&self, arguments: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_callslip"))
+            .arg("demo")
+            .args(arguments)
+            .current_dir(self.data.path()) // no .env here
+            .env_remove("DATABASE_URL")
+            .env("CALLSLIP_DATA_DIR", self.data.path())
+            .env("CALLSLIP_LISTEN", &self.listen)
+            .env("CALLSLIP_METRICS_LISTEN", "127.0.0.1:0")
+            .output()
+            .unwrap()
+    }
+
+    /// Start it in the background; what it noted in `demo.json`.
+    fn start(&self) -> Value {
+        let started = self.demo(&["--detach"]);
+        let log = fs::read_to_string(self.path("demo.log")).unwrap_or_default();
+        assert!(started.status.success(), "{}\n{log}", String::from_utf8_lossy(&started.stderr));
+        self.note()
+    }
+
+    fn note(&self) -> Value {
+        serde_json::from_slice(&fs::read(self.path("demo.json")).unwrap()).unwrap()
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.data.path().join(name)
+    }
+
+    /// `kill -9` the server and wait for its death: then its lock is free.
+    fn kill_server(&self) {
+        kill(self.pid("demo.pid"), Signal::SIGKILL).unwrap();
+        File::open(self.path("demo.pid")).unwrap().lock_shared().unwrap();
+    }
+
+    fn pid(&self, file: &str) -> Pid {
+        let text = fs::read_to_string(self.path(file)).unwrap();
+        Pid::from_raw(text.lines().next().unwrap().parse().unwrap())
+    }
+
+    /// The status line of `GET path`.
+    fn get(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(&self.listen).unwrap();
+        let listen = &self.listen;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {listen}\r\nConnection: close\r\n\r\n")
+            .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer.lines().next().unwrap_or_default().to_owned()
+    }
+}
+
+impl Drop for Installation {
+    fn drop(&mut self) {
+        self.demo(&["--stop"]);
+    }
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&[&output.stdout[..], &output.stderr[..]].concat()).into_owned()
+}
+
+#[test]
+fn the_demonstration_notes_how_to_sign_in_and_keeps_it() {
+    let installation = Installation::new();
+    let note = installation.start();
+
+    let keys: BTreeSet<&str> = note.as_object().unwrap().keys().map(String::as_str).collect();
+    let expected = ["origin", "mcp_url", "sse_url", "tenant", "users", "operator"];
+    assert_eq!(keys, BTreeSet::from(expected));
+    let mode = fs::metadata(installation.path("demo.json")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert!(installation.get("/sign-in").ends_with(" 200 OK"));
+
+    let log = fs::read_to_string(installation.path("demo.log")).unwrap();
+    for user in note["users"].as_array().unwrap() {
+        let password = user["password"].as_str().unwrap();
+        assert!(password.len() >= 16 && !log.contains(password), "a password in the log");
+    }
+
+    let again = installation.demo(&["--detach"]);
+    assert!(again.status.success() && text(&again).contains("Already running"), "{}", text(&again));
+
+    assert!(installation.demo(&["--stop"]).status.success());
+    assert!(TcpStream::connect(&installation.listen).is_err(), "the server still listens");
+    assert!(!installation.path("postgres/postmaster.pid").exists(), "Postgres still runs");
+    assert_eq!(installation.start(), note, "a second run changed the passwords");
+}
+
+/// After `kill -9` of the server, and of Postgres with it, the next start finds no stale lock.
+#[test]
+fn a_killed_server_leaves_nothing_in_the_way() {
+    let installation = Installation::new();
+    let note = installation.start();
+
+    installation.kill_server();
+    assert_eq!(installation.start(), note);
+
+    installation.kill_server();
+    kill(installation.pid("postgres/postmaster.pid"), Signal::SIGKILL).unwrap();
+    assert_eq!(installation.start(), note);
+    assert!(installation.get("/readyz").ends_with(" 200 OK"));
+}
+
+#[test]
+fn a_taken_port_is_named_with_what_to_do() {
+    let installation = Installation::new();
+    let _other = TcpListener::bind(&installation.listen).unwrap();
+    for arguments in [&["--detach"][..], &[]] {
+        let refused = installation.demo(arguments);
+        assert!(!refused.status.success());
+        let said = text(&refused);
+        assert!(said.contains(&installation.listen) && said.contains("CALLSLIP_LISTEN"), "{said}");
+    }
+}
+
+#[test]
+fn stopping_what_does_not_run_is_no_error() {
+    let installation = Installation::new();
+    let stopped = installation.demo(&["--stop"]);
+    assert!(stopped.status.success() && text(&stopped).contains("Nothing runs"));
+}
