@@ -7,5 +7,6 @@ mod architecture;
 mod catalogue;
 mod demo;
 mod documentation;
+mod mcp;
 mod sign_in;
 mod support;

@@ -37,13 +37,14 @@ async fn an_answered_call_is_on_record(pool: PgPool) {
 
     stage.call("fetch", json!({ "id": "nonsense" })).await;
     stage.call("fetch", json!({ "wrong": secret })).await;
-    let outcomes: Vec<_> =
-        stage.events().await.into_iter().map(|(kind, detail)| (kind, detail["outcome"].clone())).collect();
-    let expected = [
-        ("tool.search", "answered"),
-        ("tool.fetch", "not_found"),
-        ("tool.fetch", "bad_arguments"),
-    ];
+    let outcomes: Vec<_> = stage
+        .events()
+        .await
+        .into_iter()
+        .map(|(kind, detail)| (kind, detail["outcome"].clone()))
+        .collect();
+    let expected =
+        [("tool.search", "answered"), ("tool.fetch", "not_found"), ("tool.fetch", "bad_arguments")];
     assert_eq!(outcomes, expected.map(|(kind, outcome)| (kind.to_owned(), json!(outcome))));
 }
 

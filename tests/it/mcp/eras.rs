@@ -261,7 +261,10 @@ async fn an_unknown_method_is_not_found(pool: PgPool) {
 #[sqlx::test(migrator = "callslip::db::MIGRATOR")]
 async fn what_is_not_one_message_is_400(pool: PgPool) {
     let stage = Stage::new(&pool).await;
-    let many = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"ping","params":{{"a":[{}0]}}}}"#, "0,".repeat(10_000));
+    let many = format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"ping","params":{{"a":[{}0]}}}}"#,
+        "0,".repeat(10_000)
+    );
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     for (body, code) in [
         ("", -32700),

@@ -79,7 +79,8 @@ async fn a_browser_client_may_ask_and_read(pool: PgPool) {
     assert_eq!(answer.header("access-control-allow-origin"), ORIGIN);
     assert_eq!(answer.header("access-control-allow-methods"), "POST");
     assert_eq!(answer.header("vary"), "Origin");
-    for name in ["authorization", "content-type", "mcp-protocol-version", "mcp-method", "mcp-name"] {
+    for name in ["authorization", "content-type", "mcp-protocol-version", "mcp-method", "mcp-name"]
+    {
         assert!(answer.header("access-control-allow-headers").contains(name), "{name}");
     }
     assert!(answer.headers.get("access-control-allow-credentials").is_none());
@@ -102,9 +103,8 @@ async fn a_body_is_bounded_and_plain(pool: PgPool) {
     let answer = stage.send_raw(stage.request("/mcp").await, &huge).await;
     assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
     // The same without a declared length.
-    let stream = futures_util::stream::iter(
-        (0..17).map(|_| Ok::<_, std::io::Error>(vec![b' '; 64 << 10])),
-    );
+    let stream =
+        futures_util::stream::iter((0..17).map(|_| Ok::<_, std::io::Error>(vec![b' '; 64 << 10])));
     let request = stage.request("/mcp").await.body(Body::from_stream(stream)).unwrap();
     assert_eq!(stage.app.send(request).await.status, StatusCode::PAYLOAD_TOO_LARGE);
     let request = stage.request("/mcp").await.header("content-length", "99999999");

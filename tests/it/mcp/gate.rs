@@ -18,7 +18,10 @@ fn metadata(path: &str) -> String {
 fn is_invalid_token(answer: &Answer) {
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{}", answer.text());
     let challenge = answer.header("www-authenticate");
-    let begin = format!("Bearer {}, {SCOPE}, error=\"invalid_token\", error_description=\"", metadata("/mcp"));
+    let begin = format!(
+        "Bearer {}, {SCOPE}, error=\"invalid_token\", error_description=\"",
+        metadata("/mcp")
+    );
     assert!(challenge.starts_with(&begin), "{challenge}");
     assert_eq!(challenge.matches("Bearer").count(), 1);
     assert_eq!(answer.header("cache-control"), "no-store");
@@ -51,7 +54,8 @@ async fn a_token_that_is_not_good_here_is_invalid(pool: PgPool) {
     let good = stage.token().await;
     let now = stage.app.clock.now().unix_timestamp();
     let mut forged = good.clone();
-    forged.replace_range(good.len() - 4..good.len() - 3, if good.ends_with('A') { "B" } else { "A" });
+    forged
+        .replace_range(good.len() - 4..good.len() - 3, if good.ends_with('A') { "B" } else { "A" });
     let (head, rest) = good.split_once('.').unwrap();
     let (body, _) = rest.split_once('.').unwrap();
     let bad = [
@@ -111,7 +115,8 @@ async fn the_token_comes_in_one_header_and_nowhere_else(pool: PgPool) {
     let both = stage.request_with("/mcp?access_token=junk", &token);
     assert_eq!(stage.send(both, &ping()).await.status, StatusCode::OK);
 
-    let twice = stage.request_with("/mcp", &token).header("authorization", format!("Bearer {token}"));
+    let twice =
+        stage.request_with("/mcp", &token).header("authorization", format!("Bearer {token}"));
     let answer = stage.send(twice, &ping()).await;
     assert_eq!(answer.status, StatusCode::BAD_REQUEST);
     assert!(answer.header("www-authenticate").contains("error=\"invalid_request\""));
@@ -199,7 +204,10 @@ async fn one_token_can_be_revoked_alone(pool: PgPool) {
     .await
     .unwrap();
     is_invalid_token(&stage.send(stage.request_with("/mcp", &token), &ping()).await);
-    assert_eq!(stage.send(stage.request_with("/mcp", &other), &ping()).await.status, StatusCode::OK);
+    assert_eq!(
+        stage.send(stage.request_with("/mcp", &other), &ping()).await.status,
+        StatusCode::OK
+    );
 }
 
 /// A token works at every spelling of its resource and at no other resource.

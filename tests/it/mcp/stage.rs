@@ -141,9 +141,10 @@ impl Stage {
     /// What a good token for `/mcp` says.
     pub(crate) fn claims(&self) -> Value {
         let now = self.app.clock.now().unix_timestamp();
+        let origin = self.app.parts.config.public_url.as_str();
         json!({
-            "iss": ORIGIN,
-            "aud": format!("{ORIGIN}/mcp"),
+            "iss": origin,
+            "aud": format!("{origin}/mcp"),
             "sub": self.user,
             "client_id": self.client_id,
             "tenant": self.tenant,
@@ -231,11 +232,7 @@ impl Stage {
         Request::post(path).header(header::AUTHORIZATION, format!("Bearer {token}"))
     }
 
-    pub(crate) async fn send(
-        &self,
-        request: axum::http::request::Builder,
-        body: &Value,
-    ) -> Answer {
+    pub(crate) async fn send(&self, request: axum::http::request::Builder, body: &Value) -> Answer {
         self.send_raw(request, &body.to_string()).await
     }
 
