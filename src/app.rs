@@ -5,10 +5,12 @@ use std::{sync::Arc, time::Duration};
 use axum::{Router, middleware};
 
 use crate::{
+    admin::{self, Admin},
     audit,
     clock::Clock,
     config::Config,
     db::Db,
+    documents::{Importer, extract::Extractor},
     fault::Fault,
     http::{Mounted, PageError, assets, client_ip, headers, request_id, routes::Entry},
     limits::Limits,
@@ -19,6 +21,7 @@ use crate::{
     sign_in::{self, Gate, SignIn},
     telemetry::{self, Draining},
     users::password::{Cost, Hashing},
+    vector_stores,
 };
 
 /// What an application is made of.
@@ -34,6 +37,8 @@ pub struct Parts {
     pub master_key: MasterKey,
     /// How much work hashing a password is.
     pub password_cost: Cost,
+    /// What reads uploaded files.
+    pub extractor: Extractor,
 }
 
 /// The assembled application.
@@ -70,27 +75,29 @@ pub async fn build(parts: Parts) -> Result<App, Fault> {
     let hashing = Hashing::start(parts.password_cost.clone());
     let sign_in = SignIn::new(gate.clone(), hashing, config.rate_limit_scale);
     let oauth = oauth::Server::start(oauth::Settings {
-        gate,
+        gate: gate.clone(),
         master_key: parts.master_key.clone(),
         access_token_minutes: config.access_token_minutes,
         limits: limits.clone(),
     })
     .await?;
-    let search = search(&parts);
+    let outbound = Outbound::new(outbound::Policy { allowed: config.outbound_allow.clone() });
+    let search = search(&parts, outbound.clone());
     let Mounted { router, table } = assets::routes()
         .and(telemetry::routes(parts.db.clone(), draining.clone()))
         .and(sign_in::routes(sign_in))
+        .and(admin::routes(admin(&parts, gate, search.clone(), outbound)))
         .and(mcp(&parts, &oauth, search, audit.clone(), &limits))
         .and(oauth.routes());
     let router = router.fallback(async || PageError::NotFound);
     Ok(App { router: wrap(router, config), table: table.into(), audit, draining })
 }
 
-fn search(parts: &Parts) -> Search {
+fn search(parts: &Parts, outbound: Outbound) -> Search {
     Search::new(search::Parts {
         db: parts.db.clone(),
         clock: parts.clock.clone(),
-        outbound: Outbound::new(outbound::Policy { allowed: parts.config.outbound_allow.clone() }),
+        outbound,
         master_key: parts.master_key.clone(),
         deadline: STORE_DEADLINE,
         public_url: parts.config.public_url.as_str().to_owned(),
@@ -115,6 +122,21 @@ fn mcp(
         allowed_origins: parts.config.allowed_origins.clone(),
     };
     mcp::routes(parts, limits)
+}
+
+fn admin(parts: &Parts, gate: Gate, search: Search, outbound: Outbound) -> Admin {
+    let stores = vector_stores::Context {
+        db: parts.db.clone(),
+        clock: parts.clock.clone(),
+        outbound,
+        master_key: parts.master_key.clone(),
+    };
+    let importer = Importer {
+        db: parts.db.clone(),
+        clock: parts.clock.clone(),
+        extractor: parts.extractor.clone(),
+    };
+    Admin::new(gate, search, stores, importer)
 }
 
 /// What surrounds every slice, outermost last.

@@ -23,6 +23,7 @@
 //! - an outbound request that the guard in [`outbound`] has not vetted
 //! - a slice that reads the environment, the system's clock, or another slice's tables
 
+pub mod admin;
 pub mod app;
 pub mod audit;
 pub mod cli;

@@ -42,12 +42,24 @@ pub(super) fn size(bytes: i64) -> String {
     }
 }
 
+/// What people call a media type.
+pub(super) fn media_type(name: &str) -> &str {
+    match name {
+        "application/pdf" => "PDF",
+        "text/html" => "HTML",
+        "text/markdown" => "Markdown",
+        "text/plain" => "Text",
+        "application/json" => "JSON",
+        other => other,
+    }
+}
+
 /// `1,204`.
 pub(super) fn number(value: i64) -> String {
     let digits = value.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && (digits.len() - position) % 3 == 0 && !text.ends_with('-') {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) && !text.ends_with('-') {
             text.push(',');
         }
         text.push(digit);
@@ -73,7 +85,12 @@ pub(super) const PAGE: i64 = 50;
 
 impl Pager {
     /// For page number `page`, counted from 1, of `total` rows, `shown` of them here.
-    pub(super) fn numbered(page: i64, shown: usize, total: i64, link: impl Fn(i64) -> String) -> Self {
+    pub(super) fn numbered(
+        page: i64,
+        shown: usize,
+        total: i64,
+        link: impl Fn(i64) -> String,
+    ) -> Self {
         let first = (page - 1) * PAGE;
         let last = first + i64::try_from(shown).unwrap_or(PAGE);
         let summary = if total <= PAGE {
@@ -101,7 +118,8 @@ pub(super) fn unwrap_lines(text: &str) -> String {
         out.push_str(line);
         let Some(next) = lines.peek() else { break };
         let joins = line.chars().count() >= LONG
-            && next.starts_with(|first: char| first.is_alphanumeric() || "\"'“‘(_[—".contains(first));
+            && next
+                .starts_with(|first: char| first.is_alphanumeric() || "\"'“‘(_[—".contains(first));
         out.push(if joins { ' ' } else { '\n' });
     }
     out
@@ -119,9 +137,21 @@ mod tests {
             [0, 1, 1023, 1024, 6_250, 102_400, 13_841_203, i64::MAX].map(size).into();
         assert_eq!(
             sizes,
-            ["0 bytes", "1 byte", "1,023 bytes", "1.0 KiB", "6.1 KiB", "100 KiB", "13 MiB", "838860 TiB"]
+            [
+                "0 bytes",
+                "1 byte",
+                "1,023 bytes",
+                "1.0 KiB",
+                "6.1 KiB",
+                "100 KiB",
+                "13 MiB",
+                "838860 TiB"
+            ]
         );
-        assert_eq!([0, 999, 1_000, -1_000, 1_204_567].map(number), ["0", "999", "1,000", "-1,000", "1,204,567"]);
+        assert_eq!(
+            [0, 999, 1_000, -1_000, 1_204_567].map(number),
+            ["0", "999", "1,000", "-1,000", "1,204,567"]
+        );
     }
 
     #[test]

@@ -61,6 +61,10 @@ pub enum Kind {
     MemberRemoved,
     /// An operator account was made.
     OperatorCreated,
+    /// An account without special rights was made.
+    UserCreated,
+    /// An account was switched off.
+    UserDisabled,
 }
 
 impl Kind {
@@ -86,6 +90,8 @@ impl Kind {
         Self::MemberAdded,
         Self::MemberRemoved,
         Self::OperatorCreated,
+        Self::UserCreated,
+        Self::UserDisabled,
     ];
 
     /// As stored.
@@ -112,6 +118,8 @@ impl Kind {
             Self::MemberAdded => "member.added",
             Self::MemberRemoved => "member.removed",
             Self::OperatorCreated => "operator.created",
+            Self::UserCreated => "user.created",
+            Self::UserDisabled => "user.disabled",
         }
     }
 

@@ -15,6 +15,7 @@ use crate::{
     clock::Clock,
     config::Config,
     db::{Db, MIGRATOR, embedded::Embedded},
+    documents::extract::Extractor,
     fault::Fault,
     secret::seal::MasterKey,
     sign_in::accounts::Accounts,
@@ -68,7 +69,14 @@ impl Context {
         db.require_isolation().await.map_err(Stop::because)?;
         db.require_migrated().await.map_err(Stop::because)?;
         let clock = Clock::system();
-        let parts = Parts { clock, config, db, master_key, password_cost: Cost::standard() };
+        let parts = Parts {
+            clock,
+            config,
+            db,
+            master_key,
+            password_cost: Cost::standard(),
+            extractor: Extractor::this_program(),
+        };
         Ok(Self { parts, private })
     }
 

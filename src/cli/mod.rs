@@ -2,10 +2,14 @@
 
 mod context;
 mod demo;
+mod import;
+mod knowledge;
 mod migrate;
 mod operator;
+mod search;
 mod serve;
 mod tenant;
+mod token;
 mod user;
 
 use std::process::ExitCode;
@@ -29,6 +33,10 @@ enum Command {
     Serve(serve::Args),
     /// Run the server with a demonstration tenant, its people and a book.
     Demo(demo::Args),
+    /// Bring documents into a tenant's store.
+    Import(import::Args),
+    /// Ask a tenant's stores a question and print what they find.
+    Search(search::Args),
     /// Bring the database's tables up to date.
     Migrate,
     /// Manage who runs the installation.
@@ -37,6 +45,8 @@ enum Command {
     /// Manage tenants.
     #[command(subcommand)]
     Tenant(tenant::Command),
+    /// Print an access token of a member, to try the MCP endpoint with.
+    Token(token::Args),
     /// Manage who belongs to a tenant.
     #[command(subcommand)]
     User(user::Command),
@@ -83,9 +93,12 @@ async fn run_command(command: Command) -> Result<(), Stop> {
     match command {
         Command::Serve(args) => serve::run(args).await,
         Command::Demo(args) => demo::run(args).await,
+        Command::Import(args) => import::run(args).await,
+        Command::Search(args) => search::run(args).await,
         Command::Migrate => migrate::run().await,
         Command::Operator(command) => operator::run(command).await,
         Command::Tenant(command) => tenant::run(command).await,
+        Command::Token(args) => token::run(args).await,
         Command::User(command) => user::run(command).await,
     }
 }

@@ -7,7 +7,7 @@ use super::{outline::Heading, sentences::sentences};
 
 /// A part of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Chunk {
+pub(super) struct Chunk {
     /// The first character.
     pub start: usize,
     /// One past the last.
@@ -38,7 +38,7 @@ struct Unit {
 
 /// Cut a text.
 #[must_use]
-pub fn chunks(text: &str, headings: &[Heading]) -> Vec<Chunk> {
+pub(super) fn chunks(text: &str, headings: &[Heading]) -> Vec<Chunk> {
     let units = units(text, headings);
     let mut ranges = Vec::new();
     let mut first = 0;

@@ -1,38 +1,17 @@
-//! Bringing files into the builtin store: again and again, with the same outcome.
+//! Bringing folders and files into the builtin store: again and again, with the same outcome.
 
-use std::path::PathBuf;
-
-use super::extract::Extractor;
-use crate::{
-    clock::Clock,
-    db::{Db, TenantScope},
-    fault::Fault,
-    ids::{DocumentId, UserId, VectorStoreId},
+use std::{
+    fs::File,
+    io::{BufRead, BufReader, Read},
+    path::PathBuf,
 };
 
-/// What came of bringing documents in.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
-    /// Documents that were not there.
-    pub added: u64,
-    /// Documents whose content had changed; they keep their id.
-    pub updated: u64,
-    /// Documents that were there already.
-    pub unchanged: u64,
-    /// Sources that could not be read.
-    pub failed: Vec<SourceFailure>,
-    /// The document that was added, updated or found last.
-    pub last: Option<DocumentId>,
-}
-
-/// A source that could not be read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SourceFailure {
-    /// A path, with a line number where it is one line of a file.
-    pub source: String,
-    /// Why, in words.
-    pub reason: String,
-}
+use super::{
+    extract::{MediaType, Unreadable},
+    ingest::{Importer, Report, Source, source_key},
+    records,
+};
+use crate::{db::TenantScope, fault::Fault, ids::VectorStoreId};
 
 /// What [`import`] tells while it runs.
 #[derive(Clone, Copy, Debug)]
@@ -45,29 +24,14 @@ pub enum Progress<'a> {
     Done(u64),
 }
 
-/// One file's bytes, from a person.
-#[derive(Debug)]
-pub struct Upload {
-    /// As the browser named it: shown, and never used as a path.
-    pub file_name: String,
-    /// The content.
-    pub bytes: Vec<u8>,
-    /// Who sent it.
-    pub uploaded_by: Option<UserId>,
-}
+/// Hears of [`Progress`].
+pub type Listener<'a> = &'a (dyn Fn(Progress<'_>) + Sync);
 
-/// Where documents go and what it takes to get them there.
-#[derive(Clone, Debug)]
-pub struct Importer {
-    /// Postgres.
-    pub db: Db,
-    /// Now.
-    pub clock: Clock,
-    /// What reads files.
-    pub extractor: Extractor,
-}
+/// The largest file that is read whole.
+const MAX_FILE: u64 = 256 * 1024 * 1024;
 
-/// Bring in files and folders. Each document is its own transaction: running it again goes on.
+/// Bring in files and folders. Each document is its own transaction: running it again goes on
+/// where it stopped. In folders, files of other kinds are passed over.
 ///
 /// # Errors
 /// When the database fails; what a file does wrong is in the [`Report`].
@@ -76,22 +40,123 @@ pub async fn import(
     scope: TenantScope,
     store: VectorStoreId,
     sources: &[PathBuf],
-    progress: &(dyn Fn(Progress<'_>) + Sync),
+    progress: Listener<'_>,
 ) -> Result<Report, Fault> {
-    let _ = (importer, scope, store, sources, progress);
-    Ok(Report::default())
+    let mut report = Report::default();
+    let files = files(sources, &mut report);
+    progress(Progress::Total(files.iter().map(|file| file.size).sum()));
+    for file in &files {
+        let shown = file.path.display().to_string();
+        progress(Progress::Reading(&shown));
+        let source = Source {
+            scope,
+            store,
+            key: source_key("path", &file.path.to_string_lossy()),
+            name: &file.name,
+            bytes: &[],
+            media: file.media,
+            uploaded_by: None,
+        };
+        if file.media == MediaType::JsonLines {
+            lines(importer, &source, file, progress, &mut report).await?;
+            continue;
+        }
+        match read(file) {
+            Ok(bytes) => {
+                let source = Source { bytes: &bytes, ..source };
+                report.count(&shown, importer.file(&source).await?);
+            }
+            Err(Unreadable(reason)) => report.fail(&shown, reason),
+        }
+        progress(Progress::Done(file.size));
+    }
+    Ok(report)
 }
 
-/// Bring in one file that a person sent.
-///
-/// # Errors
-/// When the database fails; what the file does wrong is in the [`Report`].
-pub async fn ingest_upload(
+struct Found {
+    path: PathBuf,
+    name: String,
+    media: MediaType,
+    size: u64,
+}
+
+/// The files to read, in the order of their paths: the same order every time.
+fn files(sources: &[PathBuf], report: &mut Report) -> Vec<Found> {
+    let mut files = Vec::new();
+    for source in sources {
+        // The whole path is the document's key, so that `docs` and `./docs` are one.
+        let Ok(root) = source.canonicalize() else {
+            report.fail(&source.display().to_string(), "there is no such file or folder");
+            continue;
+        };
+        let named = root.is_file();
+        for entry in walkdir::WalkDir::new(&root).sort_by_file_name() {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => {
+                    report.fail(&root.display().to_string(), format!("cannot be read: {error}"));
+                    continue;
+                }
+            };
+            if !entry.file_type().is_file() {
+                continue; // folders, and links, which could lead anywhere
+            }
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let size = entry.metadata().map_or(0, |metadata| metadata.len());
+            match MediaType::of_name(&name) {
+                Some(media) => {
+                    files.push(Found { path: entry.into_path(), name, media, size });
+                }
+                None if named => report.fail(
+                    &root.display().to_string(),
+                    "this kind of file is not supported: use .txt, .md, .html, .pdf or .jsonl",
+                ),
+                None => {}
+            }
+        }
+    }
+    files
+}
+
+fn read(file: &Found) -> Result<Vec<u8>, Unreadable> {
+    if file.size > MAX_FILE {
+        return Err(Unreadable("the file is larger than 256 MiB".to_owned()));
+    }
+    let mut bytes = Vec::new();
+    File::open(&file.path)
+        .and_then(|open| open.take(MAX_FILE).read_to_end(&mut bytes))
+        .map_err(|error| Unreadable(format!("cannot be read: {error}")))?;
+    MediaType::detect(&file.name, &bytes)?;
+    Ok(bytes)
+}
+
+async fn lines(
     importer: &Importer,
-    scope: TenantScope,
-    store: VectorStoreId,
-    upload: Upload,
-) -> Result<Report, Fault> {
-    let _ = (importer, scope, store, upload);
-    Ok(Report::default())
+    source: &Source<'_>,
+    file: &Found,
+    progress: Listener<'_>,
+    report: &mut Report,
+) -> Result<(), Fault> {
+    let shown = file.path.display().to_string();
+    let Ok(open) = File::open(&file.path) else {
+        report.fail(&shown, "cannot be read");
+        return Ok(());
+    };
+    let mut reader = BufReader::new(open);
+    let mut line = Vec::new();
+    for number in 1.. {
+        line.clear();
+        match reader.read_until(b'\n', &mut line) {
+            Ok(0) => break,
+            Ok(read) => {
+                records::line(importer, source, number, &line, report).await?;
+                progress(Progress::Done(read as u64));
+            }
+            Err(error) => {
+                report.fail(&shown, format!("line {number} cannot be read: {error}"));
+                break;
+            }
+        }
+    }
+    Ok(())
 }

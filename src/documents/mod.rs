@@ -8,16 +8,20 @@ mod chunk;
 pub mod clean;
 pub mod extract;
 pub mod import;
+mod ingest;
 mod outline;
+mod records;
 pub(crate) mod sentences;
 pub mod store;
+mod store_save;
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 use time::OffsetDateTime;
 
-pub use import::{Importer, Progress, Report, SourceFailure, Upload, import, ingest_upload};
+pub use import::{Progress, import};
+pub use ingest::{Importer, MAX_UPLOAD, Report, SourceFailure, Upload, ingest_upload};
 
 use crate::ids::{DocumentId, UserId, VectorStoreId};
 

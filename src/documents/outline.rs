@@ -7,7 +7,7 @@ use super::{
 
 /// A document's text, ready to be cut.
 #[derive(Clone, Debug, Default)]
-pub struct Composed {
+pub(super) struct Composed {
     /// One line, never empty.
     pub title: String,
     /// Without hidden characters.
@@ -20,7 +20,7 @@ pub struct Composed {
 
 /// A heading in a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Heading {
+pub(super) struct Heading {
     /// Where its line starts, in bytes of the text.
     pub at: usize,
     /// 1 is outermost.
@@ -42,7 +42,7 @@ pub enum Style {
 }
 
 /// Put sections together. `name` is the file's, for when nothing better makes a title.
-pub fn compose(parsed: &Parsed, name: &str) -> Composed {
+pub(super) fn compose(parsed: &Parsed, name: &str) -> Composed {
     let mut composed = Composed::default();
     for (index, section) in parsed.sections.iter().enumerate() {
         let cleaned = clean(section);

@@ -1,4 +1,4 @@
-//! Documents, their texts and chunks in Postgres.
+//! Documents and their texts in Postgres: what is read, listed and deleted.
 
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -191,55 +191,4 @@ pub async fn delete(tx: &mut TenantTx, id: DocumentId) -> sqlx::Result<Option<Do
     .fetch_optional(tx.conn())
     .await?;
     Ok(row.map(Document::from))
-}
-
-/// What is known of a source before it is read.
-pub(super) enum Known {
-    /// The same bytes are there, under this key or another.
-    Same(DocumentId),
-    /// This key is there with other bytes.
-    Changed(DocumentId),
-    /// Neither.
-    New,
-}
-
-/// Whether a source is there already, by its bytes and then by its key.
-///
-/// Holds off whoever brings the same bytes or the same key to this store until the transaction
-/// ends, so that of two at once one adds and the other finds.
-pub(super) async fn known(
-    tx: &mut TenantTx,
-    store: VectorStoreId,
-    source_key: &str,
-    content_hash: &[u8; 32],
-) -> sqlx::Result<Known> {
-    sqlx::query!(
-        r#"
-        select pg_advisory_xact_lock(hashtextextended($1::text, 0)) as "key: ()",
-               pg_advisory_xact_lock(hashtextextended($2::text, 1)) as "hash: ()"
-        "#,
-        format!("{store}/{source_key}"),
-        format!("{store}/{content_hash:?}"),
-    )
-    .fetch_one(tx.conn())
-    .await?;
-    let row = sqlx::query!(
-        r#"
-        select id, content_hash = $3 as "same!"
-          from documents
-         where vector_store_id = $1 and (source_key = $2 or content_hash = $3)
-         order by content_hash = $3 desc, source_key = $2 desc, id
-         limit 1
-        "#,
-        store.uuid(),
-        source_key,
-        content_hash.as_slice(),
-    )
-    .fetch_optional(tx.conn())
-    .await?;
-    Ok(match row {
-        Some(row) if row.same => Known::Same(row.id.into()),
-        Some(row) => Known::Changed(row.id.into()),
-        None => Known::New,
-    })
 }

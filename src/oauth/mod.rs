@@ -22,6 +22,7 @@
 //! and tokens are touched.
 
 pub mod access_token;
+pub mod apps;
 mod authorize;
 mod client;
 mod client_name;
@@ -41,12 +42,14 @@ pub mod resource;
 mod revoke;
 mod routes;
 pub mod scope;
+mod store_apps;
 mod store_clients;
 mod store_grants;
 mod store_keys;
 mod store_liveness;
 mod store_requests;
 mod store_tokens;
+pub mod terminal;
 mod token;
 
 use std::fmt;

@@ -1,19 +1,36 @@
 //! A question to hits, an id to its document: over every store that a grant names.
 
+mod builtin;
+mod fusion;
 pub mod id;
+mod openai;
+mod snippet;
+mod store;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-pub use id::Reference;
+use futures_util::future::join_all;
+use tokio::time::Instant;
+
+pub use id::{Reference, Target};
 
 use crate::{
     clock::Clock,
     db::{Db, TenantScope},
+    documents::clean,
     fault::Fault,
     ids::VectorStoreId,
     outbound::Outbound,
     secret::seal::MasterKey,
+    vector_stores::{self, Backend, VectorStore, openai::Client},
 };
+
+/// The longest question, in characters; the rest is cut off.
+const MAX_QUERY: usize = 2_000;
+/// The most hits of one search (spec row N-06).
+const MAX_HITS: usize = 20;
+/// The most characters of one fetch (spec row N-06).
+const MAX_FETCH: usize = 100_000;
 
 /// What [`Search`] is made of.
 #[derive(Clone, Debug)]
@@ -115,8 +132,27 @@ impl Search {
         query: &str,
         limit: usize,
     ) -> Result<Answer, Fault> {
-        let _ = (scope, stores, query, limit, &self.parts);
-        Ok(Answer::default())
+        let limit = limit.clamp(1, MAX_HITS);
+        let query: String = clean::clean(query).text.chars().take(MAX_QUERY).collect();
+        let stores = self.stores(scope, stores).await?;
+        if query.trim().is_empty() {
+            return Ok(Answer::default());
+        }
+        let asked = stores.iter().map(|store| self.ask(scope, store, &query, limit));
+        let mut answer = Answer::default();
+        let mut lists = Vec::new();
+        for (store, outcome) in stores.iter().zip(join_all(asked).await) {
+            match outcome? {
+                Ok(found) => {
+                    lists.push(found.into_iter().map(|found| self.hit(found)).collect());
+                }
+                Err(reason) => {
+                    answer.failures.push(StoreFailure { store: store.name.clone(), reason });
+                }
+            }
+        }
+        answer.hits = fusion::merge(lists, limit);
+        Ok(answer)
     }
 
     /// The document that `id` names, if it is in one of `stores`.
@@ -129,7 +165,179 @@ impl Search {
         stores: &[VectorStoreId],
         id: &str,
     ) -> Result<Fetch, Fault> {
-        let _ = (scope, stores, id);
-        Ok(Fetch::NotFound)
+        let Some(reference) = Reference::parse(id) else { return Ok(Fetch::NotFound) };
+        // The id is no leave to read: the caller's stores are, and the tenant's own rows.
+        if !stores.contains(&reference.store) {
+            return Ok(Fetch::NotFound);
+        }
+        let stores = self.stores(scope, &[reference.store]).await?;
+        let Some(store) = stores.first() else { return Ok(Fetch::NotFound) };
+        match self.read(scope, store, &reference.document).await? {
+            Ok(Some(text)) => Ok(Fetch::Found(self.fetched(&reference, store, text))),
+            Ok(None) => Ok(Fetch::NotFound),
+            Err(reason) => Ok(Fetch::Failed(reason)),
+        }
     }
+
+    /// Those of the named stores that the tenant still has, in the order of the names.
+    async fn stores(
+        &self,
+        scope: TenantScope,
+        named: &[VectorStoreId],
+    ) -> Result<Vec<VectorStore>, Fault> {
+        let mut tx = self.parts.db.tenant(scope).await?;
+        let all = vector_stores::store::list(&mut tx).await?;
+        Ok(all.into_iter().filter(|store| named.contains(&store.id)).collect())
+    }
+
+    /// One store's answer within the deadline, or why there is none in words.
+    async fn ask(
+        &self,
+        scope: TenantScope,
+        store: &VectorStore,
+        query: &str,
+        limit: usize,
+    ) -> Result<Result<Vec<Found>, String>, Fault> {
+        match &store.backend {
+            Backend::Builtin => {
+                let search = builtin::search(&self.parts, scope, store.id, query, limit);
+                match tokio::time::timeout(self.parts.deadline, search).await {
+                    Ok(found) => found.map(Ok),
+                    Err(_) => Ok(Err(self.too_late())),
+                }
+            }
+            Backend::OpenAi { .. } => {
+                let outcome = self
+                    .outside(scope, store, async |client| {
+                        openai::search(&client, store.id, query, limit).await
+                    })
+                    .await?;
+                Ok(outcome)
+            }
+        }
+    }
+
+    /// One document's text, `None` when the store has no such document.
+    async fn read(
+        &self,
+        scope: TenantScope,
+        store: &VectorStore,
+        target: &Target,
+    ) -> Result<Result<Option<Text>, String>, Fault> {
+        match (&store.backend, target) {
+            (Backend::Builtin, Target::Builtin { document, chunk }) => {
+                builtin::fetch(&self.parts, scope, store.id, *document, *chunk).await.map(Ok)
+            }
+            (Backend::OpenAi { .. }, Target::Outside { file_id }) => {
+                self.outside(scope, store, async |client| openai::fetch(&client, file_id).await)
+                    .await
+            }
+            (Backend::Builtin, Target::Outside { .. })
+            | (Backend::OpenAi { .. }, Target::Builtin { .. }) => Ok(Ok(None)),
+        }
+    }
+
+    /// Call an outside store with its key, outside any transaction, and note how it went.
+    async fn outside<T>(
+        &self,
+        scope: TenantScope,
+        store: &VectorStore,
+        call: impl AsyncFnOnce(Client<'_>) -> Result<T, vector_stores::openai::Error>,
+    ) -> Result<Result<T, String>, Fault> {
+        let Backend::OpenAi { external_id, base_url, .. } = &store.backend else {
+            return Err(Fault::new("a builtin store has no outside"));
+        };
+        let deadline = Instant::now() + self.parts.deadline;
+        let mut tx = self.parts.db.tenant(scope).await?;
+        let key =
+            vector_stores::credentials::open(&mut tx, &self.parts.master_key, store.id).await?;
+        drop(tx);
+        let Some(api_key) = key else { return Ok(Err("it was removed".to_owned())) };
+        let client = Client {
+            outbound: &self.parts.outbound,
+            base_url,
+            external_id,
+            api_key: &api_key,
+            deadline,
+        };
+        let outcome = match tokio::time::timeout_at(deadline, call(client)).await {
+            Ok(outcome) => outcome.map_err(|error| error.to_string()),
+            Err(_) => Err(self.too_late()),
+        };
+        let mut tx = self.parts.db.tenant(scope).await?;
+        let now = self.parts.clock.now();
+        match &outcome {
+            Ok(_) => vector_stores::store::record_success(&mut tx, store.id, now).await?,
+            Err(reason) => {
+                vector_stores::store::record_failure(&mut tx, store.id, now, reason).await?;
+            }
+        }
+        tx.commit().await?;
+        Ok(outcome)
+    }
+
+    fn too_late(&self) -> String {
+        format!("it did not answer within {} seconds", self.parts.deadline.as_secs_f32())
+    }
+
+    fn hit(&self, found: Found) -> Hit {
+        Hit {
+            id: found.reference.to_string(),
+            url: self.url(&found.reference),
+            title: clean::line(&found.title, 200),
+            snippet: clean::clean(&found.snippet).text,
+            store: found.reference.store,
+        }
+    }
+
+    fn fetched(&self, reference: &Reference, store: &VectorStore, found: Text) -> Fetched {
+        let mut metadata = found.metadata;
+        metadata.insert("vector_store".to_owned(), clean::line(&store.name, 80));
+        // Whoever reads it should not take orders from it.
+        metadata.insert("trust".to_owned(), "untrusted_document".to_owned());
+        let mut text = clean::clean(&found.text).text;
+        if let Some((end, _)) = text.char_indices().nth(MAX_FETCH) {
+            let whole = text.chars().count();
+            text.truncate(end);
+            text.push_str(&format!(
+                "\n\n[Cut here: the first {MAX_FETCH} of {whole} characters are shown. Search for \
+                 what you need from the rest.]"
+            ));
+            metadata.insert("truncated".to_owned(), "true".to_owned());
+        }
+        Fetched {
+            id: reference.to_string(),
+            title: clean::line(&found.title, 200),
+            text,
+            url: self.url(reference),
+            metadata,
+        }
+    }
+
+    /// The citation: our own page of the document, at the passage.
+    fn url(&self, reference: &Reference) -> String {
+        let origin = &self.parts.public_url;
+        match &reference.document {
+            Target::Builtin { document, chunk } => {
+                format!("{origin}/d/{document}?chunk={chunk}#passage")
+            }
+            Target::Outside { .. } => format!("{origin}/d/{reference}"),
+        }
+    }
+}
+
+/// What a backend found, before it is made fit to be shown.
+#[derive(Debug)]
+struct Found {
+    reference: Reference,
+    title: String,
+    snippet: String,
+}
+
+/// What a backend fetched, before it is made fit to be shown.
+#[derive(Debug)]
+struct Text {
+    title: String,
+    text: String,
+    metadata: BTreeMap<String, String>,
 }

@@ -89,10 +89,9 @@ impl Accounts {
             Ok(user) => user,
             Err(taken) => return Ok(Err(taken)),
         };
-        if user.is_operator {
-            let event = Event::new(Kind::OperatorCreated, now).user(user.id);
-            audit::store::append_control(&mut tx, &event).await?;
-        }
+        let kind = if user.is_operator { Kind::OperatorCreated } else { Kind::UserCreated };
+        let event = Event::new(kind, now).user(user.id);
+        audit::store::append_control(&mut tx, &event).await?;
         tx.commit().await?;
         Ok(Ok(user))
     }
@@ -151,6 +150,10 @@ impl Accounts {
         let now = self.clock.now();
         let mut tx = self.db.control().await?;
         let disabled = users::store::disable(&mut tx, user, now).await?;
+        if disabled {
+            let event = Event::new(Kind::UserDisabled, now).user(user);
+            audit::store::append_control(&mut tx, &event).await?;
+        }
         store::delete_all(&mut tx, user).await?;
         tx.commit().await?;
         Ok(disabled)

@@ -8,7 +8,7 @@ use std::fmt;
 use unicode_normalization::UnicodeNormalization;
 
 use crate::secret::Secret;
-pub use hashing::{Busy, Cost, Hashing, Verdict};
+pub use hashing::{Busy, Cost, Hashing, Place, Verdict};
 pub use rules::Unfit;
 
 /// The most bytes that are ever hashed: more is refused before any work is done.

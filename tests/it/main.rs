@@ -8,5 +8,6 @@ mod catalogue;
 mod demo;
 mod documentation;
 mod mcp;
+mod pages;
 mod sign_in;
 mod support;

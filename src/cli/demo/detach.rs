@@ -42,7 +42,7 @@ pub(super) async fn start(config: &Config) -> Result<(), Stop> {
     said.show();
     require_alive(&mut child, &path)?; // it was this one that answered
     let note = Note::read(&config.data_dir)?;
-    note.map_or(Ok(()), |note| note.print())?;
+    note.map_or(Ok(()), |note| note.print(config))?;
     println!("Its log is {}; end it with: scripts/demo --stop", path.display());
     Ok(())
 }

@@ -34,7 +34,7 @@ pub(super) async fn run(args: Args) -> Result<(), Stop> {
     }
     if let Some(pid) = running::find(&config.data_dir)? {
         println!("Already running (process {pid}); end it with: scripts/demo --stop\n");
-        return Note::read(&config.data_dir)?.map_or(Ok(()), |note| note.print());
+        return Note::read(&config.data_dir)?.map_or(Ok(()), |note| note.print(&config));
     }
     if args.detach {
         return detach::start(&config).await;
@@ -58,7 +58,7 @@ async fn serve_demo(config: Config, print: bool) -> Result<(), Stop> {
     };
     let outcome = match staged {
         Ok(Some(note)) => {
-            let printed = if print { note.print() } else { Ok(()) };
+            let printed = if print { note.print(&context.parts.config) } else { Ok(()) };
             match printed {
                 Ok(()) => serve::serve(&context, listener).await,
                 Err(stop) => Err(stop),

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::Stop;
-use crate::secret;
+use crate::{config::Config, secret};
 
 /// What `demo.json` holds; its passwords are made at random, once an installation.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,8 +57,7 @@ impl Note {
     }
 
     /// For the person at the terminal.
-    #[expect(clippy::unnecessary_wraps, reason = "the last step of commands that can fail")]
-    pub(super) fn print(&self) -> Result<(), Stop> {
+    pub(super) fn print(&self, config: &Config) -> Result<(), Stop> {
         let Self { origin, mcp_url, operator, .. } = self;
         println!("Callslip runs at {origin}\n");
         println!("  paste into an assistant   {mcp_url}");
@@ -67,7 +66,27 @@ impl Note {
             println!("    {role:<23} {email}  {password}");
         }
         println!("    {:<23} {}  {}", "operator", operator.email, operator.password);
-        println!("\n  ask it: Are cats attached to their homes?\n");
+        println!("\nWithout an assistant:\n\n{}\n", self.curl(config)?);
         Ok(())
+    }
+
+    /// A command that gets a search answer; the token in it is made when it runs.
+    fn curl(&self, config: &Config) -> Result<String, Stop> {
+        let program = std::env::current_exe().map_err(Stop::because)?;
+        let data_dir = config.data_dir.canonicalize().map_err(Stop::because)?;
+        let Self { mcp_url, tenant, users, .. } = self;
+        let reader = users.last().map_or("", |reader| &reader.email);
+        let call = r#"{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "search", "arguments": {"query": "Are cats attached to their homes?"}}}"#;
+        Ok(format!(
+            "  TOKEN=$(CALLSLIP_DATA_DIR={} CALLSLIP_LISTEN={} CALLSLIP_PUBLIC_URL={} \\\n    \
+               {} token --tenant {tenant} --email {reader})\n  \
+             curl -s {mcp_url} -H \"Authorization: Bearer $TOKEN\" \\\n    \
+               -H 'Content-Type: application/json' \\\n    \
+               -H 'Accept: application/json, text/event-stream' \\\n    -d '{call}'",
+            data_dir.display(),
+            config.listen,
+            self.origin,
+            program.display(),
+        ))
     }
 }

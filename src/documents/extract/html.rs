@@ -258,7 +258,7 @@ mod tests {
             <table><tr><th>a<th>b<tr><td>1<td>2</table><pre>x\n  y</pre>\
             <img src=https://evil.example/p.png alt='A cat'>";
         let parsed = parse(html.as_bytes()).unwrap();
-        assert_eq!(parsed.title.as_deref(), Some("Our  Cats"));
+        assert_eq!(parsed.title.as_deref(), Some("Our Cats"));
         assert_eq!(
             parsed.sections[0],
             "# Cats & homes\n\nThey stay, as said.\nAlways.\n\n- one\n- two\n1. first\n\n\

@@ -8,7 +8,7 @@ use std::{
     num::NonZeroUsize,
     sync::{
         Arc, Mutex, PoisonError,
-        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+        mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread,
     time::Duration,
@@ -18,11 +18,14 @@ use argon2::{
     Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version,
     password_hash::phc::PasswordHash as Phc,
 };
-use tokio::{sync::oneshot, time::timeout};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
+    time::timeout,
+};
 
 use super::{Password, PasswordHash};
 
-/// The most that wait.
+/// The most that wait or are at work.
 const QUEUE: usize = 32;
 /// The longest that one waits.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -87,14 +90,24 @@ pub enum Verdict {
 #[derive(Clone, Debug)]
 pub struct Hashing {
     queue: SyncSender<Job>,
+    places: Arc<Semaphore>,
     /// Compared with when there is no such user, so that the answer takes as long.
     dummy: Arc<PasswordHash>,
+}
+
+/// A place in the queue: taken before anything else is spent on a sign-in.
+#[derive(Debug)]
+pub struct Place {
+    hashing: Hashing,
+    permit: OwnedSemaphorePermit,
 }
 
 #[derive(Debug)]
 struct Job {
     password: Password,
     task: Task,
+    /// Given back when the work is done, or was not wanted any more.
+    _permit: OwnedSemaphorePermit,
 }
 
 #[derive(Debug)]
@@ -114,15 +127,24 @@ impl Hashing {
     fn start_with(cost: Cost, threads: usize) -> Self {
         let dummy = Arc::new(cost.hash(Password::generate().expose().as_bytes()));
         let (queue, jobs) = sync_channel(QUEUE);
-        let jobs = Arc::new(Mutex::new(jobs));
+        let shared = Arc::new((cost, Mutex::new(jobs)));
         for number in 0..threads {
-            let (cost, jobs) = (cost.clone(), Arc::clone(&jobs));
+            let shared = Arc::clone(&shared);
             thread::Builder::new()
                 .name(format!("password-{number}"))
-                .spawn(move || work(&cost, &jobs))
+                .spawn(move || work(&shared.0, &shared.1))
                 .expect("the system has a thread left at start");
         }
-        Self { queue, dummy }
+        Self { queue, places: Arc::new(Semaphore::new(QUEUE)), dummy }
+    }
+
+    /// Take a place in the queue, if there is one.
+    ///
+    /// # Errors
+    /// [`Busy`], at once.
+    pub fn queue_up(&self) -> Result<Place, Busy> {
+        let permit = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Busy)?;
+        Ok(Place { hashing: self.clone(), permit })
     }
 
     /// Hash a password that somebody chose.
@@ -131,11 +153,10 @@ impl Hashing {
     /// [`Busy`].
     pub async fn hash(&self, password: Password) -> Result<PasswordHash, Busy> {
         let (done, outcome) = oneshot::channel();
-        self.submit(Job { password, task: Task::Hash(done) }, outcome).await
+        self.queue_up()?.submit(password, Task::Hash(done), outcome).await
     }
 
-    /// Compare a password with what is stored; with nothing stored the same work is done and the
-    /// verdict is [`Verdict::Wrong`].
+    /// [`Place::verify`], when a place is free.
     ///
     /// # Errors
     /// [`Busy`].
@@ -144,19 +165,37 @@ impl Hashing {
         password: Password,
         stored: Option<PasswordHash>,
     ) -> Result<Verdict, Busy> {
+        self.queue_up()?.verify(password, stored).await
+    }
+}
+
+impl Place {
+    /// Compare a password with what is stored; with nothing stored the same work is done and the
+    /// verdict is [`Verdict::Wrong`].
+    ///
+    /// # Errors
+    /// [`Busy`] when it takes too long.
+    pub async fn verify(
+        self,
+        password: Password,
+        stored: Option<PasswordHash>,
+    ) -> Result<Verdict, Busy> {
         let nobody = stored.is_none();
-        let stored = stored.unwrap_or_else(|| PasswordHash::clone(&self.dummy));
+        let stored = stored.unwrap_or_else(|| PasswordHash::clone(&self.hashing.dummy));
         let (done, outcome) = oneshot::channel();
-        let verdict =
-            self.submit(Job { password, task: Task::Verify { stored, done } }, outcome).await?;
+        let verdict = self.submit(password, Task::Verify { stored, done }, outcome).await?;
         Ok(if nobody { Verdict::Wrong } else { verdict })
     }
 
-    async fn submit<T>(&self, job: Job, outcome: oneshot::Receiver<T>) -> Result<T, Busy> {
-        match self.queue.try_send(job) {
-            Ok(()) => {}
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => return Err(Busy),
-        }
+    async fn submit<T>(
+        self,
+        password: Password,
+        task: Task,
+        outcome: oneshot::Receiver<T>,
+    ) -> Result<T, Busy> {
+        let job = Job { password, task, _permit: self.permit };
+        // There is room for everybody who has a place.
+        self.hashing.queue.try_send(job).map_err(|_| Busy)?;
         timeout(PATIENCE, outcome).await.map_err(|_| Busy)?.map_err(|_| Busy)
     }
 }
@@ -165,7 +204,7 @@ fn work(cost: &Cost, jobs: &Mutex<Receiver<Job>>) {
     loop {
         // The lock is held while waiting for a job and let go before the work.
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(Job { password, task }) = job else { return };
+        let Ok(Job { password, task, _permit }) = job else { return };
         let password = password.expose().as_bytes();
         // Whoever gave up waiting gets no work done.
         match task {
@@ -212,10 +251,12 @@ mod tests {
         let cheap = Hashing::start(Cost::least()).hash(password("x")).await.unwrap();
         let dear = Hashing::start(Cost::new(16, 2));
         assert_eq!(dear.verify(password("y"), Some(cheap.clone())).await, Ok(Verdict::Wrong));
-        let Ok(Verdict::Outdated(again)) = dear.verify(password("x"), Some(cheap)).await else {
-            panic!("a cheap hash was taken for a dear one")
+        let renewed = match dear.verify(password("x"), Some(cheap)).await.unwrap() {
+            Verdict::Outdated(renewed) => Some(renewed),
+            Verdict::Right | Verdict::Wrong => None,
         };
-        assert_eq!(dear.verify(password("x"), Some(again)).await, Ok(Verdict::Right));
+        assert!(renewed.is_some());
+        assert_eq!(dear.verify(password("x"), renewed).await, Ok(Verdict::Right));
         assert_eq!(dear.verify(password("x"), None).await, Ok(Verdict::Wrong));
         let junk = PasswordHash::stored("junk".to_owned());
         assert_eq!(dear.verify(password("x"), Some(junk)).await, Ok(Verdict::Wrong));

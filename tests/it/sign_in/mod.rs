@@ -1,4 +1,5 @@
 //! Accounts, sign-in and sessions, as browsers meet them.
+#![expect(clippy::disallowed_methods, reason = "looks behind the application's back")]
 
 mod browser_rules;
 mod credentials;

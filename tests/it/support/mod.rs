@@ -16,6 +16,7 @@ use callslip::{
     clock::Clock,
     config::Config,
     db::Db,
+    documents::extract::Extractor,
     secret::seal::MasterKey,
     users::password::Cost,
 };
@@ -57,6 +58,7 @@ impl TestApp {
             clock: clock.clone(),
             master_key: MasterKey::from_hex(&"5a".repeat(32)).unwrap(),
             password_cost: Cost::least(),
+            extractor: Extractor::new(env!("CARGO_BIN_EXE_callslip")),
         };
         let app = app::build(parts.clone()).await.unwrap();
         Self { app, parts, clock, pool: pool.clone() }

@@ -1,0 +1,214 @@
+//! `GET /d/{document}`: where a citation leads. The passage is marked; `#passage` scrolls to it.
+
+use std::ops::Range;
+
+use askama::Template;
+use axum::extract::State;
+
+use super::{
+    Desk,
+    view::{self, Moment},
+};
+use crate::{
+    db::{Db, TenantScope},
+    documents::{self, Document},
+    http::{Frame, Page, PageError, extract::Path},
+    ids::DocumentId,
+    search::{Fetch, Reference, Search, id::Target},
+    sign_in::SignedIn,
+    vector_stores,
+};
+
+/// The most of a document that a page shows, in characters, cut around the passage.
+const SHOWN: usize = 400_000;
+
+#[derive(Template)]
+#[template(path = "admin/document.html")]
+pub(super) struct DocumentPage {
+    frame: Frame,
+    back_url: String,
+    store_name: String,
+    document: Shown,
+}
+
+/// A document of either backend, ready to print.
+struct Shown {
+    title: String,
+    source_url: Option<String>,
+    changed: Option<Moment>,
+    fields: Vec<(String, String)>,
+    text: Text,
+}
+
+/// A document's text in three parts; `passage` is empty when none is cited.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Text {
+    before: String,
+    passage: String,
+    after: String,
+    cut_before: bool,
+    cut_after: bool,
+}
+
+/// `GET /d/{document}`
+pub(super) async fn show(
+    user: SignedIn,
+    State(db): State<Db>,
+    State(search): State<Search>,
+    Path(id): Path<String>,
+) -> Result<Page<DocumentPage>, PageError> {
+    let reference = Reference::parse(&id).ok_or(PageError::NotFound)?;
+    // The id names a store and no tenant: it is looked for in the user's own tenants only.
+    let slugs: Vec<String> =
+        user.memberships.iter().map(|(tenant, _)| tenant.slug.clone()).collect();
+    for desk in slugs.iter().filter_map(|slug| user.clone().into_member(slug)).map(Desk::from) {
+        let mut tx = db.tenant(desk.scope).await?;
+        let Some(store) = vector_stores::store::find(&mut tx, reference.store).await? else {
+            continue;
+        };
+        drop(tx);
+        let document = match &reference.document {
+            Target::Builtin { document, chunk } => {
+                builtin(&db, desk.scope, &reference, *document, *chunk).await?
+            }
+            Target::Outside { .. } => outside(&search, desk.scope, &reference).await?,
+        };
+        return Ok(Page(DocumentPage {
+            back_url: format!("{}/documents?store={}", desk.base(), store.id),
+            frame: desk.frame("documents", None),
+            store_name: store.name,
+            document: document.ok_or(PageError::NotFound)?,
+        }));
+    }
+    Err(PageError::NotFound)
+}
+
+/// The link to a document as a whole, no passage of it marked.
+pub(super) fn link(document: &Document) -> String {
+    let reference = Reference {
+        store: document.vector_store_id,
+        document: Target::Builtin { document: document.id, chunk: u32::MAX },
+    };
+    format!("/d/{reference}")
+}
+
+async fn builtin(
+    db: &Db,
+    scope: TenantScope,
+    reference: &Reference,
+    id: DocumentId,
+    chunk: u32,
+) -> sqlx::Result<Option<Shown>> {
+    let mut tx = db.tenant(scope).await?;
+    let Some(document) = documents::store::find(&mut tx, id).await? else { return Ok(None) };
+    if document.vector_store_id != reference.store {
+        return Ok(None);
+    }
+    let passage = match i32::try_from(chunk) {
+        Ok(ordinal) => documents::store::passage(&mut tx, id, ordinal).await?,
+        Err(_) => None,
+    };
+    let text = documents::store::text(&mut tx, id).await?.unwrap_or_default();
+    drop(tx);
+    let mut fields = vec![
+        ("File".to_owned(), document.source_key),
+        ("Kind".to_owned(), view::media_type(&document.media_type).to_owned()),
+        ("Size".to_owned(), view::size(document.byte_size)),
+    ];
+    fields.extend(document.metadata);
+    let range = passage.map(|passage| passage.start..passage.end);
+    Ok(Some(Shown {
+        title: document.title,
+        source_url: document.url.filter(|url| is_web(url)),
+        changed: Some(document.updated_at.into()),
+        fields,
+        text: Text::of(&view::unwrap_lines(&text), range),
+    }))
+}
+
+async fn outside(
+    search: &Search,
+    scope: TenantScope,
+    reference: &Reference,
+) -> Result<Option<Shown>, PageError> {
+    match search.fetch(scope, &[reference.store], &reference.to_string()).await? {
+        Fetch::Found(found) => Ok(Some(Shown {
+            title: found.title,
+            source_url: None,
+            changed: None,
+            fields: found.metadata.into_iter().collect(),
+            text: Text::of(&view::unwrap_lines(&found.text), None),
+        })),
+        Fetch::NotFound => Ok(None),
+        Fetch::Failed(_) => Err(PageError::Busy),
+    }
+}
+
+/// Whether a link may be printed: the source is untrusted, and `javascript:` is a URL too.
+fn is_web(url: &str) -> bool {
+    url::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
+}
+
+impl Text {
+    /// Split `text` at a range of characters, leaving out what is far from it.
+    fn of(text: &str, passage: Option<Range<usize>>) -> Self {
+        let marked = passage.is_some();
+        let Range { start, end } = passage.unwrap_or(0..0);
+        let first = start.saturating_sub(SHOWN / 2);
+        let last = first.saturating_add(SHOWN).max(end);
+        let byte = |position: usize| {
+            text.char_indices().nth(position).map_or(text.len(), |(offset, _)| offset)
+        };
+        let (from, start, end, to) = (byte(first), byte(start), byte(end), byte(last));
+        let cited = &text[start..end];
+        // The marks begin and end at words, wherever the chunk was cut.
+        let start = start + (cited.len() - cited.trim_start().len());
+        let end = if marked { start + cited.trim().len() } else { start };
+        Self {
+            before: text[from..start].to_owned(),
+            passage: text[start..end].to_owned(),
+            after: text[end..to].to_owned(),
+            cut_before: from > 0,
+            cut_after: to < text.len(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_passage_is_cut_at_characters_and_trimmed() {
+        let text = Text::of("Élan. Äpfel and pears. End.", Some(5..22));
+        assert_eq!(text.before, "Élan. ");
+        assert_eq!(text.passage, "Äpfel and pears.");
+        assert_eq!(text.after, " End.");
+        assert!(!text.cut_before && !text.cut_after);
+    }
+
+    #[test]
+    fn without_a_passage_everything_follows() {
+        let text = Text::of("  all of it", None);
+        assert_eq!((text.before.as_str(), text.after.as_str()), ("", "  all of it"));
+        let beyond = Text::of("short", Some(90..100));
+        assert_eq!((beyond.before.as_str(), beyond.passage.as_str()), ("short", ""));
+    }
+
+    #[test]
+    fn a_long_document_is_cut_around_the_passage() {
+        let long = "é".repeat(3 * SHOWN);
+        let text = Text::of(&long, Some(SHOWN..SHOWN + 10));
+        assert_eq!(text.passage.chars().count(), 10);
+        assert_eq!(text.before.chars().count(), SHOWN / 2);
+        assert!(text.cut_before && text.cut_after);
+    }
+
+    #[test]
+    fn only_web_links_are_links() {
+        assert!(is_web("https://example.org/a"));
+        for bad in ["javascript:alert(1)", "data:text/html,x", "/path", "file:///etc/passwd"] {
+            assert!(!is_web(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! `/t/{tenant}/documents`: what a builtin store holds, a page at a time.
+
+use askama::Template;
+use axum::{extract::State, response::Redirect};
+use serde::Deserialize;
+
+use super::{
+    Desk, Notice, back, document, upload,
+    view::{self, Moment, Pager},
+};
+use crate::{
+    audit::{self, Event, Kind, Origin},
+    clock::Clock,
+    db::Db,
+    documents::{self, Document},
+    http::{
+        Frame, Page, PageError,
+        csrf::CsrfForm,
+        extract::{Path, Query},
+    },
+    ids::{DocumentId, VectorStoreId},
+    sign_in::{Member, TenantAdmin},
+    vector_stores::{self, Backend, VectorStore},
+};
+
+#[derive(Template)]
+#[template(path = "admin/documents.html")]
+pub(super) struct Documents {
+    frame: Frame,
+    base: String,
+    may_manage: bool,
+    query: String,
+    accept: &'static str,
+    upload_limit: usize,
+    vector_stores_url: String,
+    stores: Vec<Choice>,
+    documents: Vec<Row>,
+    pager: Pager,
+    refused: Vec<upload::Refused>,
+}
+
+struct Choice {
+    id: VectorStoreId,
+    name: String,
+    chosen: bool,
+}
+
+struct Row {
+    id: DocumentId,
+    title: String,
+    url: String,
+    source: String,
+    kind: String,
+    size: String,
+    when: Moment,
+    delete_url: String,
+}
+
+/// What the list shows: the fields of its form, and the page.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Filter {
+    /// Part of a title or file name.
+    #[serde(default)]
+    pub(super) q: String,
+    /// A store's id; the first one when it names none.
+    #[serde(default)]
+    pub(super) store: String,
+    /// Counted from 1.
+    #[serde(default)]
+    pub(super) page: String,
+    /// What the act before was.
+    pub(super) notice: Option<String>,
+}
+
+/// `GET /t/{tenant}/documents`
+pub(super) async fn index(
+    member: Member,
+    State(db): State<Db>,
+    Query(filter): Query<Filter>,
+) -> Result<Page<Documents>, PageError> {
+    list(&member.into(), &db, filter, Vec::new()).await.map(Page)
+}
+
+/// The page, also after an upload of which something was refused.
+pub(super) async fn list(
+    desk: &Desk,
+    db: &Db,
+    filter: Filter,
+    refused: Vec<upload::Refused>,
+) -> Result<Documents, PageError> {
+    let base = format!("{}/documents", desk.base());
+    let page = filter.page.parse().unwrap_or(1).clamp(1, 100_000);
+    let mut tx = db.tenant(desk.scope).await?;
+    let stores = builtin_stores(vector_stores::store::list(&mut tx).await?);
+    let chosen = stores.iter().find(|store| store.id.to_string() == filter.store);
+    let chosen = chosen.or(stores.first()).map(|store| store.id);
+    let listing = match chosen {
+        Some(store) => {
+            let offset = (page - 1) * view::PAGE;
+            documents::store::list(&mut tx, store, Some(&filter.q), offset, view::PAGE).await?
+        }
+        None => documents::Listing { documents: Vec::new(), total: 0 },
+    };
+    drop(tx);
+    let pager = Pager::numbered(page, listing.documents.len(), listing.total, |page| {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query.append_pair("q", &filter.q).append_pair("store", &filter.store);
+        format!("{base}?{}", query.append_pair("page", &page.to_string()).finish())
+    });
+    Ok(Documents {
+        frame: desk.frame("documents", filter.notice.as_deref()),
+        may_manage: desk.may_manage,
+        accept: upload::ACCEPT,
+        upload_limit: upload::FILE_BYTES,
+        vector_stores_url: format!("{}/vector-stores", desk.base()),
+        stores: stores
+            .into_iter()
+            .map(|store| Choice {
+                chosen: Some(store.id) == chosen,
+                id: store.id,
+                name: store.name,
+            })
+            .collect(),
+        documents: listing.documents.into_iter().map(|document| row(document, &base)).collect(),
+        pager,
+        refused,
+        query: filter.q,
+        base,
+    })
+}
+
+fn row(document: Document, base: &str) -> Row {
+    Row {
+        url: document::link(&document),
+        delete_url: format!("{base}/{}/delete", document.id),
+        id: document.id,
+        kind: view::media_type(&document.media_type).to_owned(),
+        size: view::size(document.byte_size),
+        when: document.updated_at.into(),
+        title: document.title,
+        source: document.source_key,
+    }
+}
+
+/// The stores that keep documents here.
+pub(super) fn builtin_stores(stores: Vec<VectorStore>) -> Vec<VectorStore> {
+    stores.into_iter().filter(|store| matches!(store.backend, Backend::Builtin)).collect()
+}
+
+/// A form with nothing in it but its token.
+#[derive(Debug, Deserialize)]
+pub(super) struct Nothing {}
+
+/// `POST /t/{tenant}/documents/{document}/delete`
+pub(super) async fn delete(
+    admin: TenantAdmin,
+    State(db): State<Db>,
+    State(clock): State<Clock>,
+    Path((slug, document)): Path<(String, DocumentId)>,
+    origin: Origin,
+    CsrfForm(Nothing {}): CsrfForm<Nothing>,
+) -> Result<Redirect, PageError> {
+    let mut tx = db.tenant(admin.scope()).await?;
+    let Some(gone) = documents::store::delete(&mut tx, document).await? else {
+        return Err(PageError::NotFound);
+    };
+    let event = Event::new(Kind::DocumentDeleted, clock.now())
+        .tenant(admin.tenant.id)
+        .user(admin.user.id)
+        .from(&origin)
+        .with("document", gone.id.to_string())
+        .with("title", gone.title);
+    audit::store::append(&mut tx, &event).await?;
+    tx.commit().await?;
+    Ok(back(&format!("/t/{slug}/documents"), Notice::DocumentDeleted))
+}

@@ -1,0 +1,199 @@
+//! The pages over everything above: one file a page, its template beside it in `templates/`.
+//!
+//! A handler's extractor states its demand: [`crate::sign_in`] proves it and hands over the scope.
+//! What a reader may not see is left out of their page; what they may not do is not routed to them.
+
+mod account;
+mod activity;
+mod apps;
+mod document;
+mod documents;
+mod home;
+mod members;
+mod operator;
+mod overview;
+mod upload;
+mod vector_stores;
+mod view;
+mod words;
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{DefaultBodyLimit, FromRef},
+    middleware,
+    response::Redirect,
+};
+use tokio::sync::Semaphore;
+
+use crate::{
+    clock::Clock,
+    config::PublicUrl,
+    db::{Db, TenantScope},
+    documents::Importer,
+    http::{Access, Frame, Mounted, Routes, csrf},
+    search::Search,
+    sign_in::{Gate, Member, TenantAdmin},
+    tenants::Tenant,
+    users::User,
+    vector_stores as stores,
+};
+
+/// What the pages need.
+#[derive(Clone, Debug, FromRef)]
+pub struct Admin {
+    gate: Gate,
+    db: Db,
+    clock: Clock,
+    public_url: PublicUrl,
+    search: Search,
+    stores: stores::Context,
+    importer: Arc<Importer>,
+    uploads: Arc<Semaphore>,
+}
+
+impl Admin {
+    /// Over what the slices below offer.
+    #[must_use]
+    pub fn new(gate: Gate, search: Search, stores: stores::Context, importer: Importer) -> Self {
+        Self {
+            db: gate.db.clone(),
+            clock: gate.clock.clone(),
+            public_url: gate.public_url.clone(),
+            gate,
+            search,
+            stores,
+            importer: Arc::new(importer),
+            uploads: Arc::new(Semaphore::new(upload::AT_ONCE)),
+        }
+    }
+}
+
+/// A tenant's page under construction: where it is, and what its visitor may do.
+#[derive(Debug)]
+struct Desk {
+    scope: TenantScope,
+    tenant: Tenant,
+    user: User,
+    may_manage: bool,
+    frame: Frame,
+}
+
+impl Desk {
+    /// Where the tenant's pages begin.
+    fn base(&self) -> String {
+        format!("/t/{}", self.tenant.slug)
+    }
+
+    /// The frame with its entry marked, and a word on the act before.
+    fn frame(&self, active: &'static str, notice: Option<&str>) -> Frame {
+        Frame { active, notice: Notice::named(notice), ..self.frame.clone() }
+    }
+}
+
+impl From<Member> for Desk {
+    fn from(member: Member) -> Self {
+        Self {
+            scope: member.scope(),
+            tenant: member.tenant,
+            user: member.user,
+            may_manage: member.role.is_admin(),
+            frame: member.frame,
+        }
+    }
+}
+
+impl From<TenantAdmin> for Desk {
+    fn from(admin: TenantAdmin) -> Self {
+        Self {
+            scope: admin.scope(),
+            tenant: admin.tenant,
+            user: admin.user,
+            may_manage: true,
+            frame: admin.frame,
+        }
+    }
+}
+
+/// Every page of an account, a tenant and the operator.
+#[must_use]
+pub fn routes(state: Admin) -> Mounted {
+    let guard = middleware::from_fn_with_state(state.public_url.clone(), csrf::guard);
+    let upload = Routes::new()
+        .post("/t/{tenant}/documents", Access::TenantAdmin, upload::create)
+        .route_layer(DefaultBodyLimit::max(upload::REQUEST_BYTES));
+    Routes::new()
+        .get("/", Access::Public, home::index)
+        .get("/account", Access::SignedIn, account::index)
+        .post("/account/apps/{grant}/revoke", Access::SignedIn, account::revoke)
+        .get("/operator", Access::Operator, operator::index)
+        .get("/d/{document}", Access::SignedIn, document::show)
+        .get("/t/{tenant}", Access::Member, overview::index)
+        .get("/t/{tenant}/documents", Access::Member, documents::index)
+        .post("/t/{tenant}/documents/{document}/delete", Access::TenantAdmin, documents::delete)
+        .get("/t/{tenant}/vector-stores", Access::TenantAdmin, vector_stores::index)
+        .post("/t/{tenant}/vector-stores", Access::TenantAdmin, vector_stores::create)
+        .post(
+            "/t/{tenant}/vector-stores/{store}/delete",
+            Access::TenantAdmin,
+            vector_stores::delete,
+        )
+        .get("/t/{tenant}/apps", Access::Member, apps::index)
+        .post("/t/{tenant}/apps/{grant}/revoke", Access::Member, apps::revoke)
+        .get("/t/{tenant}/activity", Access::TenantAdmin, activity::index)
+        .get("/t/{tenant}/members", Access::TenantAdmin, members::index)
+        .merge(upload)
+        .route_layer(guard)
+        .mount(state)
+}
+
+/// Back to a page after an act, with a word on it.
+fn back(path: &str, notice: Notice) -> Redirect {
+    Redirect::to(&format!("{path}?notice={}", notice.name()))
+}
+
+/// What a page says about the act before. The URL carries its name and never its text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Notice {
+    Uploaded,
+    DocumentDeleted,
+    StoreAdded,
+    StoreRemoved,
+    Revoked,
+}
+
+impl Notice {
+    const ALL: [Self; 5] = [
+        Self::Uploaded,
+        Self::DocumentDeleted,
+        Self::StoreAdded,
+        Self::StoreRemoved,
+        Self::Revoked,
+    ];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Uploaded => "uploaded",
+            Self::DocumentDeleted => "document-deleted",
+            Self::StoreAdded => "store-added",
+            Self::StoreRemoved => "store-removed",
+            Self::Revoked => "revoked",
+        }
+    }
+
+    const fn text(self) -> &'static str {
+        match self {
+            Self::Uploaded => "Every file was added. Assistants can find them now.",
+            Self::DocumentDeleted => "The document was deleted.",
+            Self::StoreAdded => "The vector store was added.",
+            Self::StoreRemoved => "The vector store was removed.",
+            Self::Revoked => "Access was revoked. The app’s next call is refused.",
+        }
+    }
+
+    /// The text for a name that a URL carries; nothing for any other.
+    fn named(name: Option<&str>) -> Option<String> {
+        let name = name?;
+        Self::ALL.iter().find(|notice| notice.name() == name).map(|notice| notice.text().to_owned())
+    }
+}

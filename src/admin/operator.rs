@@ -1,0 +1,84 @@
+//! `/operator`: the installation's tenants by number, and whether its parts are well.
+
+use std::collections::HashMap;
+
+use askama::Template;
+use axum::extract::State;
+
+use super::view::{self, Moment};
+use crate::{
+    clock::Clock,
+    config::PublicUrl,
+    db::Db,
+    http::{Frame, Page, PageError},
+    oauth,
+    sign_in::Operator,
+    tenants,
+};
+
+#[derive(Template)]
+#[template(path = "operator/overview.html")]
+pub(super) struct Overview {
+    frame: Frame,
+    health: Vec<Check>,
+    tenants: Vec<Row>,
+}
+
+struct Check {
+    name: &'static str,
+    tone: &'static str,
+    status: &'static str,
+    detail: String,
+}
+
+struct Row {
+    slug: String,
+    name: String,
+    suspended: bool,
+    members: String,
+    apps: String,
+    since: Moment,
+}
+
+/// `GET /operator`
+pub(super) async fn index(
+    operator: Operator,
+    State(db): State<Db>,
+    State(clock): State<Clock>,
+    State(public_url): State<PublicUrl>,
+) -> Result<Page<Overview>, PageError> {
+    let mut tx = db.control().await?;
+    let tenants = tenants::store::list(&mut tx).await?;
+    let mut apps = HashMap::new();
+    for tenant in &tenants {
+        let count = oauth::apps::count(&mut tx, tenant.id, None, clock.now()).await?;
+        apps.insert(tenant.id, count);
+    }
+    drop(tx);
+    let row = |tenant: tenants::TenantOverview| Row {
+        members: view::number(tenant.members),
+        apps: view::number(apps.get(&tenant.id).copied().unwrap_or(0)),
+        since: tenant.created_at.into(),
+        suspended: tenant.is_suspended,
+        slug: tenant.slug,
+        name: tenant.name,
+    };
+    Ok(Page(Overview {
+        health: health(&public_url),
+        tenants: tenants.into_iter().map(row).collect(),
+        frame: Frame { active: "operator", ..operator.frame },
+    }))
+}
+
+/// This page is answered only when the database is well; the address is what else can be off.
+fn health(public_url: &PublicUrl) -> Vec<Check> {
+    let address = public_url.as_str().to_owned();
+    vec![
+        Check { name: "Database", tone: "good", status: "Well", detail: "It answers.".to_owned() },
+        if public_url.is_https() {
+            Check { name: "Address", tone: "good", status: "Public", detail: address }
+        } else {
+            Check { name: "Address", tone: "warn", status: "This machine only", detail: address }
+        },
+    ]
+}

@@ -1,0 +1,121 @@
+//! `/t/{tenant}`: the URL to paste, and what there is.
+
+use askama::Template;
+use axum::extract::State;
+
+use super::{Desk, activity, view};
+use crate::{
+    audit,
+    clock::Clock,
+    config::PublicUrl,
+    db::Db,
+    documents,
+    http::{Frame, Page, PageError},
+    oauth,
+    sign_in::Member,
+    tenants, vector_stores,
+};
+
+/// How many events the page shows.
+const RECENT: i64 = 6;
+
+#[derive(Template)]
+#[template(path = "admin/overview.html")]
+pub(super) struct Overview {
+    frame: Frame,
+    tenant_name: String,
+    mcp_url: String,
+    connector_name: String,
+    local: bool,
+    may_manage: bool,
+    counts: Vec<Count>,
+    recent: Vec<activity::Line>,
+    activity_url: String,
+    setup: Option<Setup>,
+}
+
+struct Count {
+    label: &'static str,
+    value: String,
+    /// `None` where the visitor may not go.
+    url: Option<String>,
+}
+
+/// What to do before an assistant can find anything.
+struct Setup {
+    text: &'static str,
+    url: String,
+    link: &'static str,
+}
+
+/// `GET /t/{tenant}`
+pub(super) async fn index(
+    member: Member,
+    State(db): State<Db>,
+    State(clock): State<Clock>,
+    State(public_url): State<PublicUrl>,
+) -> Result<Page<Overview>, PageError> {
+    let desk = Desk::from(member);
+    let mut tx = db.tenant(desk.scope).await?;
+    let (documents, _) = documents::store::usage(&mut tx).await?;
+    let stores = vector_stores::store::list(&mut tx).await?;
+    let recent = if desk.may_manage {
+        audit::store::list(&mut tx, None, None, RECENT).await?
+    } else {
+        Vec::new()
+    };
+    drop(tx);
+    let only = (!desk.may_manage).then_some(desk.user.id);
+    let mut tx = db.control().await?;
+    let apps = oauth::apps::count(&mut tx, desk.tenant.id, only, clock.now()).await?;
+    let members = tenants::store::members(&mut tx, desk.tenant.id).await?.len();
+    let recent = activity::lines(&mut tx, recent).await?;
+    drop(tx);
+
+    let base = desk.base();
+    let may = |path: &str| desk.may_manage.then(|| format!("{base}/{path}"));
+    let count = |label, value: i64, url| Count { label, value: view::number(value), url };
+    let counted = |length: usize| i64::try_from(length).unwrap_or(i64::MAX);
+    let mut counts = vec![
+        count("Documents", documents, Some(format!("{base}/documents"))),
+        count("Vector stores", counted(stores.len()), may("vector-stores")),
+        count("Connected apps", apps, Some(format!("{base}/apps"))),
+    ];
+    if desk.may_manage {
+        counts.push(count("Members", counted(members), may("members")));
+    }
+    let builtin_only = stores.iter().all(|store| store.backend.name() == "builtin");
+    Ok(Page(Overview {
+        setup: desk
+            .may_manage
+            .then(|| setup(stores.is_empty(), builtin_only && documents == 0, &base))
+            .flatten(),
+        activity_url: format!("{base}/activity"),
+        mcp_url: format!("{}{base}/mcp", public_url.as_str()),
+        local: !public_url.is_https(),
+        frame: desk.frame("overview", None),
+        may_manage: desk.may_manage,
+        connector_name: desk.tenant.slug,
+        tenant_name: desk.tenant.name,
+        counts,
+        recent,
+    }))
+}
+
+fn setup(no_store: bool, no_document: bool, base: &str) -> Option<Setup> {
+    if no_store {
+        Some(Setup {
+            text: "There is nothing to search yet.",
+            url: format!("{base}/vector-stores"),
+            link: "Add a vector store",
+        })
+    } else if no_document {
+        Some(Setup {
+            text: "The vector store is empty.",
+            url: format!("{base}/documents"),
+            link: "Add documents",
+        })
+    } else {
+        None
+    }
+}

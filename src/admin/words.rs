@@ -1,0 +1,104 @@
+//! The sentence for each kind of audit event.
+
+use serde_json::Value;
+
+use super::view;
+use crate::audit::Kind;
+
+/// What can happen inside a tenant, for the filter of the activity page.
+pub(super) const KINDS: &[Kind] = &[
+    Kind::Search,
+    Kind::Fetch,
+    Kind::ConsentGiven,
+    Kind::ConsentDenied,
+    Kind::TokenIssued,
+    Kind::TokenRefreshed,
+    Kind::TokenReused,
+    Kind::GrantRevoked,
+    Kind::DocumentStored,
+    Kind::DocumentDeleted,
+    Kind::VectorStoreCreated,
+    Kind::VectorStoreDeleted,
+    Kind::MemberAdded,
+    Kind::MemberRemoved,
+];
+
+/// What happened, in the past tense and without names.
+pub(super) const fn label(kind: Kind) -> &'static str {
+    match kind {
+        Kind::SignIn => "Signed in",
+        Kind::SignInFailed => "Sign-in refused",
+        Kind::SignOut => "Signed out",
+        Kind::ClientRegistered => "App registered",
+        Kind::ConsentGiven => "App allowed",
+        Kind::ConsentDenied => "App turned away",
+        Kind::TokenIssued => "Tokens issued",
+        Kind::TokenRefreshed => "Tokens refreshed",
+        Kind::TokenReused => "Spent token came back",
+        Kind::GrantRevoked => "Access revoked",
+        Kind::Search => "Searched",
+        Kind::Fetch => "Document read",
+        Kind::DocumentStored => "Document added",
+        Kind::DocumentDeleted => "Document deleted",
+        Kind::VectorStoreCreated => "Vector store added",
+        Kind::VectorStoreDeleted => "Vector store removed",
+        Kind::TenantCreated => "Tenant created",
+        Kind::MemberAdded => "Member added",
+        Kind::MemberRemoved => "Member removed",
+        Kind::OperatorCreated => "Operator created",
+    }
+}
+
+/// The label with what the event's details add to it.
+pub(super) fn sentence(kind: &str, detail: &Value) -> String {
+    let Some(kind) = Kind::from_name(kind) else { return kind.to_owned() };
+    let text =
+        |name: &str| detail.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let label = label(kind);
+    if let Some(hits) = detail.get("hits").and_then(hits) {
+        return format!("{label}: {}", view::count(hits, "hit", "hits"));
+    }
+    match ["title", "name", "client_name", "email"].iter().find_map(|name| text(name)) {
+        Some(what) => format!("{label}: {what}"),
+        None => label.to_owned(),
+    }
+}
+
+/// A count, or a list to be counted.
+fn hits(value: &Value) -> Option<i64> {
+    value.as_i64().or_else(|| i64::try_from(value.as_array()?.len()).ok())
+}
+
+/// The badge: its tone and word.
+pub(super) fn outcome(kind: &str, detail: &Value) -> (&'static str, &'static str) {
+    if detail.get("error").is_some_and(|error| !error.is_null()) {
+        return ("bad", "Failed");
+    }
+    match Kind::from_name(kind) {
+        Some(Kind::SignInFailed | Kind::ConsentDenied) => ("warn", "Refused"),
+        Some(Kind::TokenReused) => ("bad", "Revoked"),
+        Some(Kind::Search | Kind::Fetch) => ("good", "Answered"),
+        _ => ("plain", "Done"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn every_kind_has_its_sentence() {
+        for kind in Kind::ALL {
+            assert_ne!(sentence(kind.as_str(), &json!({})), kind.as_str());
+        }
+        assert_eq!(sentence("tool.search", &json!({"hits": 1})), "Searched: 1 hit");
+        assert_eq!(sentence("tool.search", &json!({"hits": ["a", "b"]})), "Searched: 2 hits");
+        assert_eq!(
+            sentence("document.stored", &json!({"title": "Guide"})),
+            "Document added: Guide"
+        );
+        assert_eq!(sentence("from.later", &json!({})), "from.later");
+    }
+}

@@ -1,0 +1,255 @@
+//! One document on its way in: known already, or read, cut and saved in one transaction.
+
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use super::{
+    chunk::chunks,
+    clean,
+    extract::{Extractor, MediaType, Parsed, Unreadable},
+    outline::{Composed, compose},
+    records, store,
+    store_save::{self, Known, Ready},
+};
+use crate::{
+    clock::Clock,
+    db::{Db, TenantScope},
+    fault::Fault,
+    ids::{DocumentId, UserId, VectorStoreId},
+};
+
+/// What came of bringing documents in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Documents that were not there.
+    pub added: u64,
+    /// Documents whose content had changed; they keep their id.
+    pub updated: u64,
+    /// Documents that were there already.
+    pub unchanged: u64,
+    /// Sources that could not be read.
+    pub failed: Vec<SourceFailure>,
+    /// The document that was added, updated or found last.
+    pub last: Option<DocumentId>,
+}
+
+/// A source that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceFailure {
+    /// A path, with a line number where it is one line of a file.
+    pub source: String,
+    /// Why, in words.
+    pub reason: String,
+}
+
+impl Report {
+    pub(super) fn fail(&mut self, source: &str, reason: impl Into<String>) {
+        // Names are shown on terminals and pages: no control characters, no end.
+        let source = clean::line(source, 300);
+        self.failed.push(SourceFailure { source, reason: reason.into() });
+    }
+
+    pub(super) fn count(&mut self, source: &str, outcome: Result<Outcome, Unreadable>) {
+        match outcome {
+            Ok(Outcome::Added(id)) => (self.added, self.last) = (self.added + 1, Some(id)),
+            Ok(Outcome::Updated(id)) => (self.updated, self.last) = (self.updated + 1, Some(id)),
+            Ok(Outcome::Unchanged(id)) => {
+                (self.unchanged, self.last) = (self.unchanged + 1, Some(id));
+            }
+            Err(Unreadable(reason)) => self.fail(source, reason),
+        }
+    }
+}
+
+/// What it takes to bring documents in.
+#[derive(Clone, Debug)]
+pub struct Importer {
+    /// Postgres.
+    pub db: Db,
+    /// Now.
+    pub clock: Clock,
+    /// What reads files.
+    pub extractor: Extractor,
+}
+
+/// One file's bytes, from a person.
+#[derive(Debug)]
+pub struct Upload {
+    /// As the browser named it: shown, and never used as a path.
+    pub file_name: String,
+    /// The content.
+    pub bytes: Vec<u8>,
+    /// Who sent it.
+    pub uploaded_by: Option<UserId>,
+}
+
+/// The largest file that a person may send (spec row U-01).
+pub const MAX_UPLOAD: usize = 25 * 1024 * 1024;
+const MAX_DOCUMENTS: i64 = 10_000;
+const MAX_TENANT_BYTES: i64 = 2 * 1024 * 1024 * 1024;
+
+/// What came of one document.
+pub(super) enum Outcome {
+    Added(DocumentId),
+    Updated(DocumentId),
+    Unchanged(DocumentId),
+}
+
+/// A document as its source has it, before it is read.
+pub(super) struct Source<'a> {
+    pub(super) scope: TenantScope,
+    pub(super) store: VectorStoreId,
+    /// Unique in the store, and the same next time.
+    pub(super) key: String,
+    /// For a title, when nothing better makes one.
+    pub(super) name: &'a str,
+    pub(super) bytes: &'a [u8],
+    pub(super) media: MediaType,
+    pub(super) uploaded_by: Option<UserId>,
+}
+
+/// What a source says of itself besides its text.
+#[derive(Default)]
+pub(super) struct Facts {
+    pub(super) url: Option<String>,
+    pub(super) metadata: Map<String, Value>,
+}
+
+impl Importer {
+    /// Bring in one file, unless it is there.
+    pub(super) async fn file(
+        &self,
+        source: &Source<'_>,
+    ) -> Result<Result<Outcome, Unreadable>, Fault> {
+        // Most of an import that is run again ends here, without a child process.
+        if let Some(id) = self.unchanged(source).await? {
+            return Ok(Ok(Outcome::Unchanged(id)));
+        }
+        match self.extractor.extract(source.media, source.bytes).await? {
+            Ok(parsed) => self.parsed(source, &parsed, Facts::default()).await,
+            Err(unreadable) => Ok(Err(unreadable)),
+        }
+    }
+
+    /// The document that holds these very bytes.
+    pub(super) async fn unchanged(&self, source: &Source<'_>) -> Result<Option<DocumentId>, Fault> {
+        let mut tx = self.db.tenant(source.scope).await?;
+        let hash = content_hash(source.bytes);
+        Ok(match store_save::known(&mut tx, source.store, &source.key, &hash).await? {
+            Known::Same(id) => Some(id),
+            Known::Changed(_) | Known::New => None,
+        })
+    }
+
+    /// Save what was read: in one transaction, whole or not at all.
+    pub(super) async fn parsed(
+        &self,
+        source: &Source<'_>,
+        parsed: &Parsed,
+        mut facts: Facts,
+    ) -> Result<Result<Outcome, Unreadable>, Fault> {
+        let Composed { title, text, headings, removed } = compose(parsed, source.name);
+        if text.is_empty() {
+            return Ok(Err(Unreadable("it has no text that a reader sees".to_owned())));
+        }
+        let chunks = chunks(&text, &headings);
+        if removed > 0 {
+            let removed = Value::String(removed.to_string());
+            facts.metadata.insert("hidden_characters_removed".to_owned(), removed);
+        }
+        let hash = content_hash(source.bytes);
+        let ready = Ready {
+            store: source.store,
+            source_key: &source.key,
+            title: &title,
+            url: facts.url.as_deref(),
+            metadata: &Value::Object(facts.metadata),
+            media_type: source.media.as_str(),
+            content_hash: &hash,
+            byte_size: i64::try_from(source.bytes.len())?,
+            text: &text,
+            chunks: &chunks,
+            uploaded_by: source.uploaded_by,
+        };
+        let mut tx = self.db.tenant(source.scope).await?;
+        let known = store_save::known(&mut tx, source.store, &source.key, &hash).await?;
+        let (id, replaces) = match known {
+            Known::Same(id) => return Ok(Ok(Outcome::Unchanged(id))),
+            Known::Changed(id) => (id, true),
+            Known::New => (DocumentId::new(), false),
+        };
+        if !store_save::save(&mut tx, id, replaces, &ready, self.clock.now()).await? {
+            return Ok(Err(Unreadable("the vector store is gone, or is not a builtin one".into())));
+        }
+        tx.commit().await?;
+        Ok(Ok(if replaces { Outcome::Updated(id) } else { Outcome::Added(id) }))
+    }
+}
+
+fn content_hash(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
+/// A key that fits the column, whatever the name's length.
+pub(super) fn source_key(kind: &str, name: &str) -> String {
+    let name: String = clean::clean(name).text.replace('\n', " ");
+    if name.chars().count() <= 900 {
+        return format!("{kind}:{name}");
+    }
+    let digest: String =
+        content_hash(name.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+    let end: String = name.chars().rev().take(200).collect::<Vec<_>>().into_iter().rev().collect();
+    format!("{kind}:{digest}…{end}")
+}
+
+/// Bring in one file that a person sent.
+///
+/// # Errors
+/// When the database fails; what the file does wrong is in the [`Report`].
+pub async fn ingest_upload(
+    importer: &Importer,
+    scope: TenantScope,
+    store: VectorStoreId,
+    upload: Upload,
+) -> Result<Report, Fault> {
+    let mut report = Report::default();
+    // Only the last part: some browsers send a path.
+    let name = upload.file_name.rsplit(['/', '\\']).next().unwrap_or_default();
+    let name = clean::line(name, 200);
+    let shown = if name.is_empty() { "the file" } else { &name };
+    if upload.bytes.len() > MAX_UPLOAD {
+        report.fail(shown, "the file is larger than 25 MiB");
+        return Ok(report);
+    }
+    let mut tx = importer.db.tenant(scope).await?;
+    let (documents, bytes) = store::usage(&mut tx).await?;
+    drop(tx);
+    if documents >= MAX_DOCUMENTS || bytes >= MAX_TENANT_BYTES {
+        report.fail(shown, "the tenant is full: 10,000 documents or 2 GiB");
+        return Ok(report);
+    }
+    let media = match MediaType::detect(&name, &upload.bytes) {
+        Ok(media) => media,
+        Err(Unreadable(reason)) => {
+            report.fail(shown, reason);
+            return Ok(report);
+        }
+    };
+    let source = Source {
+        scope,
+        store,
+        key: source_key("upload", &name),
+        name: &name,
+        bytes: &upload.bytes,
+        media,
+        uploaded_by: upload.uploaded_by,
+    };
+    if media == MediaType::JsonLines {
+        for (number, line) in upload.bytes.split(|byte| *byte == b'\n').enumerate() {
+            records::line(importer, &source, number + 1, line, &mut report).await?;
+        }
+    } else {
+        report.count(shown, importer.file(&source).await?);
+    }
+    Ok(report)
+}

@@ -1,0 +1,115 @@
+//! JSON lines: one document a line, each on its own.
+//!
+//! `_id` or `id`, `title`, `text`, and if the source has them `url` and `metadata`.
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::{
+    clean,
+    extract::{MediaType, Parsed},
+    ingest::{Facts, Importer, Report, Source, source_key},
+    outline::Style,
+};
+use crate::fault::Fault;
+
+/// The longest line.
+const MAX_LINE: usize = 20 * 1024 * 1024;
+
+#[derive(Deserialize)]
+struct Record {
+    #[serde(rename = "_id", alias = "id")]
+    id: Value,
+    #[serde(default)]
+    title: Option<String>,
+    text: String,
+    #[serde(default)]
+    url: Option<String>,
+    #[serde(default)]
+    metadata: Option<Value>,
+}
+
+/// Bring in one line of `file`; a broken one is reported with its number.
+pub(super) async fn line(
+    importer: &Importer,
+    file: &Source<'_>,
+    number: usize,
+    line: &[u8],
+    report: &mut Report,
+) -> Result<(), Fault> {
+    let line = line.trim_ascii();
+    if line.is_empty() {
+        return Ok(());
+    }
+    let place = format!("{}:{number}", file.name);
+    let record = match read(line) {
+        Ok(record) => record,
+        Err(reason) => {
+            report.fail(&place, reason);
+            return Ok(());
+        }
+    };
+    let id = match &record.id {
+        Value::String(id) => id.clone(),
+        other => other.to_string(),
+    };
+    let source = Source {
+        scope: file.scope,
+        store: file.store,
+        key: source_key("id", &id),
+        name: &id,
+        bytes: line,
+        media: MediaType::JsonLines,
+        uploaded_by: file.uploaded_by,
+    };
+    let facts = Facts {
+        url: record.url.filter(|url| is_web_address(url)),
+        metadata: record.metadata.map(flatten).unwrap_or_default(),
+    };
+    let markdown =
+        record.text.lines().any(|line| line.starts_with("# ") || line.starts_with("## "));
+    let style = if markdown { Style::Markdown } else { Style::Plain };
+    let parsed = Parsed { style, title: record.title, sections: vec![record.text] };
+    let outcome = importer.parsed(&source, &parsed, facts).await?;
+    report.count(&place, outcome);
+    Ok(())
+}
+
+fn read(line: &[u8]) -> Result<Record, String> {
+    if line.len() > MAX_LINE {
+        return Err("the line is longer than 20 MiB".to_owned());
+    }
+    let record: Record = serde_json::from_slice(line).map_err(|error| {
+        // serde_json names a member or a column, and shows no content.
+        format!("not a JSON object with _id and text: {error}")
+    })?;
+    match &record.id {
+        Value::String(id) if !id.trim().is_empty() => Ok(record),
+        Value::Number(_) => Ok(record),
+        _ => Err("its _id is neither text nor a number".to_owned()),
+    }
+}
+
+fn is_web_address(url: &str) -> bool {
+    let parsed: Result<url::Url, _> = url.parse();
+    url.len() <= 2_048 && parsed.is_ok_and(|url| matches!(url.scheme(), "https" | "http"))
+}
+
+/// Up to 32 plain members as text; the rest is dropped.
+fn flatten(metadata: Value) -> Map<String, Value> {
+    let Value::Object(members) = metadata else { return Map::new() };
+    members
+        .into_iter()
+        .filter_map(|(name, value)| {
+            let text = match value {
+                Value::String(text) => text,
+                Value::Number(number) => number.to_string(),
+                Value::Bool(flag) => flag.to_string(),
+                Value::Null | Value::Array(_) | Value::Object(_) => return None,
+            };
+            let (name, text) = (clean::line(&name, 64), clean::line(&text, 512));
+            (!name.is_empty() && !text.is_empty()).then_some((name, Value::String(text)))
+        })
+        .take(32)
+        .collect()
+}

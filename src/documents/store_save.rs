@@ -1,0 +1,212 @@
+//! Documents, their texts and chunks in Postgres: how they are saved.
+
+use serde_json::Value;
+use time::OffsetDateTime;
+
+use super::chunk::Chunk;
+use crate::{
+    db::TenantTx,
+    ids::{DocumentId, UserId, VectorStoreId},
+};
+
+/// What is known of a source before it is read.
+pub(super) enum Known {
+    /// The same bytes are there, under this key or another.
+    Same(DocumentId),
+    /// This key is there with other bytes.
+    Changed(DocumentId),
+    /// Neither.
+    New,
+}
+
+/// Whether a source is there already, by its bytes and then by its key.
+///
+/// Holds off whoever brings the same bytes or the same key to this store until the transaction
+/// ends, so that of two at once one adds and the other finds.
+pub(super) async fn known(
+    tx: &mut TenantTx,
+    store: VectorStoreId,
+    source_key: &str,
+    content_hash: &[u8; 32],
+) -> sqlx::Result<Known> {
+    sqlx::query!(
+        r#"
+        select pg_advisory_xact_lock(hashtextextended($1::text, 0)) as "key: ()",
+               pg_advisory_xact_lock(hashtextextended($2::text, 1)) as "hash: ()"
+        "#,
+        format!("{store}/{source_key}"),
+        format!("{store}/{content_hash:?}"),
+    )
+    .fetch_one(tx.conn())
+    .await?;
+    let row = sqlx::query!(
+        r#"
+        select id, content_hash = $3 as "same!"
+          from documents
+         where vector_store_id = $1 and (source_key = $2 or content_hash = $3)
+         order by content_hash = $3 desc, source_key = $2 desc, id
+         limit 1
+        "#,
+        store.uuid(),
+        source_key,
+        content_hash.as_slice(),
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(match row {
+        Some(row) if row.same => Known::Same(row.id.into()),
+        Some(row) => Known::Changed(row.id.into()),
+        None => Known::New,
+    })
+}
+
+/// A document that is ready to be saved.
+#[derive(Debug)]
+pub(super) struct Ready<'a> {
+    pub(super) store: VectorStoreId,
+    pub(super) source_key: &'a str,
+    pub(super) title: &'a str,
+    pub(super) url: Option<&'a str>,
+    pub(super) metadata: &'a Value,
+    pub(super) media_type: &'a str,
+    pub(super) content_hash: &'a [u8; 32],
+    pub(super) byte_size: i64,
+    pub(super) text: &'a str,
+    pub(super) chunks: &'a [Chunk],
+    pub(super) uploaded_by: Option<UserId>,
+}
+
+/// Save a document with its text and chunks: a new one, or in place of what `replaces` holds.
+/// `false` when the store was deleted meanwhile.
+pub(super) async fn save(
+    tx: &mut TenantTx,
+    id: DocumentId,
+    replaces: bool,
+    ready: &Ready<'_>,
+    now: OffsetDateTime,
+) -> sqlx::Result<bool> {
+    let saved = if replaces {
+        update(tx, id, ready, now).await?
+    } else {
+        insert(tx, id, ready, now).await?
+    };
+    if saved {
+        save_text(tx, id, ready.text).await?;
+        save_chunks(tx, id, ready).await?;
+    }
+    Ok(saved)
+}
+
+async fn insert(
+    tx: &mut TenantTx,
+    id: DocumentId,
+    ready: &Ready<'_>,
+    now: OffsetDateTime,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
+        "
+        insert into documents (tenant_id, id, vector_store_id, source_key, title, url, metadata,
+                               media_type, content_hash, byte_size, char_count, uploaded_by,
+                               created_at, updated_at)
+        select tenant_id, $1, id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12
+          from vector_stores
+         where id = $2 and backend = 'builtin'
+           for key share
+        ",
+        id.uuid(),
+        ready.store.uuid(),
+        ready.source_key,
+        ready.title,
+        ready.url,
+        ready.metadata,
+        ready.media_type,
+        ready.content_hash.as_slice(),
+        ready.byte_size,
+        char_count(ready.text),
+        ready.uploaded_by.map(UserId::uuid),
+        now,
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+async fn update(
+    tx: &mut TenantTx,
+    id: DocumentId,
+    ready: &Ready<'_>,
+    now: OffsetDateTime,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
+        "
+        update documents
+           set title = $2, url = $3, metadata = $4, media_type = $5, content_hash = $6,
+               byte_size = $7, char_count = $8, uploaded_by = $9, updated_at = $10
+         where id = $1
+        ",
+        id.uuid(),
+        ready.title,
+        ready.url,
+        ready.metadata,
+        ready.media_type,
+        ready.content_hash.as_slice(),
+        ready.byte_size,
+        char_count(ready.text),
+        ready.uploaded_by.map(UserId::uuid),
+        now,
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+async fn save_text(tx: &mut TenantTx, id: DocumentId, text: &str) -> sqlx::Result<()> {
+    sqlx::query!(
+        "
+        insert into document_texts (tenant_id, document_id, body)
+        values (current_tenant_id(), $1, $2)
+        on conflict (tenant_id, document_id) do update set body = excluded.body
+        ",
+        id.uuid(),
+        text,
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// The title and the headings weigh more than the body: A and B against D.
+async fn save_chunks(tx: &mut TenantTx, id: DocumentId, ready: &Ready<'_>) -> sqlx::Result<()> {
+    sqlx::query!("delete from chunks where document_id = $1", id.uuid()).execute(tx.conn()).await?;
+    let position = |at: usize| i32::try_from(at).unwrap_or(i32::MAX);
+    let starts: Vec<i32> = ready.chunks.iter().map(|chunk| position(chunk.start)).collect();
+    let ends: Vec<i32> = ready.chunks.iter().map(|chunk| position(chunk.end)).collect();
+    let headings: Vec<String> = ready.chunks.iter().map(|chunk| chunk.heading.clone()).collect();
+    let bodies: Vec<String> = ready.chunks.iter().map(|chunk| chunk.body.clone()).collect();
+    sqlx::query!(
+        "
+        insert into chunks (tenant_id, vector_store_id, document_id, ordinal, start_char, end_char,
+                            heading, body, lexemes)
+        select current_tenant_id(), $1, $2, ordinal - 1, starts, ends, heading, body,
+               setweight(to_tsvector('english', $3), 'A')
+                 || setweight(to_tsvector('english', heading), 'B')
+                 || to_tsvector('english', body)
+          from unnest($4::int[], $5::int[], $6::text[], $7::text[])
+               with ordinality as chunk (starts, ends, heading, body, ordinal)
+        ",
+        ready.store.uuid(),
+        id.uuid(),
+        ready.title,
+        &starts,
+        &ends,
+        &headings,
+        &bodies,
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+fn char_count(text: &str) -> i32 {
+    i32::try_from(text.chars().count()).unwrap_or(i32::MAX)
+}

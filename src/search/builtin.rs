@@ -1,0 +1,74 @@
+//! The builtin backend: our own documents, in Postgres, under row-level security.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Found, Parts, Text,
+    id::{Reference, Target},
+    snippet::snippet,
+    store,
+};
+use crate::{
+    db::TenantScope,
+    documents,
+    fault::Fault,
+    ids::{DocumentId, VectorStoreId},
+};
+
+/// The best passage of each document that answers.
+pub(super) async fn search(
+    parts: &Parts,
+    scope: TenantScope,
+    store: VectorStoreId,
+    query: &str,
+    limit: usize,
+) -> Result<Vec<Found>, Fault> {
+    let mut tx = parts.db.tenant(scope).await?;
+    let stems = store::stems(&mut tx, query).await?;
+    if stems.is_empty() {
+        return Ok(Vec::new());
+    }
+    let passages = store::ranked(&mut tx, store, query, i64::try_from(limit)?).await?;
+    drop(tx);
+    Ok(passages
+        .into_iter()
+        .map(|passage| Found {
+            reference: Reference {
+                store,
+                document: Target::Builtin { document: passage.document, chunk: passage.chunk },
+            },
+            snippet: snippet(&passage.body, &stems),
+            title: passage.title,
+        })
+        .collect())
+}
+
+/// A document's whole text, if it is in this store.
+pub(super) async fn fetch(
+    parts: &Parts,
+    scope: TenantScope,
+    store: VectorStoreId,
+    id: DocumentId,
+    chunk: u32,
+) -> Result<Option<Text>, Fault> {
+    let mut tx = parts.db.tenant(scope).await?;
+    let Some(document) = documents::store::find(&mut tx, id).await? else { return Ok(None) };
+    if document.vector_store_id != store {
+        return Ok(None);
+    }
+    let passage = documents::store::passage(&mut tx, id, i32::try_from(chunk)?).await?;
+    let text = documents::store::text(&mut tx, id).await?.unwrap_or_default();
+    let mut metadata: BTreeMap<String, String> = document.metadata;
+    let date = |at: time::OffsetDateTime| {
+        at.format(&time::format_description::well_known::Rfc3339).unwrap_or_default()
+    };
+    metadata.insert("updated_at".to_owned(), date(document.updated_at));
+    metadata.insert("media_type".to_owned(), document.media_type);
+    if let Some(url) = document.url {
+        metadata.insert("source_url".to_owned(), url);
+    }
+    if let Some(passage) = passage.filter(|passage| !passage.heading.is_empty()) {
+        metadata.insert("passage_heading".to_owned(), passage.heading);
+    }
+    Ok(Some(Text { title: document.title, text, metadata }))
+}

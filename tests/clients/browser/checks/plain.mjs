@@ -1,0 +1,43 @@
+// Everything with scripts off.
+
+import assert from "node:assert/strict";
+
+import { Client } from "../lib/client.mjs";
+import { test } from "../lib/runner.mjs";
+
+test("with scripts off: sign in, consent, upload, delete, revoke", async (stage) => {
+  const client = await Client.register(stage.demo, "Without scripts");
+  const page = await stage.window({ javaScriptEnabled: false });
+  await page.goto(client.authorizationUrl());
+  await stage.signIn(page, "admin");
+  await page.getByRole("button", { name: "Allow" }).click();
+  await page.waitForURL(client.last);
+  await client.redeem();
+  assert.equal((await client.call("search", { query: "cats" })).status, 200);
+
+  await page.goto(stage.path("/documents"));
+  await page.getByLabel("Files").setInputFiles({ name: "plain.txt", mimeType: "text/plain", buffer: Buffer.from("A plain note on the harbour cat.\n") });
+  await page.getByRole("button", { name: "Add", exact: true }).click();
+  const row = page.getByRole("row", { name: /plain/ });
+  await row.waitFor();
+  await row.getByRole("button", { name: "Delete", exact: true }).click();
+  await page.getByRole("button", { name: "Delete document" }).and(page.locator(":visible")).click();
+  await row.waitFor({ state: "detached" });
+
+  await page.goto(stage.path("/apps"));
+  const app = page.getByRole("row", { name: /Without scripts/ });
+  await app.getByRole("button", { name: "Revoke", exact: true }).click();
+  await page.getByRole("button", { name: "Revoke access" }).and(page.locator(":visible")).click();
+  await app.waitFor({ state: "detached" });
+  assert.equal((await client.call("search", { query: "cats" })).status, 401);
+});
+
+test("with scripts off: a refused file is named with its reason", async (stage) => {
+  const page = await stage.window({ javaScriptEnabled: false });
+  await page.goto(`${stage.demo.origin}/sign-in`);
+  await stage.signIn(page, "admin");
+  await page.goto(stage.path("/documents"));
+  await page.getByLabel("Files").setInputFiles({ name: "not-a.pdf", mimeType: "application/pdf", buffer: Buffer.from("GIF89a") });
+  await page.getByRole("button", { name: "Add", exact: true }).click();
+  await page.getByRole("alert").getByText("not-a.pdf").waitFor();
+});

@@ -1,0 +1,110 @@
+// The demonstration, a browser, and the people at it.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+
+export const require = createRequire(join(process.env.SUITE_PACKAGES, "package.json"));
+const { chromium } = require("playwright-core");
+
+const FLAGS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+class Stage {
+  demo = JSON.parse(readFileSync(join(process.env.CALLSLIP_DATA_DIR, "demo.json"), "utf8"));
+  /** What checks leave for later ones. */
+  left = {};
+  #browser;
+  #trouble = [];
+  #seats = new Map();
+
+  /** Who has this role: their e-mail address and password. */
+  user(role) {
+    if (role === "operator") return this.demo.operator;
+    const user = this.demo.users.find((one) => one.role === role || (role === "admin" && one.role === "owner"));
+    assert(user, `demo.json names no ${role}`);
+    return user;
+  }
+
+  path(rest = "") {
+    return `${this.demo.origin}/t/${this.demo.tenant}${rest}`;
+  }
+
+  /** A window of a browser that nobody has used. */
+  async window(options = {}) {
+    this.#browser ??= await chromium.launch({ executablePath: process.env.SUITE_CHROMIUM, args: FLAGS });
+    const context = await this.#browser.newContext({
+      viewport: { width: 1280, height: 800 },
+      reducedMotion: "reduce",
+      ...options,
+    });
+    context.setDefaultTimeout(10_000);
+    const page = await context.newPage();
+    this.#watch(page);
+    return page;
+  }
+
+  /** The window of somebody who has signed in; opened once. */
+  async seat(role) {
+    if (!this.#seats.has(role)) {
+      const page = await this.window();
+      await page.goto(`${this.demo.origin}/sign-in`);
+      await this.signIn(page, role);
+      this.#seats.set(role, page);
+    }
+    return this.#seats.get(role);
+  }
+
+  async signIn(page, role) {
+    const { email, password } = this.user(role);
+    await page.getByLabel("E-mail address").fill(email);
+    await page.getByLabel("Password").fill(password);
+    await page.getByRole("main").getByRole("button", { name: "Sign in" }).click();
+    await page.waitForURL((url) => url.pathname !== "/sign-in");
+  }
+
+  // A page of ours must not fail, complain, or ask anybody else for anything.
+  #watch(page) {
+    const ours = (url) => url.startsWith(`${this.demo.origin}/`);
+    page.on("pageerror", (error) => this.#trouble.push(`script error at ${page.url()}: ${error.message}`));
+    page.on("console", (message) => {
+      if (!["error", "warning"].includes(message.type()) || !ours(page.url())) return;
+      // A page that is meant to be missing.
+      if (/^Failed to load resource/.test(message.text()) && message.location().url === page.url()) return;
+      this.#trouble.push(`console at ${page.url()}: ${message.text()}`);
+    });
+    page.on("request", (request) => {
+      const url = request.url();
+      const isPart = !request.isNavigationRequest() && !/^(data|blob):/.test(url);
+      if (isPart && ours(page.url()) && !ours(url)) this.#trouble.push(`${page.url()} asked ${url}`);
+    });
+    page.on("response", (response) => {
+      if (ours(response.url()) && response.status() >= 500) {
+        this.#trouble.push(`${response.url()} answered ${response.status()}`);
+      }
+    });
+  }
+
+  takeTrouble() {
+    return this.#trouble.splice(0);
+  }
+
+  requireNoTrouble() {
+    const trouble = this.takeTrouble();
+    if (trouble.length) throw new Error(trouble.join("\n"));
+  }
+
+  async close() {
+    await this.#browser?.close();
+  }
+}
+
+export const stage = new Stage();

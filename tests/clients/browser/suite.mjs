@@ -1,0 +1,11 @@
+// Everything, in this order: later checks find what earlier ones have left. See `run`.
+import { runAll } from "./lib/runner.mjs";
+import { stage } from "./lib/stage.mjs";
+import "./checks/connect.mjs";
+import "./checks/pages.mjs";
+import "./checks/work.mjs";
+import "./checks/keyboard.mjs";
+import "./checks/plain.mjs";
+import "./checks/leave.mjs";
+
+process.exit(await runAll(stage));

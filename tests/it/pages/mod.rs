@@ -1,0 +1,9 @@
+//! The pages behind sign-in: who sees what, what each form does, and that nothing of one tenant
+//! shows in another.
+
+mod documents;
+mod grants;
+mod stage;
+mod stores;
+mod templates;
+mod visits;

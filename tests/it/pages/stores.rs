@@ -1,0 +1,70 @@
+//! Vector stores: added by form, removed with what they hold.
+
+use sqlx::PgPool;
+
+use super::stage::{Stage, assert_absent};
+
+const PATH: &str = "/t/acme/vector-stores";
+
+#[sqlx::test]
+async fn a_builtin_store_is_added_by_name_once(pool: PgPool) {
+    let stage = Stage::set(&pool).await;
+    let mut ada = stage.signed_in(&stage.ada).await;
+    let form = [("backend", "builtin"), ("name", " Guides <b class=canary> ")];
+    let done = ada.submit(PATH, PATH, &form).await;
+    assert_eq!(done.location(), "/t/acme/vector-stores?notice=store-added");
+    let page = ada.get(PATH).await;
+    assert_eq!(page.select("tbody th bdi"), ["Guides <b class=canary>"]);
+    assert!(page.select(".canary").is_empty());
+
+    let again = ada.submit(PATH, PATH, &form).await;
+    assert_eq!(again.status, 422);
+    let error = again.select("#builtin-name-error");
+    assert_eq!(error, ["Another vector store of this tenant has that name."]);
+    assert_eq!(again.attribute("#builtin-name", "value"), [" Guides <b class=canary> "]);
+    let blank = ada.submit(PATH, PATH, &[("backend", "builtin"), ("name", "  ")]).await;
+    assert_eq!(blank.select("#builtin-name-error").len(), 1);
+    let events = stage.events(stage.acme.id).await;
+    assert_eq!(events.iter().filter(|kind| *kind == "vector_store.created").count(), 1);
+}
+
+#[sqlx::test]
+async fn a_key_that_was_typed_is_never_printed_back(pool: PgPool) {
+    let stage = Stage::set(&pool).await;
+    let mut ada = stage.signed_in(&stage.ada).await;
+    let form = [
+        ("backend", "openai"),
+        ("name", "Records"),
+        ("external_id", "not an id"),
+        ("api_key", "sk-canary-key"),
+        ("base_url", ""),
+    ];
+    let page = ada.submit(PATH, PATH, &form).await;
+    assert_eq!(page.status, 422);
+    assert_eq!(page.select("#external_id-error").len(), 1);
+    assert_eq!(page.attribute("#openai-name", "value"), ["Records"]);
+    assert!(!page.text().contains("sk-canary-key"));
+}
+
+#[sqlx::test]
+async fn removing_a_store_takes_its_documents_along(pool: PgPool) {
+    let stage = Stage::set(&pool).await;
+    let store = stage.store(stage.acme.id, "Books").await;
+    stage.document(stage.acme.id, store, "Cats", "[Cats]").await;
+    let path = format!("{PATH}/{store}/delete");
+    let mut rob = stage.signed_in(&stage.rob).await;
+    assert_eq!(rob.submit("/account", &path, &[]).await.status, 403);
+    let mut eve = stage.signed_in(&stage.eve).await;
+    assert_absent(&eve.submit("/account", &path.replace("acme", "other"), &[]).await);
+
+    let mut ada = stage.signed_in(&stage.ada).await;
+    assert_eq!(ada.get(PATH).await.attribute("dialog form", "action"), [path.clone()]);
+    let done = ada.submit(PATH, &path, &[]).await;
+    assert_eq!(done.location(), "/t/acme/vector-stores?notice=store-removed");
+    let left = sqlx::query_scalar!(r#"select count(*) as "count!" from documents"#)
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    assert_eq!(left, 0);
+    assert_eq!(stage.events(stage.acme.id).await.last().unwrap(), "vector_store.deleted");
+}
