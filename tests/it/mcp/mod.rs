@@ -8,3 +8,4 @@ mod gate;
 mod limits;
 pub(crate) mod stage;
 mod tools;
+mod upstream;

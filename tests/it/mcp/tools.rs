@@ -1,6 +1,10 @@
 //! `search` and `fetch`, in the published contract's very form.
 
 use axum::http::StatusCode;
+use callslip::{
+    db::TenantScope,
+    documents::{Importer, Upload, ingest_upload},
+};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
@@ -8,6 +12,7 @@ use super::{
     eras::assert_no_null,
     stage::{Stage, call},
 };
+use crate::support::ORIGIN;
 
 /// [H-07] The whole list, as clients snapshot it.
 #[sqlx::test(migrator = "callslip::db::MIGRATOR")]
@@ -185,4 +190,60 @@ pub(super) fn same_twice(result: &Value) -> Value {
     let text: Value = serde_json::from_str(content[0]["text"].as_str().unwrap()).unwrap();
     assert_eq!(text, result["structuredContent"]);
     text
+}
+
+/// [I-01] A question is answered with passages, and the id of one of them opens its document: to
+/// the tenant that it belongs to.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn what_search_found_fetch_opens(pool: PgPool) {
+    let stage = Stage::new(&pool).await;
+    let parts = &stage.app.parts;
+    let importer = Importer {
+        db: parts.db.clone(),
+        clock: parts.clock.clone(),
+        extractor: parts.extractor.clone(),
+    };
+    #[expect(clippy::disallowed_methods, reason = "the test made the tenant")]
+    let scope = TenantScope::proven(stage.tenant);
+    let text = "# Cats and their homes\n\nCats are attached to their homes more than to people. \
+        They \"return\" for miles.\n";
+    let upload = Upload {
+        file_name: "cats.md".to_owned(),
+        bytes: text.as_bytes().to_vec(),
+        uploaded_by: None,
+    };
+    let report = ingest_upload(&importer, scope, stage.store, upload).await.unwrap();
+    assert_eq!(report.added, 1, "{report:?}");
+
+    let answer =
+        stage.call("search", json!({ "query": "Are cats attached to their homes?" })).await;
+    let found = same_twice(&answer.json()["result"]);
+    let hit = found["results"][0].as_object().unwrap();
+    assert_eq!(hit.keys().collect::<Vec<_>>(), ["id", "text", "title", "url"]);
+    assert_eq!(hit["title"], "Cats and their homes");
+    assert!(hit["text"].as_str().unwrap().contains("attached to their homes"));
+    let document = report.last.unwrap().to_string();
+    let url = hit["url"].as_str().unwrap();
+    assert!(url.starts_with(&format!("{ORIGIN}/d/{document}")), "{url}");
+
+    let answer = stage.call("fetch", json!({ "id": hit["id"] })).await;
+    let document = same_twice(&answer.json()["result"]);
+    assert_eq!(document["id"], hit["id"]);
+    assert_eq!(document["title"], hit["title"]);
+    assert!(document["text"].as_str().unwrap().contains("\"return\" for miles"));
+    assert!(document["url"].as_str().unwrap().starts_with(ORIGIN));
+    assert!(document["metadata"].as_object().unwrap().values().all(Value::is_string));
+
+    // The ids that went out are on record.
+    let events = stage.events().await;
+    assert_eq!(events[0].1["documents"], json!([hit["id"]]));
+    assert_eq!(events[1].1["documents"], json!([hit["id"]]));
+
+    // The very id, in the hands of another tenant's user, names nothing.
+    let other = Stage::on(stage.app.clone()).await;
+    let stolen = other.call("fetch", json!({ "id": hit["id"] })).await;
+    let made_up = other.call("fetch", json!({ "id": "nonsense" })).await;
+    assert_eq!(stolen.body, made_up.body);
+    let answer = other.call("search", json!({ "query": "cats homes" })).await;
+    assert_eq!(same_twice(&answer.json()["result"]), json!({ "results": [] }));
 }
