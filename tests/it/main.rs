@@ -7,6 +7,7 @@ mod architecture;
 mod catalogue;
 mod demo;
 mod documentation;
+mod mcp;
 mod knowledge;
 mod oauth;
 mod pages;
