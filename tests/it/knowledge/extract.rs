@@ -67,7 +67,7 @@ async fn hostile_files_end_in_their_own_process() {
     let mut cyclic = page("BT ET");
     cyclic[1] = "<</Type/Pages/Kids[2 0 R 2 0 R]/Count 2000000000>>".to_owned();
     let states = page(&"q ".repeat(2_000_000));
-    let html = format!("{}x{}", "<b>".repeat(500_000), "</b>".repeat(500_000));
+    let html = format!("{}x", "<div>".repeat(500_000));
     for (what, media, bytes) in [
         ("deep", MediaType::Pdf, pdf(&deep)),
         ("cyclic", MediaType::Pdf, pdf(&cyclic)),
@@ -76,7 +76,7 @@ async fn hostile_files_end_in_their_own_process() {
         ("binary", MediaType::Text, vec![0; 1_000]),
     ] {
         let started = Instant::now();
-        let within = Duration::from_secs(8);
+        let within = Duration::from_secs(5);
         let outcome = extractor().within(within).extract(media, &bytes).await.unwrap();
         assert!(outcome.is_err(), "{what}: {outcome:?}");
         assert!(started.elapsed().as_secs() < 20, "{what}");
