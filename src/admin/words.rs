@@ -66,6 +66,11 @@ pub(super) fn sentence(kind: &str, detail: &Value) -> String {
     }
 }
 
+/// Whether the event's user is not who did it.
+pub(super) fn is_about_its_user(kind: &str) -> bool {
+    matches!(Kind::from_name(kind), Some(Kind::MemberAdded | Kind::MemberRemoved))
+}
+
 /// A count, or a list to be counted.
 fn hits(value: &Value) -> Option<i64> {
     value.as_i64().or_else(|| i64::try_from(value.as_array()?.len()).ok())
