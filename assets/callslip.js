@@ -23,6 +23,13 @@ for (const button of document.querySelectorAll("[data-copy]")) {
   });
 }
 
+// On a phone the navigation scrolls sideways: begin where the page is.
+const here = document.querySelector(".nav [aria-current]");
+if (here) {
+  const list = here.closest("ul");
+  list.scrollLeft = here.offsetLeft - (list.clientWidth - here.offsetWidth) / 2;
+}
+
 // Menus close when attention moves elsewhere.
 const menus = document.querySelectorAll("details.menu");
 document.addEventListener("click", (event) => {

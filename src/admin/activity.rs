@@ -112,12 +112,18 @@ pub(super) async fn lines(tx: &mut ControlTx, rows: Vec<Row>) -> sqlx::Result<Ve
 fn line(row: Row, emails: &HashMap<Uuid, String>, clients: &HashMap<String, String>) -> Line {
     let detail = if row.detail.is_object() { row.detail } else { Value::Null };
     let (tone, outcome) = words::outcome(&row.kind, &detail);
+    let user = row
+        .user_id
+        .map(|id| emails.get(&id).cloned().unwrap_or_else(|| "a deleted user".to_owned()));
+    let sentence = words::sentence(&row.kind, &detail);
+    // The user of such an event is whom it is about; the operator did it.
+    let (words, actor) = match user {
+        Some(user) if words::is_about_its_user(&row.kind) => (format!("{sentence}: {user}"), None),
+        user => (sentence, user),
+    };
     Line {
-        words: words::sentence(&row.kind, &detail),
-        actor: match row.user_id {
-            None => "The operator’s command line".to_owned(),
-            Some(id) => emails.get(&id).cloned().unwrap_or_else(|| "A deleted user".to_owned()),
-        },
+        words,
+        actor: actor.unwrap_or_else(|| "the command line".to_owned()),
         via: row.client_id.and_then(|id| clients.get(&id).cloned()),
         tone,
         outcome,

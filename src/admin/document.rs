@@ -6,7 +6,7 @@ use askama::Template;
 use axum::extract::State;
 
 use super::{
-    Desk,
+    Desk, documents as documents_page,
     view::{self, Moment},
 };
 use crate::{
@@ -111,7 +111,7 @@ async fn builtin(
     let text = documents::store::text(&mut tx, id).await?.unwrap_or_default();
     drop(tx);
     let mut fields = vec![
-        ("File".to_owned(), document.source_key),
+        ("Source".to_owned(), documents_page::source(&document.source_key).to_owned()),
         ("Kind".to_owned(), view::media_type(&document.media_type).to_owned()),
         ("Size".to_owned(), view::size(document.byte_size)),
     ];

@@ -137,9 +137,14 @@ fn row(document: Document, base: &str) -> Row {
         kind: view::media_type(&document.media_type).to_owned(),
         size: view::size(document.byte_size),
         when: document.updated_at.into(),
+        source: source(&document.source_key).to_owned(),
         title: document.title,
-        source: document.source_key,
     }
+}
+
+/// Where a document came from, without the word for the kind of source.
+pub(super) fn source(key: &str) -> &str {
+    key.split_once(':').map_or(key, |(_, name)| name)
 }
 
 /// The stores that keep documents here.

@@ -46,6 +46,8 @@ pub(super) const fn label(kind: Kind) -> &'static str {
         Kind::MemberAdded => "Member added",
         Kind::MemberRemoved => "Member removed",
         Kind::OperatorCreated => "Operator created",
+        Kind::UserCreated => "Account created",
+        Kind::UserDisabled => "Account disabled",
     }
 }
 
@@ -62,6 +64,11 @@ pub(super) fn sentence(kind: &str, detail: &Value) -> String {
         Some(what) => format!("{label}: {what}"),
         None => label.to_owned(),
     }
+}
+
+/// Whether the event's user is not who did it.
+pub(super) fn is_about_its_user(kind: &str) -> bool {
+    matches!(Kind::from_name(kind), Some(Kind::MemberAdded | Kind::MemberRemoved))
 }
 
 /// A count, or a list to be counted.

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
 
 use super::{
     chunk::chunks,
@@ -12,6 +13,7 @@ use super::{
     store_save::{self, Known, Ready},
 };
 use crate::{
+    audit::{self, Event, Kind},
     clock::Clock,
     db::{Db, TenantScope},
     fault::Fault,
@@ -181,9 +183,28 @@ impl Importer {
         if !store_save::save(&mut tx, id, replaces, &ready, self.clock.now()).await? {
             return Ok(Err(Unreadable("the vector store is gone, or is not a builtin one".into())));
         }
+        let event = stored(source, id, &title, replaces, self.clock.now());
+        audit::store::append(&mut tx, &event).await?;
         tx.commit().await?;
         Ok(Ok(if replaces { Outcome::Updated(id) } else { Outcome::Added(id) }))
     }
+}
+
+/// What the audit says of a document that came in; nobody's where the command line brought it.
+fn stored(
+    source: &Source<'_>,
+    id: DocumentId,
+    title: &str,
+    replaces: bool,
+    now: OffsetDateTime,
+) -> Event {
+    let mut event = Event::new(Kind::DocumentStored, now)
+        .tenant(source.scope.tenant_id())
+        .with("document", id.to_string())
+        .with("title", title)
+        .with("replaced", replaces);
+    event.user = source.uploaded_by;
+    event
 }
 
 fn content_hash(bytes: &[u8]) -> [u8; 32] {

@@ -8,6 +8,7 @@ mod catalogue;
 mod demo;
 mod documentation;
 mod oauth;
+mod knowledge;
 mod pages;
 mod sign_in;
 mod support;

@@ -3,6 +3,7 @@
 mod answer;
 mod browser;
 mod oauth;
+pub mod openai_fake;
 mod people;
 mod probe;
 
