@@ -2,8 +2,8 @@
 
 mod answer;
 mod browser;
-mod oauth;
 pub mod openai_fake;
+mod oauth;
 mod people;
 mod probe;
 
