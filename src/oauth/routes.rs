@@ -84,10 +84,10 @@ fn documents() -> Routes<Server> {
 fn registration(server: &Server) -> Routes<Server> {
     let limits = &server.limits;
     Routes::new()
-        .post("/oauth/register", Access::Public, register::register)
+        .post("/oauth/register", Access::Client, register::register)
         .route_layer(limits.layer(REGISTER_ALL, everybody, too_many))
         .route_layer(limits.layer(REGISTER, limits::by_address, too_many))
-        .options("/oauth/register", Access::Public, preflight)
+        .options("/oauth/register", Access::Client, preflight)
         .route_layer(from_fn(any_origin))
 }
 

@@ -249,10 +249,18 @@ impl Search {
         };
         let deadline = Instant::now() + self.parts.deadline;
         let mut tx = self.parts.db.tenant(scope).await?;
-        let key =
-            vector_stores::credentials::open(&mut tx, &self.parts.master_key, store.id).await?;
+        let opened =
+            vector_stores::credentials::open(&mut tx, &self.parts.master_key, store.id).await;
         drop(tx);
-        let Some(api_key) = key else { return Ok(Err("it was removed".to_owned())) };
+        let api_key = match opened {
+            Ok(Some(key)) => key,
+            Ok(None) => return Ok(Err("it was removed".to_owned())),
+            // Moved, changed, or sealed under another master key: this store fails, closed.
+            Err(fault) => {
+                fault.log();
+                return Ok(Err("its API key cannot be read: add the store again".to_owned()));
+            }
+        };
         let client = Client {
             outbound: &self.parts.outbound,
             base_url,

@@ -35,8 +35,11 @@ impl Installation {
     }
 
     fn demo(&self, arguments: &[&str]) -> Output {
+        self.callslip(&[&["demo"], arguments].concat())
+    }
+
+    fn callslip(&self, arguments: &[&str]) -> Output {
         Command::new(env!("CARGO_BIN_EXE_callslip"))
-            .arg("demo")
             .args(arguments)
             .current_dir(self.data.path()) // no .env here
             .env_remove("DATABASE_URL")
@@ -121,6 +124,25 @@ fn the_demonstration_notes_how_to_sign_in_and_keeps_it() {
     assert!(TcpStream::connect(&installation.listen).is_err(), "the server still listens");
     assert!(!installation.path("postgres/postmaster.pid").exists(), "Postgres still runs");
     assert_eq!(installation.start(), note, "a second run changed the passwords");
+}
+
+/// What the printed `curl` does: a token made at the terminal gets a search answer from the book.
+#[test]
+fn a_token_from_the_terminal_searches_the_book() {
+    let installation = Installation::new();
+    let note = installation.start();
+    let reader = note["users"].as_array().unwrap().iter().find(|user| user["role"] == "reader");
+    let email = reader.unwrap()["email"].as_str().unwrap();
+    let made = installation.callslip(&["token", "--tenant", "demo", "--email", email]);
+    assert!(made.status.success(), "{}", text(&made));
+
+    let answer = installation.search(String::from_utf8(made.stdout).unwrap().trim());
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("Our Cats"), "{answer}");
+    assert!(installation.search("made-up").starts_with("HTTP/1.1 401 "));
+
+    let stranger = note["operator"]["email"].as_str().unwrap();
+    let refused = installation.callslip(&["token", "--tenant", "demo", "--email", stranger]);
+    assert!(!refused.status.success() && refused.stdout.is_empty(), "{}", text(&refused));
 }
 
 /// After `kill -9` of the server, and of Postgres with it, the next start finds no stale lock.

@@ -7,6 +7,7 @@ mod architecture;
 mod catalogue;
 mod demo;
 mod documentation;
+mod knowledge;
 mod pages;
 mod sign_in;
 mod support;

@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "looks behind the application's back")]
 
 mod browser_rules;
+mod command_line;
 mod credentials;
 mod demands;
 mod first_operator;

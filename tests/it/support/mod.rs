@@ -2,6 +2,7 @@
 
 mod answer;
 mod browser;
+pub mod openai_fake;
 mod people;
 mod probe;
 

@@ -1,0 +1,211 @@
+use std::{
+    fs,
+    path::PathBuf,
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use callslip::{
+    documents::{self, Progress},
+    search::{Fetch, Reference, Target},
+};
+use sqlx::PgPool;
+use tokio::sync::Notify;
+
+use super::Shelf;
+
+fn demo(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("assets/demo").join(name)
+}
+
+/// The published guide's question on the guide's kind of book, whole and as PDF.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn the_book_answers_whether_cats_are_attached_to_their_homes(pool: PgPool) {
+    let shelf = Shelf::new(&pool).await;
+    let text = fs::read_to_string(demo("our-cats.txt")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    for (number, part) in text.split("\n\n\n\n\n").enumerate() {
+        if !part.trim().is_empty() && !part.contains("INDEX.") {
+            fs::write(folder.path().join(format!("{number:02}.txt")), part).unwrap();
+        }
+    }
+    let started = std::time::Instant::now();
+    let report = shelf.import(&[folder.path().to_owned()]).await;
+    println!("chapters: {} in {:?}", report.added, started.elapsed());
+    assert!(report.added > 50 && report.failed.is_empty(), "{report:?}");
+
+    let started = std::time::Instant::now();
+    let hits = shelf.ask("Are cats attached to their homes?").await;
+    println!("search: {:?}", started.elapsed());
+    for hit in &hits {
+        println!("{} | {}", hit.title, hit.snippet.replace('\n', " "));
+    }
+    assert!(hits[..3].iter().any(|hit| {
+        let shown = hit.snippet.to_lowercase();
+        shown.contains("home") && (shown.contains("attach") || shown.contains("cat"))
+    }));
+
+    let found = shelf.fetched(&hits[0].id).await;
+    assert_eq!(found.title, hits[0].title);
+    assert_eq!(found.url, hits[0].url);
+    assert_eq!(found.metadata["trust"], "untrusted_document");
+    let Target::Builtin { document, chunk } = Reference::parse(&hits[0].id).unwrap().document
+    else {
+        panic!("not a builtin document");
+    };
+    assert_eq!(found.url, format!("https://callslip.example/d/{document}?chunk={chunk}#passage"));
+    let mut tx = shelf.app.db().tenant(shelf.scope).await.unwrap();
+    let chunk = i32::try_from(chunk).unwrap();
+    let passage = documents::store::passage(&mut tx, document, chunk).await.unwrap().unwrap();
+    let passage: String =
+        found.text.chars().skip(passage.start).take(passage.end - passage.start).collect();
+    let first = hits[0].snippet.split('.').next().unwrap();
+    assert!(passage.contains(first), "the cited range holds the snippet");
+    drop(tx);
+
+    let started = std::time::Instant::now();
+    let report = shelf.import(&[demo("our-cats.pdf")]).await;
+    println!("pdf: {:?}", started.elapsed());
+    assert_eq!((report.added, report.failed.len()), (1, 0), "{report:?}");
+    let hits = shelf.ask("Are cats attached to their homes?").await;
+    let pdf = hits.iter().find(|hit| {
+        Reference::parse(&hit.id).unwrap().document
+            == Target::Builtin { document: report.last.unwrap(), chunk: chunk_of(&hit.id) }
+    });
+    assert!(pdf.is_some(), "the PDF answers too");
+    assert!(shelf.fetched(&pdf.unwrap().id).await.text.contains("[Cut here"));
+}
+
+fn chunk_of(id: &str) -> u32 {
+    match Reference::parse(id).unwrap().document {
+        Target::Builtin { chunk, .. } => chunk,
+        Target::Outside { .. } => panic!("not builtin"),
+    }
+}
+
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn importing_again_changes_only_what_changed(pool: PgPool) {
+    let shelf = Shelf::new(&pool).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    fs::write(path("a.txt"), "About zebras").unwrap();
+    fs::write(path("b.md"), "# Giraffes\n\nTall.").unwrap();
+    fs::write(path("c.html"), "<title>Lions</title><p>Roar.").unwrap();
+    fs::write(path("notes.docx"), "PK").unwrap();
+    fs::write(path("d.jsonl"), "{\"_id\":\"1\",\"title\":\"T\",\"text\":\"Okapi\"}\nnot json\n\n{\"id\":2,\"text\":\"Tapir\"}\n{\"text\":\"no id\"}\n").unwrap();
+    let sources = [folder.path().to_owned()];
+    let first = shelf.import(&sources).await;
+    assert_eq!((first.added, first.updated, first.unchanged), (5, 0, 0));
+    let failed: Vec<_> = first.failed.iter().map(|failure| failure.source.as_str()).collect();
+    assert_eq!(failed, ["d.jsonl:2", "d.jsonl:5"]);
+    assert_eq!(shelf.ask("okapi").await[0].title, "T");
+
+    let before = shelf.ask("zebras").await.remove(0);
+    fs::write(path("a.txt"), "About zebras and quaggas").unwrap();
+    let again = shelf.import(&sources).await;
+    assert_eq!((again.added, again.updated, again.unchanged), (0, 1, 4));
+    let after = shelf.ask("quaggas").await.remove(0);
+    assert_eq!(before.id, after.id, "a changed document keeps its id");
+
+    let third = shelf.import(&sources).await;
+    assert_eq!((third.added, third.updated, third.unchanged), (0, 0, 5));
+}
+
+/// [U-08] The same bytes under another name are the same document.
+/// [U-03] A name is shown, and leads nowhere.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn uploads_are_known_by_their_bytes(pool: PgPool) {
+    let shelf = Shelf::new(&pool).await;
+    let first = shelf.upload("../../etc/pass\0wd\u{202e}.txt", b"The heron waits.").await;
+    assert_eq!((first.added, first.failed.len()), (1, 0), "{first:?}");
+    let again = shelf.upload("CON.txt", b"The heron waits.").await;
+    assert_eq!((again.unchanged, again.last), (1, first.last));
+    let mut tx = shelf.app.db().tenant(shelf.scope).await.unwrap();
+    let listing = documents::store::list(&mut tx, shelf.store, None, 0, 10).await.unwrap();
+    assert_eq!(listing.total, 1);
+    assert_eq!(listing.documents[0].source_key, "upload:passwd.txt");
+    drop(tx);
+    for (name, bytes) in
+        [("x.pdf", &b"not a pdf"[..]), ("x.exe", b"MZ"), ("", b""), ("e.txt", b" \n")]
+    {
+        let refused = shelf.upload(name, bytes).await;
+        assert_eq!((refused.added, refused.failed.len()), (0, 1), "{name}");
+    }
+    let large = shelf.upload("big.txt", &vec![b'a'; documents::MAX_UPLOAD + 1]).await;
+    assert!(large.failed[0].reason.contains("25 MiB"));
+}
+
+/// [N-01] Hidden characters are gone from what is found and what is fetched.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn hidden_characters_do_not_reach_the_model(pool: PgPool) {
+    let shelf = Shelf::new(&pool).await;
+    let text = "The wom\u{200b}bat\u{e0069}\u{e0067} digs\u{202e} deep.";
+    shelf.upload("wombat.txt", text.as_bytes()).await;
+    let hit = shelf.ask("wombat").await.remove(0);
+    assert_eq!(hit.snippet, "The wombat digs deep.");
+    let found = shelf.fetched(&hit.id).await;
+    assert_eq!(found.text, "The wombat digs deep.");
+    assert_eq!(found.metadata["hidden_characters_removed"], "4");
+}
+
+/// [FX-04] An import that is cut off leaves whole documents only, and goes on from there.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn a_broken_off_import_goes_on(pool: PgPool) {
+    let shelf = Shelf::new(&pool).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("many.jsonl");
+    let lines: String = (0..60)
+        .map(|n| {
+            format!("{{\"_id\":\"{n}\",\"text\":\"animal{n} lives in place{n}. It eats.\"}}\n")
+        })
+        .collect();
+    fs::write(&file, lines).unwrap();
+    let (stop, done) = (Notify::new(), AtomicUsize::new(0));
+    let progress = |step: Progress<'_>| {
+        if matches!(step, Progress::Done(_)) && done.fetch_add(1, Ordering::SeqCst) == 20 {
+            stop.notify_one();
+        }
+    };
+    let sources = [file];
+    let import = documents::import(&shelf.importer, shelf.scope, shelf.store, &sources, &progress);
+    tokio::select! {
+        biased;
+        () = stop.notified() => {}
+        report = import => panic!("was not cut off: {report:?}"),
+    }
+    let counts: (i64, i64, i64) = sqlx::query_as(
+        "select (select count(*) from documents), (select count(*) from document_texts),
+                (select count(distinct document_id) from chunks)",
+    )
+    .fetch_one(&pool)
+    .await
+    .unwrap();
+    assert!(
+        counts.0 >= 20 && counts.0 < 60 && counts.0 == counts.1 && counts.1 == counts.2,
+        "{counts:?}"
+    );
+    let report = shelf.import(&sources).await;
+    assert_eq!(report.added + report.unchanged, 60);
+    assert!(report.unchanged >= 20);
+}
+
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn a_deleted_document_and_a_deleted_store_are_gone(pool: PgPool) {
+    let shelf = Shelf::new(&pool).await;
+    let first = shelf.upload("a.txt", b"The narwhal swims.").await.last.unwrap();
+    shelf.upload("b.txt", b"The walrus sleeps.").await;
+    let hit = shelf.ask("narwhal").await.remove(0);
+    let mut tx = shelf.app.db().tenant(shelf.scope).await.unwrap();
+    assert!(documents::store::delete(&mut tx, first).await.unwrap().is_some());
+    assert!(documents::store::delete(&mut tx, first).await.unwrap().is_none());
+    tx.commit().await.unwrap();
+    assert!(shelf.ask("narwhal").await.is_empty());
+    assert_eq!(shelf.fetch(&hit.id).await, Fetch::NotFound);
+    let walrus = shelf.ask("walrus").await.remove(0);
+    let mut tx = shelf.app.db().tenant(shelf.scope).await.unwrap();
+    assert!(callslip::vector_stores::store::delete(&mut tx, shelf.store).await.unwrap());
+    tx.commit().await.unwrap();
+    assert_eq!(shelf.fetch(&walrus.id).await, Fetch::NotFound);
+    let left: i64 =
+        sqlx::query_scalar("select count(*) from chunks").fetch_one(&pool).await.unwrap();
+    assert_eq!(left, 0);
+}
