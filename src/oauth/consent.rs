@@ -398,9 +398,9 @@ async fn store_choices(server: &Server, member: &Member) -> Result<Vec<StoreChoi
 /// and no other, lets the way to the client be open (design decision 13). The scheme holds nothing
 /// but letters, digits and `+-.`.
 fn allow_onward(to: &ReturnPath, mut response: Response) -> Response {
-    let mut sources =
-        "'self' https: http://127.0.0.1:* http://localhost:* http://[::1]:*".to_owned();
-    if !matches!(to.scheme(), "http" | "https") {
+    let mut sources = "'self' https: http://127.0.0.1:* http://localhost:*".to_owned();
+    // A source cannot name an IPv6 address: a client at [::1] needs the scheme as a whole.
+    if to.scheme() != "https" && !["127.0.0.1", "localhost"].contains(&to.host().as_str()) {
         sources.push(' ');
         sources.push_str(to.scheme());
         sources.push(':');

@@ -324,13 +324,11 @@ impl Search {
 
     /// The citation: our own page of the document, at the passage.
     fn url(&self, reference: &Reference) -> String {
-        let origin = &self.parts.public_url;
-        match &reference.document {
-            Target::Builtin { document, chunk } => {
-                format!("{origin}/d/{document}?chunk={chunk}#passage")
-            }
-            Target::Outside { .. } => format!("{origin}/d/{reference}"),
-        }
+        let passage = match &reference.document {
+            Target::Builtin { .. } => "#passage",
+            Target::Outside { .. } => "",
+        };
+        format!("{}/d/{reference}{passage}", self.parts.public_url)
     }
 }
 

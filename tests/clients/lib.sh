@@ -92,7 +92,7 @@ end_demo() {
   done
   if [ $status != 0 ] && [ -d "$CALLSLIP_DATA_DIR" ]; then
     local log
-    for log in "$CALLSLIP_DATA_DIR"/*.log "$WORK"/*.log; do
+    for log in "$CALLSLIP_DATA_DIR"/*.log "$WORK/serve.log" "$WORK/import.log"; do
       [ -s "$log" ] || continue
       printf '\n--- the end of %s\n' "${log##*/}" >&2
       tail -n 25 "$log" | cut -c1-400 >&2

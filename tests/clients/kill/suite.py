@@ -171,7 +171,7 @@ def test_answers_that_were_given_are_in_the_audit(demo: Demo, server: Server) ->
     def search() -> None:
         while True:
             try:
-                answer = client.call(token, "search", {"query": "cats"})
+                answer = client.call(token, "search", {"query": "Cheshire proverbs"})
             except BROKEN:
                 return
             assert answer.status == 200, f"the search answered {answer.status}: {answer.text}"

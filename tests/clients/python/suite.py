@@ -270,8 +270,9 @@ def other_tenant(demo: Demo) -> Person:
     (folder / "ledger.md").write_text(f"# Ledger\n\n{CANARY}, and no more.\n")
     callslip("tenant", "create", "other", "--name", "The other")
     callslip(
-        "user", "add", "--tenant", "other", "--role", "reader", "eve@example.org",
-        text=f"{OTHER_PASSWORD}\n{OTHER_PASSWORD}\n",
+        *("user", "add", "--tenant", "other", "--email", "eve@example.org", "--name", "Eve"),
+        "--password-stdin",
+        text=f"{OTHER_PASSWORD}\n",
     )
     callslip("import", "--tenant", "other", "--store", "Ledgers", str(folder))
     return Person(Browser(demo.origin), "eve@example.org", OTHER_PASSWORD)

@@ -43,10 +43,11 @@ test("consent, then a client that redirects twice more, then a search", async (s
   await look(page, "consent");
   await page.getByRole("button", { name: "Allow" }).click();
   await page.waitForURL(client.last);
+  stage.left = { client, reader: page };
   await client.redeem();
   const hits = await client.search(QUESTION);
   assert(hits.length, "the search found nothing");
-  stage.left = { client, reader: page, hit: hits[0] };
+  stage.left.hit = hits[0];
 });
 
 test("a refusal goes back to the client too", async (stage) => {
