@@ -50,6 +50,8 @@ pub struct App {
     pub table: Arc<[Entry]>,
     /// The log of tool calls.
     pub audit: audit::Log,
+    /// The authorization server.
+    pub oauth: oauth::Server,
     /// Told when the server is on its way out.
     pub draining: Draining,
 }
@@ -90,7 +92,7 @@ pub async fn build(parts: Parts) -> Result<App, Fault> {
         .and(mcp(&parts, &oauth, search, audit.clone(), &limits))
         .and(oauth.routes());
     let router = router.fallback(async || PageError::NotFound);
-    Ok(App { router: wrap(router, config), table: table.into(), audit, draining })
+    Ok(App { router: wrap(router, config), table: table.into(), audit, oauth, draining })
 }
 
 fn search(parts: &Parts, outbound: Outbound) -> Search {

@@ -7,10 +7,11 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-use super::{Context, Stop};
+use super::{Context, Stop, context::configuration};
 use crate::{
     app::{self, App},
     config::Config,
+    telemetry,
 };
 
 /// How long running requests may go on after SIGTERM.
@@ -21,38 +22,71 @@ const DRAIN: Duration = Duration::from_secs(25);
 pub(super) struct Args {}
 
 pub(super) async fn run(_: Args) -> Result<(), Stop> {
-    let context = Context::open().await?;
-    let outcome = match bind(&context.parts.config).await {
-        Ok(listener) => serve(&context, listener).await,
-        Err(stop) => Err(stop),
-    };
+    let config = configuration()?;
+    telemetry::init(&config.log, config.log_format)?;
+    let listeners = Listeners::bind(&config, Metrics::AsConfigured).await?;
+    let context = Context::with(config).await?;
+    let outcome = serve(&context, listeners, stop_signal()?).await;
     context.close().await;
     outcome
 }
 
-/// Listen where the configuration says.
-pub(super) async fn bind(config: &Config) -> Result<TcpListener, Stop> {
-    let listen = config.listen;
-    TcpListener::bind(listen).await.map_err(|error| {
+/// The addresses that the server answers on, taken before anything that takes time.
+pub(super) struct Listeners {
+    public: TcpListener,
+    metrics: TcpListener,
+}
+
+/// Where metrics are answered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Metrics {
+    /// There, or not at all.
+    AsConfigured,
+    /// There, or on another port of the same address: nobody scrapes a demonstration.
+    Anywhere,
+}
+
+impl Listeners {
+    /// Listen where the configuration says.
+    pub(super) async fn bind(config: &Config, place: Metrics) -> Result<Self, Stop> {
+        let public = listen(config.listen, "CALLSLIP_LISTEN").await?;
+        let metrics = match listen(config.metrics_listen, "CALLSLIP_METRICS_LISTEN").await {
+            Err(_) if place == Metrics::Anywhere => {
+                listen((config.metrics_listen.ip(), 0).into(), "CALLSLIP_METRICS_LISTEN").await?
+            }
+            listener => listener?,
+        };
+        Ok(Self { public, metrics })
+    }
+}
+
+async fn listen(address: SocketAddr, variable: &str) -> Result<TcpListener, Stop> {
+    TcpListener::bind(address).await.map_err(|error| {
         Stop(match error.kind() {
             io::ErrorKind::AddrInUse => format!(
-                "{listen} is taken by another program: stop that one, or set CALLSLIP_LISTEN to \
+                "{address} is taken by another program: stop that one, or set {variable} to \
                  another address, such as {}:{}",
-                listen.ip(),
-                listen.port().saturating_add(10),
+                address.ip(),
+                address.port().saturating_add(10),
             ),
-            _ => format!("cannot listen on {listen} (CALLSLIP_LISTEN): {error}"),
+            _ => format!("cannot listen on {address} ({variable}): {error}"),
         })
     })
 }
 
-pub(super) async fn serve(context: &Context, listener: TcpListener) -> Result<(), Stop> {
+pub(super) async fn serve(
+    context: &Context,
+    listeners: Listeners,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), Stop> {
     let config = &context.parts.config;
+    let metrics = telemetry::Metrics::install()?.serve(listeners.metrics, context.parts.db.clone());
+    tokio::spawn(metrics);
     let app = app::build(context.parts.clone())
         .await
         .map_err(|fault| Stop(format!("cannot start: {}", fault.chain())))?;
     tracing::info!(listen = %config.listen, public_url = config.public_url.as_str(), "serving");
-    serve_until(listener, app, stop_signal()?).await
+    serve_until(listeners.public, app, stop).await
 }
 
 /// Serve until `stop` resolves, then let running requests finish, for a while.
@@ -68,6 +102,7 @@ async fn serve_until(
     let service = app.router.into_make_service_with_connect_info::<SocketAddr>();
     let server = axum::serve(listener, service).with_graceful_shutdown(async move {
         stop.await;
+        app.draining.begin();
         tracing::info!("stopping: no new requests");
         let _ = drain.send(());
     });

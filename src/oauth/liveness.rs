@@ -10,7 +10,11 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
-use super::{access_token::Claims, store_liveness};
+use super::{
+    access_token::Claims,
+    store_grants,
+    store_liveness::{self, Answers},
+};
 use crate::{
     clock::Clock,
     db::Db,
@@ -118,10 +122,12 @@ async fn work(db: Db, clock: Clock, queue: Arc<tokio::sync::Mutex<mpsc::Receiver
             unavailable: fault.is_unavailable(),
             cause: fault.chain().into(),
         });
+        let mut stale = Vec::new();
         match answers {
             Ok(answers) => {
-                for (waiting, answer) in batch.drain(..).zip(answers) {
-                    let _ = waiting.answer.send(Ok(answer));
+                stale = answers.stale;
+                for (waiting, alive) in batch.drain(..).zip(answers.alive) {
+                    let _ = waiting.answer.send(Ok(alive));
                 }
             }
             Err(outage) => {
@@ -130,11 +136,23 @@ async fn work(db: Db, clock: Clock, queue: Arc<tokio::sync::Mutex<mpsc::Receiver
                 }
             }
         }
+        // Nobody waits for this one: "last used" is for people to look at.
+        if !stale.is_empty()
+            && let Err(fault) = touch(&db, &clock, &stale).await
+        {
+            fault.log();
+        }
     }
 }
 
-async fn ask(db: &Db, clock: &Clock, questions: &[Question]) -> Result<Vec<Option<Alive>>, Fault> {
+async fn touch(db: &Db, clock: &Clock, grants: &[Uuid]) -> Result<(), Fault> {
     let mut tx = db.control().await?;
-    let answers = store_liveness::read(&mut tx, questions, clock.now()).await?;
-    Ok(answers)
+    store_grants::touch(&mut tx, grants, clock.now()).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+async fn ask(db: &Db, clock: &Clock, questions: &[Question]) -> Result<Answers, Fault> {
+    let mut tx = db.control().await?;
+    Ok(store_liveness::read(&mut tx, questions, clock.now()).await?)
 }

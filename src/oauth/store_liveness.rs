@@ -6,12 +6,20 @@ use uuid::Uuid;
 use super::liveness::{Alive, Question};
 use crate::{db::ControlTx, ids::VectorStoreId};
 
-/// An answer for each question, in order.
+/// What is known about each question, in order.
+pub(super) struct Answers {
+    /// What the token may do; `None` when anything behind it is gone.
+    pub(super) alive: Vec<Option<Alive>>,
+    /// Grants whose time of last use is minutes behind.
+    pub(super) stale: Vec<Uuid>,
+}
+
+/// Answer each question.
 pub(super) async fn read(
     tx: &mut ControlTx,
     questions: &[Question],
     now: OffsetDateTime,
-) -> sqlx::Result<Vec<Option<Alive>>> {
+) -> sqlx::Result<Answers> {
     let tenants: Vec<Uuid> = questions.iter().map(|one| one.tenant.uuid()).collect();
     let grants: Vec<Uuid> = questions.iter().map(|one| one.grant.uuid()).collect();
     let users: Vec<Uuid> = questions.iter().map(|one| one.user.uuid()).collect();
@@ -20,6 +28,8 @@ pub(super) async fn read(
     let rows = sqlx::query!(
         r#"
         select asked.place as "place!", tenants.slug, memberships.role,
+               (grants.last_used_at is null
+                or grants.last_used_at < $6 - interval '5 minutes') as "is_stale!",
                array(select vector_store_id
                        from oauth_grant_vector_stores chosen
                       where chosen.tenant_id = grants.tenant_id and chosen.grant_id = grants.id
@@ -29,7 +39,7 @@ pub(super) async fn read(
           join oauth_grants grants
             on grants.tenant_id = asked.tenant_id and grants.id = asked.grant_id
            and grants.user_id = asked.user_id and grants.client_id = asked.client_id
-           and grants.revoked_at is null and grants.expires_at > $6
+           and grants.revoked_at is null and grants.expires_at > $6::timestamptz
           join oauth_clients clients
             on clients.client_id = asked.client_id and clients.disabled_at is null
           join users on users.id = asked.user_id and users.disabled_at is null
@@ -48,10 +58,13 @@ pub(super) async fn read(
     )
     .fetch_all(tx.conn())
     .await?;
-    let mut answers = vec![None; questions.len()];
+    let mut answers = Answers { alive: vec![None; questions.len()], stale: Vec::new() };
     for row in rows {
         let place = usize::try_from(row.place - 1).unwrap_or(usize::MAX);
-        if let Some(answer) = answers.get_mut(place) {
+        if let (Some(answer), Some(grant)) = (answers.alive.get_mut(place), grants.get(place)) {
+            if row.is_stale {
+                answers.stale.push(*grant);
+            }
             let vector_stores = row.vector_stores.into_iter().map(VectorStoreId::from).collect();
             *answer = Some(Alive { vector_stores, tenant_slug: row.slug, role: row.role });
         }

@@ -127,7 +127,7 @@ impl Call<'_> {
             jti: Uuid::nil(),
         };
         let answers = store_liveness::read(tx, &[question], self.now).await?;
-        if answers.first().is_some_and(Option::is_some) {
+        if answers.alive.first().is_some_and(Option::is_some) {
             Ok(())
         } else {
             Err(refuse(ErrorCode::InvalidGrant, "the user's consent has ended"))

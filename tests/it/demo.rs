@@ -79,13 +79,30 @@ impl Installation {
 
     /// The status line of `GET path`.
     fn get(&self, path: &str) -> String {
-        let mut stream = TcpStream::connect(&self.listen).unwrap();
+        let answer = self.send(&format!("GET {path}"), "", "");
+        answer.lines().next().unwrap_or_default().to_owned()
+    }
+
+    /// The whole answer to a search with this token.
+    fn search(&self, token: &str) -> String {
+        let body = r#"{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params":
+            {"name": "search", "arguments": {"query": "Are cats attached to their homes?"}}}"#;
+        let headers = format!(
+            "Authorization: Bearer {token}\r\nContent-Type: application/json\r\n\
+             Accept: application/json, text/event-stream\r\nContent-Length: {}\r\n",
+            body.len(),
+        );
+        self.send("POST /t/demo/mcp", &headers, body)
+    }
+
+    fn send(&self, request: &str, headers: &str, body: &str) -> String {
         let listen = &self.listen;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: {listen}\r\nConnection: close\r\n\r\n")
-            .unwrap();
+        let mut stream = TcpStream::connect(listen).unwrap();
+        let head = format!("{request} HTTP/1.1\r\nHost: {listen}\r\nConnection: close\r\n");
+        write!(stream, "{head}{headers}\r\n{body}").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
-        answer.lines().next().unwrap_or_default().to_owned()
+        answer
     }
 }
 

@@ -11,14 +11,14 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::{Note, Stop, serve};
+use super::{Listeners, Metrics, Note, Stop};
 use crate::config::Config;
 
 const GLANCE: Duration = Duration::from_millis(50);
 
 /// Start ourselves again, without the terminal, and return when the server is ready.
 pub(super) async fn start(config: &Config) -> Result<(), Stop> {
-    drop(serve::bind(config).await?); // who answers there later is the child, and nobody else
+    drop(Listeners::bind(config, Metrics::Anywhere).await?); // who answers there later is the child, and nobody else
     let path = config.data_dir.join("demo.log");
     let failed = |error: io::Error| Stop(format!("cannot write {}: {error}", path.display()));
     fs::create_dir_all(&config.data_dir).map_err(failed)?;

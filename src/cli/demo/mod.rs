@@ -8,8 +8,12 @@ mod people;
 mod running;
 mod stage;
 
-use super::{Context, Stop, context::configuration, serve};
-use crate::config::Config;
+use super::{
+    Context, Stop,
+    context::configuration,
+    serve::{self, Listeners, Metrics},
+};
+use crate::{config::Config, telemetry};
 use note::Note;
 use running::Running;
 
@@ -46,28 +50,27 @@ pub(super) async fn run(args: Args) -> Result<(), Stop> {
 }
 
 async fn serve_demo(config: Config, print: bool) -> Result<(), Stop> {
+    telemetry::init(&config.log, config.log_format)?;
     std::fs::create_dir_all(&config.data_dir).map_err(|error| {
         Stop(format!("cannot create the data folder {}: {error}", config.data_dir.display()))
     })?;
     let running = Running::claim(&config.data_dir)?;
-    let listener = serve::bind(&config).await?; // before the long steps: it may be taken
+    let listeners = Listeners::bind(&config, Metrics::Anywhere).await?;
     let context = Context::with(config).await?;
-    let staged = tokio::select! {
-        staged = stage::set(&context.parts) => staged.map(Some),
-        () = serve::stop_signal()? => Ok(None),
-    };
-    let outcome = match staged {
-        Ok(Some(note)) => {
-            let printed = if print { note.print(&context.parts.config) } else { Ok(()) };
-            match printed {
-                Ok(()) => serve::serve(&context, listener).await,
-                Err(stop) => Err(stop),
-            }
-        }
-        Ok(None) => Ok(()),
-        Err(stop) => Err(stop),
-    };
+    let outcome = perform(&context, listeners, print).await;
     context.close().await;
     drop(running); // not before Postgres has stopped: --stop waits for this
     outcome
+}
+
+async fn perform(context: &Context, listeners: Listeners, print: bool) -> Result<(), Stop> {
+    let mut stop = Box::pin(serve::stop_signal()?);
+    let note = tokio::select! {
+        note = stage::set(&context.parts) => note?,
+        () = &mut stop => return Ok(()),
+    };
+    if print {
+        note.print(&context.parts.config)?;
+    }
+    serve::serve(context, listeners, stop).await
 }

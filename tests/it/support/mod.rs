@@ -3,6 +3,7 @@
 mod answer;
 mod browser;
 pub mod openai_fake;
+mod oauth;
 mod people;
 mod probe;
 
@@ -26,6 +27,7 @@ use tower::ServiceExt;
 
 pub use answer::Answer;
 pub use browser::Browser;
+pub use oauth::{Assistant, CHALLENGE, REDIRECT_URI, VERIFIER};
 pub use people::PASSWORD;
 
 /// The origin that the application believes it has.

@@ -1,0 +1,107 @@
+//! No answer without its audit event.
+
+use axum::http::StatusCode;
+use serde_json::json;
+use sqlx::PgPool;
+
+use super::stage::Stage;
+
+/// When the answer is there, so is the event: who, through which client, what came of it; not what
+/// was asked.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn an_answered_call_is_on_record(pool: PgPool) {
+    let stage = Stage::new(&pool).await;
+    let secret = "a question that nobody keeps";
+    let answer = stage.call("search", json!({ "query": secret })).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    let row = sqlx::query!(
+        "select kind, user_id, client_id, grant_id, request_id, address, detail, detail::text as t
+           from audit_events where tenant_id = $1",
+        stage.tenant.uuid(),
+    )
+    .fetch_one(&pool)
+    .await
+    .unwrap();
+    assert_eq!(row.kind, "tool.search");
+    assert_eq!(row.user_id, Some(stage.user.uuid()));
+    assert_eq!(row.client_id.as_deref(), Some(stage.client_id.as_str()));
+    assert_eq!(row.grant_id, Some(stage.grant.uuid()));
+    assert_eq!(row.request_id.as_deref(), Some(answer.header("x-request-id")));
+    assert_eq!(row.address.as_deref(), Some("192.0.2.0/24"));
+    assert_eq!(row.detail["tool"], "search");
+    assert_eq!(row.detail["outcome"], "answered");
+    assert_eq!(row.detail["results"], 0);
+    assert_eq!(row.detail["documents"], json!([]));
+    assert!(row.detail["latency_ms"].is_u64());
+    assert!(!row.t.unwrap().contains("question"));
+
+    stage.call("fetch", json!({ "id": "nonsense" })).await;
+    stage.call("fetch", json!({ "wrong": secret })).await;
+    let outcomes: Vec<_> = stage
+        .events()
+        .await
+        .into_iter()
+        .map(|(kind, detail)| (kind, detail["outcome"].clone()))
+        .collect();
+    let expected =
+        [("tool.search", "answered"), ("tool.fetch", "not_found"), ("tool.fetch", "bad_arguments")];
+    assert_eq!(outcomes, expected.map(|(kind, outcome)| (kind.to_owned(), json!(outcome))));
+}
+
+/// Where the event cannot be written there is no answer, only word that it is worth trying again.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn a_call_that_cannot_be_recorded_is_not_answered(pool: PgPool) {
+    let stage = Stage::new(&pool).await;
+    sqlx::raw_sql(
+        "create function refuse() returns trigger language plpgsql as
+           $$ begin raise exception 'the disk is full' using errcode = '53100'; end $$;
+         create trigger refuse before insert on audit_events
+           for each statement execute function refuse()",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    let answer = stage.call("search", json!({ "query": "x" })).await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(!answer.header("retry-after").is_empty());
+    let body = answer.json();
+    assert_eq!((body["id"].as_i64(), body["error"]["code"].as_i64()), (Some(1), Some(-32603)));
+    assert!(body.get("result").is_none() && !answer.text().contains("disk"));
+    // What needs no record goes on.
+    let list = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/list" });
+    assert_eq!(stage.post(&list).await.status, StatusCode::OK);
+    sqlx::raw_sql("drop trigger refuse on audit_events").execute(&pool).await.unwrap();
+    assert_eq!(stage.call("search", json!({ "query": "x" })).await.status, StatusCode::OK);
+}
+
+/// Many at once share commits, and each is recorded once, in its own tenant.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn each_of_many_calls_at_once_is_recorded_once(pool: PgPool) {
+    let stages = {
+        let first = Stage::new(&pool).await;
+        let second = Stage::on(first.app.clone()).await;
+        [first, second]
+    };
+    let mut calls = tokio::task::JoinSet::new();
+    for number in 0..40 {
+        let stage = stages[number % 2].clone();
+        calls.spawn(async move {
+            let answer = stage.call("search", json!({ "query": "x" })).await;
+            (stage.tenant.uuid(), answer.header("x-request-id").to_owned(), answer.status)
+        });
+    }
+    let mut answered = calls.join_all().await;
+    assert!(answered.iter().all(|(.., status)| *status == StatusCode::OK));
+    let rows = sqlx::query!("select tenant_id, request_id from audit_events")
+        .fetch_all(&pool)
+        .await
+        .unwrap();
+    let mut recorded: Vec<_> = rows
+        .into_iter()
+        .map(|row| (row.tenant_id, row.request_id.unwrap(), StatusCode::OK))
+        .collect();
+    let key = |one: &(uuid::Uuid, String, StatusCode)| (one.0, one.1.clone());
+    answered.sort_by_key(key);
+    recorded.sort_by_key(key);
+    assert_eq!(answered, recorded);
+}

@@ -1,0 +1,78 @@
+//! Somebody else's client, over a real socket: `rmcp`, in both eras.
+
+use std::net::SocketAddr;
+
+use rmcp::{
+    ClientHandler, ClientLifecycleMode, ClientServiceExt, RoleClient, ServiceExt,
+    model::{CallToolRequestParams, ProtocolVersion},
+    service::RunningService,
+    transport::{
+        StreamableHttpClientTransport, streamable_http_client::StreamableHttpClientTransportConfig,
+    },
+};
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use tokio::net::TcpListener;
+
+use super::{stage::Stage, tools::same_twice};
+
+#[derive(Clone, Default)]
+struct Assistant;
+
+impl ClientHandler for Assistant {}
+
+/// A stage that listens on a socket under its public URL.
+async fn listening(pool: &PgPool) -> (Stage, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    let stage = Stage::with(pool, &[("CALLSLIP_PUBLIC_URL", &origin)]).await;
+    let service = stage.app.app.router.clone();
+    let service = service.into_make_service_with_connect_info::<SocketAddr>();
+    tokio::spawn(async move { axum::serve(listener, service).await.unwrap() });
+    (stage, format!("{origin}/mcp"))
+}
+
+async fn use_both_tools(client: &RunningService<RoleClient, Assistant>) {
+    let names: Vec<_> =
+        client.list_all_tools().await.unwrap().into_iter().map(|tool| tool.name).collect();
+    assert_eq!(names, ["search", "fetch"]);
+    let call = async |name: &'static str, arguments: Value| {
+        let params =
+            CallToolRequestParams::new(name).with_arguments(arguments.as_object().unwrap().clone());
+        serde_json::to_value(client.call_tool(params).await.unwrap()).unwrap()
+    };
+    let found = call("search", json!({ "query": "xyzzy" })).await;
+    assert_eq!(same_twice(&found), json!({ "results": [] }));
+    let missing = call("fetch", json!({ "id": "nonsense" })).await;
+    assert_eq!(missing["isError"], true);
+}
+
+fn transport(url: &str, token: &str) -> StreamableHttpClientTransport<reqwest::Client> {
+    let config = StreamableHttpClientTransportConfig::with_uri(url).auth_header(token);
+    StreamableHttpClientTransport::from_config(config)
+}
+
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn rmcp_lists_searches_and_fetches_in_the_legacy_era(pool: PgPool) {
+    let (stage, url) = listening(&pool).await;
+    let client = Assistant.serve(transport(&url, &stage.token().await)).await.unwrap();
+    use_both_tools(&client).await;
+    client.cancel().await.unwrap();
+}
+
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn rmcp_lists_searches_and_fetches_in_the_modern_era(pool: PgPool) {
+    let (stage, url) = listening(&pool).await;
+    let modern =
+        ClientLifecycleMode::Discover { preferred_versions: vec![ProtocolVersion::V_2026_07_28] };
+    let transport = transport(&url, &stage.token().await);
+    let client = Assistant.serve_with_lifecycle(transport, modern).await.unwrap();
+    use_both_tools(&client).await;
+    client.cancel().await.unwrap();
+}
+
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn rmcp_is_turned_away_without_a_good_token(pool: PgPool) {
+    let (_stage, url) = listening(&pool).await;
+    assert!(Assistant.serve(transport(&url, "junk")).await.is_err());
+}
