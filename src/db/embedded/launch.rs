@@ -58,6 +58,8 @@ fn settings(socket_folder: &Path) -> Vec<(&'static str, String)> {
             ("timezone", "UTC"),
             ("log_timezone", "UTC"),
             ("log_line_prefix", "%m [%p] "),
+            // The pool says "rollback" after every use: without this, a warning each time.
+            ("log_min_messages", "error"),
             // Parameters hold what people ask and what documents say.
             ("log_parameter_max_length", "0"),
             ("log_parameter_max_length_on_error", "0"),
