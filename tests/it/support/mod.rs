@@ -2,6 +2,8 @@
 
 mod answer;
 mod browser;
+pub(crate) mod openai_fake;
+pub mod openai_fake;
 mod oauth;
 pub mod openai_fake;
 mod people;
