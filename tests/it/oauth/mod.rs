@@ -1,4 +1,5 @@
 //! The authorization server, from outside.
+#![expect(clippy::disallowed_methods, reason = "tests look behind the application's back")]
 
 mod access_token;
 mod authorize;

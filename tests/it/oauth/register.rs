@@ -139,6 +139,10 @@ async fn registrations_are_bounded(pool: PgPool) {
         json!({"redirect_uris": [one], "grant_types": ["client_credentials"]}),
         json!({"redirect_uris": [one], "response_types": ["token"]}),
         json!({"redirect_uris": [one], "software_statement": "eyJ"}),
+        json!({"redirect_uris": [one], "software_id": "a\u{0}b"}),
+        json!({"redirect_uris": [one], "contacts": ["a\u{0}b"]}),
+        json!({"redirect_uris": [one], "client_uri": "https://a.example/\u{0}"}),
+        json!({"redirect_uris": ["https://a.example/\u{0}"]}),
         json!([]),
         json!("x"),
     ] {

@@ -5,6 +5,7 @@ mod browser;
 pub(crate) mod openai_fake;
 pub mod openai_fake;
 mod oauth;
+pub mod openai_fake;
 mod people;
 mod probe;
 
@@ -28,7 +29,7 @@ use tower::ServiceExt;
 
 pub use answer::Answer;
 pub use browser::Browser;
-pub use oauth::{Assistant, CHALLENGE, REDIRECT_URI, VERIFIER};
+pub use oauth::{Assistant, CHALLENGE, VERIFIER};
 pub use people::PASSWORD;
 
 /// The origin that the application believes it has.
