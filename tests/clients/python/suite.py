@@ -78,20 +78,23 @@ def main_job(demo: Demo, mode: str, version: str) -> None:
                 document = result_of(await client.call_tool("fetch", {"id": hit["id"]}))
                 assert document["id"] == hit["id"], document["id"]
                 assert document["title"] == hit["title"], document["title"]
-                passages.append(await anyio.to_thread.run_sync(passage_of, hit, document))
+                passage = await anyio.to_thread.run_sync(passage_of, hit)
+                passages.append(passage.lower())
+                # A very long document is cut, and says so.
+                whole = document.get("metadata", {}).get("truncated") != "true"
+                assert not whole or passage in " ".join(document["text"].split()), passage
             about = [passage for passage in passages if "cat" in passage and "home" in passage]
             assert about, f"none of the first passages is on cats and their homes: {passages}"
 
-    def passage_of(hit: dict, document: dict) -> str:
-        """What the citation's page marks, which must be a part of the fetched section."""
+    def passage_of(hit: dict) -> str:
+        """What the citation's page marks."""
         page = asking.person.browser.open(hit["url"])
         assert page.status == 200, f"{hit['url']} answered {page.status}"
         assert page.text.count("<mark") == 1, f"{page.text.count('<mark')} passages are marked"
         marked = page.text.split("<mark", 1)[1].split(">", 1)[1].split("</mark>")[0]
         words = html.unescape(marked).split()
         assert len(words) > 5, f"only {words} are marked"
-        assert " ".join(words) in " ".join(document["text"].split()), "marked is another text"
-        return " ".join(words).lower()
+        return " ".join(words)
 
     wait_for(work)
     assert len(asking.asked) == 1, f"sent to the browser {len(asking.asked)} times"

@@ -2,6 +2,7 @@
 
 mod answer;
 mod browser;
+pub(crate) mod openai_fake;
 pub mod openai_fake;
 mod oauth;
 mod people;
