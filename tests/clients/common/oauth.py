@@ -24,6 +24,11 @@ class Person:
 
     def decide(self, url: str, decision: str = "approve", **choices: str) -> Answer:
         """Open an authorization URL, sign in if asked to, decide; the redirect to the client."""
+        form = self.sign_in_at(url).form(button="decision")
+        return self.browser.submit(form, decision=decision, **choices)
+
+    def sign_in_at(self, url: str) -> Answer:
+        """Open an authorization URL and sign in if asked to; the consent page."""
         page = self.browser.open(url)
         if any("password" in form.names for form in page.forms()):
             form = page.form(holds="password")
@@ -31,8 +36,7 @@ class Person:
             assert answer.status == 303, f"sign-in answered {answer.status}"
             page = self.browser.follow(answer)
         assert page.status == 200, f"{page.url} answered {page.status}: {page.text[:300]}"
-        form = page.form(button="decision")
-        return self.browser.submit(form, decision=decision, **choices)
+        return page
 
 
 @dataclass
@@ -80,10 +84,10 @@ class Client:
         } | more
         return f"{self.metadata['authorization_endpoint']}?{urlencode(parameters)}"
 
-    def code(self, person: Person) -> tuple[str, str]:
+    def code(self, person: Person, **choices: str) -> tuple[str, str]:
         """A fresh code with its verifier."""
         state = secrets.token_urlsafe(16)
-        answer = person.decide(self.authorization_url(state))
+        answer = person.decide(self.authorization_url(state), **choices)
         assert answer.status == 303, f"consent answered {answer.status}: {answer.text[:300]}"
         assert answer.query.get("state") == state, f"another state: {answer.location}"
         assert "code" in answer.query, f"no code: {answer.location}"
@@ -112,10 +116,16 @@ class Client:
         fields = {"client_id": self.client_id, "token": token}
         return _form(self.metadata["revocation_endpoint"], fields, 30)
 
-    def call(self, access_token: str, name: str, arguments: dict) -> Answer:
-        return self.message(access_token, "tools/call", {"name": name, "arguments": arguments})
+    def call(
+        self, access_token: str, name: str, arguments: dict, more: dict[str, str] | None = None
+    ) -> Answer:
+        """A tool call, with more headers."""
+        params = {"name": name, "arguments": arguments}
+        return self.message(access_token, "tools/call", params, more)
 
-    def message(self, access_token: str, method: str, params: dict) -> Answer:
+    def message(
+        self, access_token: str, method: str, params: dict, more: dict[str, str] | None = None
+    ) -> Answer:
         """One JSON-RPC request as a caller without a session sends it."""
         body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
         headers = {
@@ -123,7 +133,7 @@ class Client:
             "Content-Type": "application/json",
             "Accept": "application/json, text/event-stream",
             "MCP-Protocol-Version": "2025-11-25",
-        }
+        } | (more or {})
         return request("POST", self.resource, json.dumps(body).encode(), headers)
 
     def works(self, access_token: str) -> bool:

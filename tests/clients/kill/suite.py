@@ -149,6 +149,23 @@ def test_killed_after_a_refresh_committed(demo: Demo, server: Server) -> None:
     assert error_of(client.refresh(first["refresh_token"])) == "invalid_grant", "a second line lives"
 
 
+# What was refused before a restart is refused after it.
+def test_refusals_outlive_a_kill(demo: Demo, server: Server) -> None:
+    person = demo.person("reader")
+    rotated, revoked = demo.client("Rotated"), demo.client("Revoked")
+    first = rotated.redeem(*rotated.code(person)).json()
+    second = rotated.refresh(first["refresh_token"]).json()
+    third = rotated.refresh(second["refresh_token"]).json()
+    tokens = revoked.redeem(*revoked.code(person)).json()
+    assert revoked.revoke(tokens["refresh_token"]).status == 200
+    server.kill()
+    server.start()
+    assert not revoked.works(tokens["access_token"]), "a revoked token works again"
+    assert error_of(revoked.refresh(tokens["refresh_token"])) == "invalid_grant"
+    assert rotated.works(third["access_token"]), "a good token does not work any more"
+    assert error_of(rotated.refresh(first["refresh_token"])) == "invalid_grant"
+
+
 # [FX-01] At any moment of many exchanges at once: none succeeds twice, none acknowledged is lost.
 def test_the_server_killed_during_code_exchanges(demo: Demo, server: Server) -> None:
     for _ in range(4):

@@ -14,7 +14,7 @@ import checks
 from browser import Browser, request
 from demo import WORK, Demo, callslip
 from mcp.client.auth import OAuthFlowError
-from oauth import Person, error_of
+from oauth import Client, Person, error_of
 from sdk import Assistant, result_of
 
 QUESTION = "Are cats attached to their homes?"
@@ -266,6 +266,15 @@ def test_tenants_do_not_see_each_other(demo: Demo) -> None:
     assert not client.works(ours.tokens.access_token), "our token at their URL"
 
 
+SWITCHING = {"X-Tenant-Id": "other", "Mcp-Param-Tenant": "other", "Cookie": "tenant=other"}
+
+
+def search_titles(client: Client, token: str, query: str, headers: dict[str, str]) -> list[str]:
+    answer = client.call(token, "search", {"query": query}, headers)
+    assert answer.status == 200, answer.text
+    return [hit["title"] for hit in answer.json()["result"]["structuredContent"]["results"]]
+
+
 def other_tenant(demo: Demo) -> Person:
     """A second tenant with a member and a document, made by the commands."""
     folder = WORK / "other"
@@ -279,6 +288,25 @@ def other_tenant(demo: Demo) -> Person:
     )
     callslip("import", "--tenant", "other", "--store", "Ledgers", str(folder))
     return Person(Browser(demo.origin), "eve@example.org", OTHER_PASSWORD)
+
+
+# [C-09] Where the URL names no tenant the person picks one, and nothing that is sent later changes it.
+def test_a_member_of_two_tenants_picks_one(demo: Demo) -> None:
+    callslip("user", "add", "--tenant", demo.tenant, "--email", "eve@example.org")
+    person = Person(Browser(demo.origin), "eve@example.org", OTHER_PASSWORD)
+    client = demo.client("Undecided")
+    client.resource = f"{demo.origin}/mcp"
+    consent = person.sign_in_at(client.authorization_url("look")).form(button="decision")
+    tenants = consent.choices["tenant"]
+    assert len(tenants) == 2, f"{len(tenants)} tenants to pick from"
+    found = []
+    for tenant in tenants:
+        token = client.redeem(*client.code(person, tenant=tenant)).json()["access_token"]
+        titles = [search_titles(client, token, CANARY, headers) for headers in ({}, SWITCHING)]
+        assert titles[0] == titles[1], f"{titles[0]} became {titles[1]}"
+        found.append("Ledger" in titles[0])
+        assert found[-1] != bool(search_titles(client, token, QUESTION, {})), "both tenants answer"
+    assert sorted(found) == [False, True], found
 
 
 if __name__ == "__main__":
