@@ -2,8 +2,6 @@
 
 mod answer;
 mod browser;
-pub(crate) mod openai_fake;
-pub mod openai_fake;
 mod oauth;
 pub mod openai_fake;
 mod people;
