@@ -9,6 +9,7 @@ mod catalogue;
 mod demo;
 mod documentation;
 mod housekeeping;
+mod journey;
 mod knowledge;
 mod mcp;
 mod oauth;
