@@ -106,6 +106,7 @@ function upload(form) {
     const files = [...input.files];
     if (!files.length || form.dataset.busy) return;
     form.dataset.busy = "yes";
+    for (const notice of document.querySelectorAll(".main > .notice")) notice.remove();
     list.replaceChildren();
     list.hidden = false;
     const rows = files.map((file) => row(list, file));
@@ -147,7 +148,7 @@ function row(list, file) {
       state.textContent = share < 1 ? `${Math.round(share * 100)} %` : "Reading…";
     },
     end(reason) {
-      progress.value = 1;
+      progress.value = reason ? 0 : 1;
       state.textContent = reason ? "Not added" : "Received";
       if (!reason) return;
       const why = document.createElement("span");

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use askama::Template;
 use axum::{extract::State, response::Redirect};
 
-use super::{Desk, Notice, apps, back, documents::Nothing, members};
+use super::{Admin, Desk, Notice, apps, back, documents::Nothing, members};
 use crate::{
     audit::Origin,
     clock::Clock,
@@ -69,14 +69,13 @@ pub(super) async fn index(
 /// `POST /account/apps/{grant}/revoke`
 pub(super) async fn revoke(
     user: SignedIn,
-    State(db): State<Db>,
-    State(clock): State<Clock>,
+    State(state): State<Admin>,
     Path(grant): Path<GrantId>,
     origin: Origin,
     CsrfForm(Nothing {}): CsrfForm<Nothing>,
 ) -> Result<Redirect, PageError> {
-    let now = clock.now();
-    let mut tx = db.control().await?;
+    let now = state.clock.now();
+    let mut tx = state.db.control().await?;
     let apps = oauth::apps::of_user(&mut tx, user.user.id, now).await?;
     let Some(app) = apps.into_iter().find(|app| app.grant == grant) else {
         return Err(PageError::NotFound);

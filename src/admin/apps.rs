@@ -6,7 +6,7 @@ use askama::Template;
 use axum::{extract::State, response::Redirect};
 use serde::Deserialize;
 
-use super::{Desk, Notice, back, documents::Nothing, view::Moment};
+use super::{Admin, Desk, Notice, back, documents::Nothing, view::Moment};
 use crate::{
     audit::Origin,
     clock::Clock,
@@ -122,16 +122,19 @@ fn redirect_host(uri: &str) -> String {
 /// `POST /t/{tenant}/apps/{grant}/revoke`: a reader's own, or any of the tenant for an admin.
 pub(super) async fn revoke(
     member: Member,
-    State(db): State<Db>,
-    State(clock): State<Clock>,
+    State(state): State<Admin>,
     Path((_, grant)): Path<(String, GrantId)>,
     origin: Origin,
     CsrfForm(Nothing {}): CsrfForm<Nothing>,
 ) -> Result<Redirect, PageError> {
     let desk = Desk::from(member);
-    let by =
-        oauth::apps::By { user: desk.user.id, only_own: !desk.may_manage, origin, at: clock.now() };
-    let mut tx = db.control().await?;
+    let by = oauth::apps::By {
+        user: desk.user.id,
+        only_own: !desk.may_manage,
+        origin,
+        at: state.clock.now(),
+    };
+    let mut tx = state.db.control().await?;
     if !oauth::apps::revoke(&mut tx, desk.tenant.id, grant, &by).await? {
         return Err(PageError::NotFound);
     }

@@ -5,12 +5,11 @@ use axum::{extract::State, response::Redirect};
 use serde::Deserialize;
 
 use super::{
-    Desk, Notice, back, document, upload,
+    Admin, Desk, Notice, back, document, upload,
     view::{self, Moment, Pager},
 };
 use crate::{
     audit::{self, Event, Kind, Origin},
-    clock::Clock,
     db::Db,
     documents::{self, Document},
     http::{
@@ -159,17 +158,16 @@ pub(super) struct Nothing {}
 /// `POST /t/{tenant}/documents/{document}/delete`
 pub(super) async fn delete(
     admin: TenantAdmin,
-    State(db): State<Db>,
-    State(clock): State<Clock>,
+    State(state): State<Admin>,
     Path((slug, document)): Path<(String, DocumentId)>,
     origin: Origin,
     CsrfForm(Nothing {}): CsrfForm<Nothing>,
 ) -> Result<Redirect, PageError> {
-    let mut tx = db.tenant(admin.scope()).await?;
+    let mut tx = state.db.tenant(admin.scope()).await?;
     let Some(gone) = documents::store::delete(&mut tx, document).await? else {
         return Err(PageError::NotFound);
     };
-    let event = Event::new(Kind::DocumentDeleted, clock.now())
+    let event = Event::new(Kind::DocumentDeleted, state.clock.now())
         .tenant(admin.tenant.id)
         .user(admin.user.id)
         .from(&origin)

@@ -1,7 +1,5 @@
 //! `POST /t/{tenant}/documents`: files, one after the other, from a form or from its script.
 
-use std::sync::Arc;
-
 use axum::{
     extract::{
         Extension, Multipart, State,
@@ -11,12 +9,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
-use tokio::sync::Semaphore;
 
-use super::{Desk, Notice, back, documents};
+use super::{Admin, Desk, Notice, back, documents};
 use crate::{
     db::Db,
-    documents::{Importer, Upload, ingest_upload},
+    documents::{Upload, ingest_upload},
     http::{
         Page, PageError,
         csrf::{self, Bound},
@@ -48,19 +45,17 @@ pub(super) struct Refused {
 /// `POST /t/{tenant}/documents`
 pub(super) async fn create(
     admin: TenantAdmin,
-    State(db): State<Db>,
-    State(importer): State<Arc<Importer>>,
-    State(uploads): State<Arc<Semaphore>>,
+    State(state): State<Admin>,
     Extension(bound): Extension<Bound>,
     headers: HeaderMap,
     mut form: Multipart,
 ) -> Result<Response, PageError> {
     let desk = Desk::from(admin);
-    let _permit = uploads.try_acquire().map_err(|_| PageError::Busy)?;
+    let _permit = state.uploads.try_acquire().map_err(|_| PageError::Busy)?;
     let token = expect(&mut form, csrf::FIELD).await?;
     csrf::require_token(Some(&bound), Some(&token))?;
     let store = expect(&mut form, "store").await?;
-    let store = builtin_store(&desk, &db, &store).await?;
+    let store = builtin_store(&desk, &state.db, &store).await?;
     let mut refused = Vec::new();
     while let Some(field) = form.next_field().await.map_err(broken)? {
         if field.name() != Some("file") {
@@ -77,7 +72,7 @@ pub(super) async fn create(
             }
         };
         let upload = Upload { file_name: name.clone(), bytes, uploaded_by: Some(desk.user.id) };
-        let report = ingest_upload(&importer, desk.scope, store, upload).await?;
+        let report = ingest_upload(&state.importer, desk.scope, store, upload).await?;
         refused.extend(
             report
                 .failed
@@ -85,7 +80,7 @@ pub(super) async fn create(
                 .map(|failure| Refused { name: failure.source, reason: failure.reason }),
         );
     }
-    answer(&desk, &db, &headers, store, refused).await
+    answer(&desk, &state.db, &headers, store, refused).await
 }
 
 /// For the script, what was refused; for a form, the list again.

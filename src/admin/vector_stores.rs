@@ -9,7 +9,7 @@ use axum::{
 use serde::Deserialize;
 
 use super::{
-    Desk, Notice,
+    Admin, Desk, Notice,
     apps::After,
     back,
     documents::Nothing,
@@ -250,16 +250,15 @@ async fn add_openai(
 /// `POST /t/{tenant}/vector-stores/{store}/delete`
 pub(super) async fn delete(
     admin: TenantAdmin,
-    State(db): State<Db>,
-    State(clock): State<Clock>,
+    State(state): State<Admin>,
     Path((_, id)): Path<(String, VectorStoreId)>,
     origin: Origin,
     CsrfForm(Nothing {}): CsrfForm<Nothing>,
 ) -> Result<Redirect, PageError> {
     let desk = Desk::from(admin);
-    let mut tx = db.tenant(desk.scope).await?;
+    let mut tx = state.db.tenant(desk.scope).await?;
     let Some(store) = remove(&mut tx, id).await? else { return Err(PageError::NotFound) };
-    let event = event(Kind::VectorStoreDeleted, &desk, &clock, &origin, &store);
+    let event = event(Kind::VectorStoreDeleted, &desk, &state.clock, &origin, &store);
     audit::store::append(&mut tx, &event).await?;
     tx.commit().await?;
     Ok(back(&format!("{}/vector-stores", desk.base()), Notice::StoreRemoved))

@@ -46,6 +46,8 @@ use watch::Watch;
 /// Is told what takes time.
 type Report<'a> = &'a (dyn Fn(&str) + Send + Sync);
 
+/// Names the socket; said outright wherever PGPORT could speak up instead.
+const PORT: u16 = 5432;
 /// The lock around starting.
 const START: &str = "postgres.start";
 /// Where the folder of the programs is remembered.
@@ -191,7 +193,9 @@ impl Server {
 fn url_of(role: &str, password: &str, running: &Postmaster) -> String {
     let socket: String = byte_serialize(running.socket_folder.as_os_str().as_bytes()).collect();
     let database = setup::DATABASE;
-    format!("postgres://{role}:{password}@localhost/{database}?host={socket}&sslmode=disable")
+    format!(
+        "postgres://{role}:{password}@localhost:{PORT}/{database}?host={socket}&sslmode=disable"
+    )
 }
 
 /// The folder of the programs: as given, or as remembered.

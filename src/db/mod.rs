@@ -75,7 +75,9 @@ impl Db {
         let options: PgConnectOptions = url.parse()?;
         let options = options
             .application_name("callslip")
-            .options([("statement_timeout", "10000"), ("lock_timeout", "1000")]);
+            .options([("statement_timeout", "10000"), ("lock_timeout", "1000")])
+            // The rollback below is one "there is no transaction" each time.
+            .options([("client_min_messages", "error")]);
         let pool = Self::pool_options(max_connections).connect_with(options).await?;
         Ok(Self { pool })
     }

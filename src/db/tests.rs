@@ -1,5 +1,3 @@
-#![expect(clippy::panic, reason = "a test fails by panicking")]
-
 use sqlx::{PgPool, postgres::PgConnectOptions};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},

@@ -2,7 +2,7 @@
 //!
 //! A file is read by a child process ([`extract`]), cleaned of hidden characters ([`clean`]), cut
 //! into chunks with exact character ranges ([`chunk`]) and saved in one transaction ([`store`]).
-//! [`import`] does that for folders, [`ingest_upload`] for one file.
+//! [`import()`] does that for folders, [`ingest_upload`] for one file.
 
 mod chunk;
 pub mod clean;

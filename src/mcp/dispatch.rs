@@ -55,7 +55,7 @@ impl Dispatcher {
         let era = era::settle(headers, request)?;
         let result = match (era, request.method.as_str()) {
             (Era::Legacy, "initialize") => server_info::initialize(&request.params)
-                .ok_or_else(|| invalid_params(era, "protocolVersion must be a string"))?,
+                .ok_or_else(|| invalid_params("protocolVersion must be a string"))?,
             (Era::Legacy, "ping") => json!({}),
             (Era::Modern, "server/discover") => server_info::discover(),
             (_, "tools/list") => list(era, &request.params)?,
@@ -67,13 +67,13 @@ impl Dispatcher {
 
     async fn call(&self, asker: &Asker, era: Era, request: &Request) -> Result<Response, RpcError> {
         let Some(Value::String(name)) = request.params.get("name") else {
-            return Err(invalid_params(era, "name must be a string"));
+            return Err(invalid_params("name must be a string"));
         };
         if !asker.caller.granted().covers(NEEDED) {
             return Ok(insufficient_scope(asker, era, request));
         }
         let Some(tool) = Tool::find(name) else {
-            return Err(RpcError::new(StatusCode::OK, code::INVALID_PARAMS, "Unknown tool"));
+            return Err(invalid_params("Unknown tool"));
         };
         let begun = Instant::now();
         let outcome = self.run(tool, asker, request.params.get("arguments")).await;
@@ -106,7 +106,7 @@ impl Dispatcher {
 fn list(era: Era, params: &Map<String, Value>) -> Result<Value, RpcError> {
     // There is one page, so no cursor is one of ours.
     if params.contains_key("cursor") {
-        return Err(invalid_params(era, "the cursor is unknown"));
+        return Err(invalid_params("the cursor is unknown"));
     }
     let mut list = tools::list();
     if era == Era::Modern {
@@ -123,8 +123,7 @@ fn complete(era: Era, mut result: Value) -> Value {
     result
 }
 
-/// The statuses of both eras for a request that cannot be answered: modern transports fix 404 for
-/// an unknown method; legacy clients take anything but 200 for a broken transport.
+/// Modern transports fix 404; legacy clients take anything but 200 for a broken transport.
 fn unknown_method(era: Era, method: &str) -> RpcError {
     let status = match era {
         Era::Modern => StatusCode::NOT_FOUND,
@@ -134,12 +133,10 @@ fn unknown_method(era: Era, method: &str) -> RpcError {
     RpcError::new(status, code::METHOD_NOT_FOUND, format!("Method not found: {method}"))
 }
 
-fn invalid_params(era: Era, message: &'static str) -> RpcError {
-    let status = match era {
-        Era::Modern => StatusCode::BAD_REQUEST,
-        Era::Legacy => StatusCode::OK,
-    };
-    RpcError::new(status, code::INVALID_PARAMS, message)
+/// No transport fixes a status for parameters that do not fit; in both eras clients read the error
+/// from a 200 (what `_meta` lacks is another matter: see `era`).
+fn invalid_params(message: &'static str) -> RpcError {
+    RpcError::new(StatusCode::OK, code::INVALID_PARAMS, message)
 }
 
 /// 403 with its challenge, and in the body the form that ChatGPT reads it in.

@@ -186,6 +186,7 @@ fn other_metadata(asked: &Map<String, Value>) -> Result<Map<String, Value>, Erro
 
 fn is_https(link: &str) -> bool {
     link.len() <= 512
+        && !link.contains(char::is_control)
         && url::Url::parse(link)
             .is_ok_and(|url| url.scheme() == "https" && url.username().is_empty())
 }
@@ -198,7 +199,8 @@ fn is_nothing(value: &Value) -> bool {
 fn text<'a>(asked: &'a Map<String, Value>, name: &str) -> Result<Option<&'a str>, Error> {
     match asked.get(name).filter(|value| !is_nothing(value)) {
         None => Ok(None),
-        Some(Value::String(text)) if text.len() <= 1024 => Ok(Some(text)),
+        // Postgres cannot keep a zero byte.
+        Some(Value::String(text)) if text.len() <= 1024 && !text.contains('\0') => Ok(Some(text)),
         Some(_) => Err(invalid("a member that should be a short string is not")),
     }
 }
@@ -209,6 +211,7 @@ fn texts<'a>(asked: &'a Map<String, Value>, name: &str) -> Result<Option<Vec<&'a
         Some(value) => value
             .as_array()
             .and_then(|values| values.iter().map(Value::as_str).collect())
+            .filter(|texts: &Vec<&str>| texts.iter().all(|text| !text.contains('\0')))
             .map(Some)
             .ok_or(invalid("a member that should be a list of strings is not")),
     }

@@ -8,6 +8,10 @@ use crate::{db::ControlTx, secret::SecretHash};
 
 /// The client with this id, unless disabled.
 pub(super) async fn find(tx: &mut ControlTx, client_id: &str) -> sqlx::Result<Option<Client>> {
+    // Postgres has no text with a zero byte in it, so no client has either.
+    if client_id.contains('\0') {
+        return Ok(None);
+    }
     let row = sqlx::query!(
         "
         select client_id, client_name, redirect_uris, grant_types, token_endpoint_auth_method,
@@ -20,10 +24,7 @@ pub(super) async fn find(tx: &mut ControlTx, client_id: &str) -> sqlx::Result<Op
     .fetch_optional(tx.conn())
     .await?;
     Ok(row.and_then(|row| {
-        let metadata = match row.metadata {
-            Value::Object(metadata) => metadata,
-            _ => return None,
-        };
+        let Value::Object(metadata) = row.metadata else { return None };
         Some(Client {
             client_id: row.client_id,
             client_name: row.client_name,

@@ -52,7 +52,7 @@ fn allowing(port: u16) -> Outbound {
 }
 
 /// Answers each look-up with the next of `answers`, and the last one from then on.
-fn answering(answers: Vec<Vec<&str>>) -> Lookup {
+fn answering(answers: &[Vec<&str>]) -> Lookup {
     let answers: Vec<Vec<IpAddr>> =
         answers.iter().map(|one| one.iter().map(|a| a.parse().unwrap()).collect()).collect();
     let calls = AtomicUsize::new(0);
@@ -119,7 +119,7 @@ async fn a_name_with_any_private_address_is_refused() {
         vec!["100.64.0.1"],
         vec!["fd00::1"],
     ] {
-        let outbound = Outbound::with_lookup(Policy::default(), &answering(vec![answer.clone()]));
+        let outbound = Outbound::with_lookup(Policy::default(), &answering(&[answer.clone()]));
         let refused = outbound.send(get("https://example.com/")).await.unwrap_err();
         assert_eq!(refused, Error::NotPublic, "{answer:?}");
     }
@@ -130,7 +130,7 @@ async fn a_name_with_any_private_address_is_refused() {
 async fn rebinding_does_not_reach_loopback() {
     let (port, connections) = server(HELLO, false).await;
     // 203.0.113.0/24 is special-use too, so a public address that drops packets stands in.
-    let lookup = answering(vec![vec!["192.31.196.1"], vec!["127.0.0.1"]]);
+    let lookup = answering(&[vec!["192.31.196.1"], vec!["127.0.0.1"]]);
     let outbound = Outbound::with_lookup(Policy::default(), &lookup);
     let url = format!("https://rebinding.example:{port}/");
     let mut first = get(&url);

@@ -144,7 +144,7 @@ impl Search {
         for (store, outcome) in stores.iter().zip(join_all(asked).await) {
             match outcome? {
                 Ok(found) => {
-                    lists.push(found.into_iter().map(|found| self.hit(found)).collect());
+                    lists.push(found.iter().map(|found| self.hit(found)).collect());
                 }
                 Err(reason) => {
                     answer.failures.push(StoreFailure { store: store.name.clone(), reason });
@@ -288,7 +288,7 @@ impl Search {
         format!("it did not answer within {} seconds", self.parts.deadline.as_secs_f32())
     }
 
-    fn hit(&self, found: Found) -> Hit {
+    fn hit(&self, found: &Found) -> Hit {
         Hit {
             id: found.reference.to_string(),
             url: self.url(&found.reference),

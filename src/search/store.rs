@@ -23,6 +23,17 @@ struct PassageRow {
     body: String,
 }
 
+impl From<PassageRow> for Passage {
+    fn from(row: PassageRow) -> Self {
+        Self {
+            document: row.document_id.into(),
+            title: row.title,
+            chunk: row.ordinal.unsigned_abs(),
+            body: row.body,
+        }
+    }
+}
+
 /// The stems of a question's words, without stop words.
 pub(super) async fn stems(tx: &mut TenantTx, query: &str) -> sqlx::Result<Vec<String>> {
     sqlx::query_scalar!(
@@ -98,13 +109,5 @@ pub(super) async fn ranked(
     )
     .fetch_all(tx.conn())
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| Passage {
-            document: row.document_id.into(),
-            title: row.title,
-            chunk: row.ordinal.unsigned_abs(),
-            body: row.body,
-        })
-        .collect())
+    Ok(rows.into_iter().map(Passage::from).collect())
 }

@@ -1,14 +1,15 @@
 //! The application from outside: HTTP in, HTTP out, a real Postgres behind it.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::panic, reason = "a test fails by panicking")]
+#![expect(unreachable_pub, reason = "a test program has no outside")]
 
 mod access;
 mod architecture;
 mod catalogue;
 mod demo;
 mod documentation;
-mod mcp;
 mod knowledge;
+mod mcp;
 mod oauth;
 mod pages;
 mod sign_in;

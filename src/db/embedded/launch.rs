@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 use tokio::process::Child;
 
+use super::PORT;
 use super::cluster::Cluster;
 use super::error::{EmbeddedError, While};
 
@@ -44,12 +45,11 @@ pub(super) fn spawn(
 /// Beyond these, Postgres' own defaults; fsync above all stays on.
 fn settings(socket_folder: &Path) -> Vec<(&'static str, String)> {
     let quoted = format!("\"{}\"", socket_folder.to_string_lossy().replace('"', "\"\""));
-    let mut settings = vec![("unix_socket_directories", quoted)];
+    let mut settings = vec![("unix_socket_directories", quoted), ("port", PORT.to_string())];
     settings.extend(
         [
             ("listen_addresses", ""),
             ("unix_socket_permissions", "0600"),
-            ("port", "5432"),
             // An idle installation should be small: pages beyond this are the system's to cache.
             ("shared_buffers", "64MB"),
             ("io_method", "sync"),
@@ -58,6 +58,8 @@ fn settings(socket_folder: &Path) -> Vec<(&'static str, String)> {
             ("timezone", "UTC"),
             ("log_timezone", "UTC"),
             ("log_line_prefix", "%m [%p] "),
+            // The pool says "rollback" after every use: without this, a warning each time.
+            ("log_min_messages", "error"),
             // Parameters hold what people ask and what documents say.
             ("log_parameter_max_length", "0"),
             ("log_parameter_max_length_on_error", "0"),

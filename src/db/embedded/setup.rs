@@ -6,6 +6,7 @@ use std::path::Path;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, Row};
 
+use super::PORT;
 use super::passwords::{APP, OWNER, Passwords, SUPERUSER};
 
 /// The database of the private Postgres.
@@ -15,6 +16,7 @@ pub(super) const DATABASE: &str = "callslip";
 pub(super) async fn complete(socket_folder: &Path, passwords: &Passwords) -> sqlx::Result<()> {
     let server = PgConnectOptions::new_without_pgpass()
         .socket(socket_folder)
+        .port(PORT)
         .username(SUPERUSER)
         .password(&passwords.superuser)
         .ssl_mode(PgSslMode::Disable)

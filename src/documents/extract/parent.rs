@@ -26,6 +26,7 @@ const MAX_OUTPUT: u64 = 20 * 1024 * 1024;
 pub struct Extractor {
     program: PathBuf,
     places: Arc<Semaphore>,
+    wall: Duration,
 }
 
 impl Extractor {
@@ -33,13 +34,19 @@ impl Extractor {
     #[must_use]
     pub fn new(program: impl Into<PathBuf>) -> Self {
         let places = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self { program: program.into(), places: Arc::new(Semaphore::new(places)) }
+        Self { program: program.into(), places: Arc::new(Semaphore::new(places)), wall: WALL }
     }
 
     /// Run this very executable, even after it was replaced on disk.
     #[must_use]
     pub fn this_program() -> Self {
         Self::new("/proc/self/exe")
+    }
+
+    /// With another time than 30 seconds for a file.
+    #[must_use]
+    pub fn within(self, wall: Duration) -> Self {
+        Self { wall, ..self }
     }
 
     /// Read a file of this kind.
@@ -62,9 +69,12 @@ impl Extractor {
             .stderr(Stdio::null())
             .kill_on_drop(true)
             .spawn()?;
-        match tokio::time::timeout(WALL, converse(&mut child, bytes)).await {
+        match tokio::time::timeout(self.wall, converse(&mut child, bytes)).await {
             Ok(outcome) => Ok(judge(&outcome?)),
-            Err(_) => Ok(Err(unreadable("reading the file took longer than 30 seconds"))),
+            Err(_) => {
+                let seconds = self.wall.as_secs();
+                Ok(Err(unreadable(format!("reading the file took longer than {seconds} seconds"))))
+            }
         }
     }
 }

@@ -1,4 +1,8 @@
-use std::{fmt::Write, process::Command, time::Instant};
+use std::{
+    fmt::Write,
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use callslip::documents::extract::MediaType;
 
@@ -24,7 +28,7 @@ fn pdf(objects: &[String]) -> Vec<u8> {
     let table = file.len();
     write!(file, "xref\n0 {}\n0000000000 65535 f \n", objects.len() + 1).unwrap();
     for offset in offsets {
-        write!(file, "{offset:010} 00000 n \n").unwrap();
+        writeln!(file, "{offset:010} 00000 n ").unwrap();
     }
     let size = objects.len() + 1;
     write!(file, "trailer\n<</Size {size}/Root 1 0 R>>\nstartxref\n{table}\n%%EOF").unwrap();
@@ -63,7 +67,7 @@ async fn hostile_files_end_in_their_own_process() {
     let mut cyclic = page("BT ET");
     cyclic[1] = "<</Type/Pages/Kids[2 0 R 2 0 R]/Count 2000000000>>".to_owned();
     let states = page(&"q ".repeat(2_000_000));
-    let html = format!("{}x{}", "<b>".repeat(500_000), "</b>".repeat(500_000));
+    let html = format!("{}x", "<div>".repeat(500_000));
     for (what, media, bytes) in [
         ("deep", MediaType::Pdf, pdf(&deep)),
         ("cyclic", MediaType::Pdf, pdf(&cyclic)),
@@ -72,10 +76,10 @@ async fn hostile_files_end_in_their_own_process() {
         ("binary", MediaType::Text, vec![0; 1_000]),
     ] {
         let started = Instant::now();
-        let outcome = extractor().extract(media, &bytes).await.unwrap();
-        println!("{what}: {:?} in {:?}", outcome.as_ref().map(|_| "read"), started.elapsed());
+        let within = Duration::from_secs(5);
+        let outcome = extractor().within(within).extract(media, &bytes).await.unwrap();
         assert!(outcome.is_err(), "{what}: {outcome:?}");
-        assert!(started.elapsed().as_secs() < 31, "{what}");
+        assert!(started.elapsed().as_secs() < 20, "{what}");
     }
     // And this process goes on reading.
     assert!(extractor().extract(MediaType::Text, b"fine").await.unwrap().is_ok());

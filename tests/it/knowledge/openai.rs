@@ -54,11 +54,12 @@ async fn a_store_is_checked_before_it_is_saved(pool: PgPool) {
     assert_eq!(key_hint, "WXYZ");
     assert!(!format!("{store:?}").contains(KEY));
     assert!(!serde_json::to_string(&store).unwrap().contains(&KEY[..10]));
-    let sealed: Vec<u8> =
-        sqlx::query_scalar("select api_key_sealed from vector_stores where backend = 'openai'")
-            .fetch_one(&pool)
-            .await
-            .unwrap();
+    let sealed = sqlx::query_scalar!(
+        r#"select api_key_sealed as "sealed!" from vector_stores where backend = 'openai'"#
+    )
+    .fetch_one(&pool)
+    .await
+    .unwrap();
     assert!(!sealed.windows(8).any(|window| window == &KEY.as_bytes()[..8]));
 
     let context = context(&shelf, &fake);
@@ -194,12 +195,13 @@ async fn a_sealed_key_does_not_move(pool: PgPool) {
     .await
     .unwrap();
     let Created::Created(their_store) = created else { panic!("{created:?}") };
-    sqlx::query(
-        "update vector_stores set api_key_sealed = (select api_key_sealed from vector_stores where id = $1)
+    sqlx::query!(
+        "update vector_stores
+            set api_key_sealed = (select api_key_sealed from vector_stores where id = $1)
           where id = $2",
+        their_store.id.uuid(),
+        store.id.uuid(),
     )
-    .bind(their_store.id)
-    .bind(store.id)
     .execute(&pool)
     .await
     .unwrap();

@@ -108,3 +108,45 @@ async fn strangers_spend_their_addresss_quota_and_nobody_elses(pool: PgPool) {
     is_limited(&knock("[2001:db8:1:2:ffff::1]:1", &forged).await, "address");
     assert_eq!(knock("[2001:db8:1:3::1]:1", &forged).await.status, StatusCode::UNAUTHORIZED);
 }
+
+/// [L-01] All of a tenant's users together share its limit, and the next tenant has its own.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn a_tenant_has_one_limit_for_all_its_users(pool: PgPool) {
+    let stage = Stage::with(&pool, &TENTH).await;
+    let mut answers = Vec::new();
+    for number in 0..7 {
+        let (user, grant) = (callslip::ids::UserId::new(), callslip::ids::GrantId::new());
+        sqlx::query!(
+            "with someone as (
+               insert into users (id, email, name, created_at)
+               values ($2, $4, 'Somebody', now()) returning id),
+             member as (
+               insert into memberships (tenant_id, user_id, role, created_at)
+               select $5, id, 'reader', now() from someone)
+             insert into oauth_grants (tenant_id, id, user_id, client_id, redirect_uri, resource,
+                                       scope, created_at, expires_at)
+             select tenant_id, $3, $2, client_id, redirect_uri, resource, scope, created_at,
+                    expires_at
+               from oauth_grants where id = $1",
+            stage.grant.uuid(),
+            user.uuid(),
+            grant.uuid(),
+            format!("user-{number}@{}.example", stage.slug),
+            stage.tenant.uuid(),
+        )
+        .execute(&pool)
+        .await
+        .unwrap();
+        let token = stage.token_but(json!({ "sub": user, "grant": grant })).await;
+        let peer: std::net::SocketAddr = format!("203.0.113.{number}:1").parse().unwrap();
+        for _ in 0..3 {
+            let request = stage.request_with("/mcp", &token).extension(ConnectInfo(peer));
+            answers.push(stage.send(request, &ping()).await);
+        }
+    }
+    // 200 at once, a tenth of it.
+    assert!(answers[..20].iter().all(|answer| answer.status == StatusCode::OK));
+    is_limited(&answers[20], "tenant");
+    let other = Stage::on(stage.app.clone()).await;
+    assert_eq!(other.post(&ping()).await.status, StatusCode::OK);
+}

@@ -2,7 +2,7 @@
 
 use std::{
     io::Write,
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex},
 };
 
 use axum::{
@@ -130,18 +130,23 @@ impl Write for Sink {
     }
 }
 
+/// What all tests of this binary log from the moment that somebody looks.
+static LOG: LazyLock<Sink> = LazyLock::new(|| {
+    let (sink, filter) = (Sink::default(), "info,callslip=trace");
+    let writer = sink.clone();
+    let log = telemetry::subscriber(filter, LogFormat::Json, move || writer.clone()).unwrap();
+    tracing::subscriber::set_global_default(log).unwrap();
+    sink
+});
+
 /// [S-06] The client's token goes to no store and into no log; nor does the store's key come back.
 #[sqlx::test(migrator = "callslip::db::MIGRATOR")]
 async fn the_clients_token_goes_no_further(pool: PgPool) {
-    let sink = Sink::default();
-    let writer = sink.clone();
-    let log = telemetry::subscriber("info,callslip=trace", LogFormat::Json, move || writer.clone());
-    let _logging = tracing::subscriber::set_default(log.unwrap());
-
+    LazyLock::force(&LOG);
     let upstream = Upstream::default();
     let stage = connected(&pool, &upstream).await;
     let token = stage.token().await;
-    let question = "are cats attached to their homes";
+    let question = "are cats zyzzyva attached to their homes";
     let body = call("search", json!({ "query": question }));
     let path = format!("/mcp?access_token={token}");
     let answer = stage.send(stage.request_with(&path, &token), &body).await;
@@ -155,7 +160,7 @@ async fn the_clients_token_goes_no_further(pool: PgPool) {
     let signature = token.rsplit_once('.').unwrap().1;
     let heard = upstream.heard.lock().unwrap().join("\n");
     assert!(heard.contains("vs_outside") && heard.contains(question));
-    let logged = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+    let logged = String::from_utf8(LOG.0.lock().unwrap().clone()).unwrap();
     assert!(logged.contains("answered") && logged.contains(answer.header("x-request-id")));
     for (place, text) in [("upstream", &heard), ("log", &logged)] {
         assert!(!text.contains(signature), "the token is in the {place}");
@@ -164,7 +169,7 @@ async fn the_clients_token_goes_no_further(pool: PgPool) {
     {
         assert!(!text.contains(KEY), "the key is in the {place}");
     }
-    assert!(!logged.contains("attached"), "the question is in the log");
+    assert!(!logged.contains("zyzzyva"), "the question is in the log");
 }
 
 /// A store that fails does not fail the others, and is named; when all fail, that is an error.

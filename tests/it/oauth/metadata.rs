@@ -128,7 +128,8 @@ async fn only_what_takes_no_cookie_is_open_to_other_origins(pool: PgPool) {
     for path in ["/oauth/authorize", "/oauth/consent", "/sign-in"] {
         for method in [Method::OPTIONS, Method::GET, Method::POST] {
             let answer = ask(method, path).await;
-            let open = answer.headers.keys().any(|name| name.as_str().starts_with("access-control"));
+            let open =
+                answer.headers.keys().any(|name| name.as_str().starts_with("access-control"));
             assert!(!open, "{path} {:?}", answer.headers);
         }
     }
@@ -149,9 +150,7 @@ async fn the_key_set_is_public_and_shared(pool: PgPool) {
     // Another process on the same database signs with the same key.
     let other = TestApp::new(&pool).await;
     assert_eq!(other.get("/oauth/jwks.json").await.json(), document);
-    let sealed: Vec<u8> = sqlx::query_scalar("select sealed_key from signing_keys")
-        .fetch_one(&pool)
-        .await
-        .unwrap();
+    let sealed: Vec<u8> =
+        sqlx::query_scalar("select sealed_key from signing_keys").fetch_one(&pool).await.unwrap();
     assert!(!sealed.windows(5).any(|part| part == [0x06, 0x03, 0x2b, 0x65, 0x70]), "in clear");
 }

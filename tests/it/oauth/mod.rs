@@ -1,6 +1,13 @@
 //! The authorization server, from outside.
+#![expect(clippy::disallowed_methods, reason = "tests look behind the application's back")]
 
+mod access_token;
 mod authorize;
+mod consent;
 mod journey;
 mod metadata;
 mod redirect_uri;
+mod refresh;
+mod register;
+mod revoke;
+mod token;

@@ -127,9 +127,7 @@ async fn loopback_ports_are_free(pool: PgPool) {
         }
     }
     // One loopback host is not another.
-    let numeric =
-        app.assistant_with(&json!({"redirect_uris": ["http://127.0.0.1/cb"]})).await;
-    let answer =
-        numeric.authorize(&mut browser, &[("redirect_uri", "http://localhost/cb")]).await;
+    let numeric = app.assistant_with(&json!({"redirect_uris": ["http://127.0.0.1/cb"]})).await;
+    let answer = numeric.authorize(&mut browser, &[("redirect_uri", "http://localhost/cb")]).await;
     assert_eq!(answer.status, 400);
 }

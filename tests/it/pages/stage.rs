@@ -17,21 +17,21 @@ use crate::support::{Answer, Browser, TestApp};
 const PASSWORD: &str = "marmalade ledger orbit quince";
 
 /// The stage, set.
-pub struct Stage {
-    pub app: TestApp,
-    pub accounts: Accounts,
-    pub acme: Tenant,
+pub(super) struct Stage {
+    pub(super) app: TestApp,
+    pub(super) accounts: Accounts,
+    pub(super) acme: Tenant,
     /// Admin of acme.
-    pub ada: User,
+    pub(super) ada: User,
     /// Reader of acme.
-    pub rob: User,
-    pub other: Tenant,
+    pub(super) rob: User,
+    pub(super) other: Tenant,
     /// Admin of the other tenant, and of nothing else.
-    pub eve: User,
+    pub(super) eve: User,
 }
 
 impl Stage {
-    pub async fn set(pool: &PgPool) -> Self {
+    pub(super) async fn set(pool: &PgPool) -> Self {
         let app = TestApp::new(pool).await;
         let accounts = Accounts {
             db: app.db().clone(),
@@ -47,7 +47,7 @@ impl Stage {
     }
 
     /// A browser in which this user has signed in.
-    pub async fn signed_in(&self, user: &User) -> Browser {
+    pub(super) async fn signed_in(&self, user: &User) -> Browser {
         let mut browser = self.app.browser();
         let answer = browser
             .submit("/sign-in", "/sign-in", &[("email", &user.email), ("password", PASSWORD)])
@@ -57,7 +57,7 @@ impl Stage {
     }
 
     /// A builtin store.
-    pub async fn store(&self, tenant: TenantId, name: &str) -> VectorStoreId {
+    pub(super) async fn store(&self, tenant: TenantId, name: &str) -> VectorStoreId {
         let id = VectorStoreId::new();
         sqlx::query!(
             "insert into vector_stores (tenant_id, id, name, backend, created_at)
@@ -73,7 +73,7 @@ impl Stage {
     }
 
     /// A document whose second chunk is the part of `text` between `[` and `]`, which are left out.
-    pub async fn document(
+    pub(super) async fn document(
         &self,
         tenant: TenantId,
         store: VectorStoreId,
@@ -113,7 +113,7 @@ impl Stage {
     }
 
     /// A living grant of `user` for a client of this name.
-    pub async fn grant(
+    pub(super) async fn grant(
         &self,
         tenant: TenantId,
         user: UserId,
@@ -159,7 +159,7 @@ impl Stage {
     }
 
     /// Why a grant was revoked; `None` while it lives.
-    pub async fn revoked_for(&self, grant: GrantId) -> Option<String> {
+    pub(super) async fn revoked_for(&self, grant: GrantId) -> Option<String> {
         sqlx::query_scalar!("select revoked_for from oauth_grants where id = $1", grant.uuid())
             .fetch_one(&self.app.pool)
             .await
@@ -167,7 +167,7 @@ impl Stage {
     }
 
     /// The kinds of a tenant's events, oldest first.
-    pub async fn events(&self, tenant: TenantId) -> Vec<String> {
+    pub(super) async fn events(&self, tenant: TenantId) -> Vec<String> {
         sqlx::query_scalar!(
             "select kind from audit_events where tenant_id = $1 order by id",
             tenant.uuid()
@@ -179,12 +179,12 @@ impl Stage {
 }
 
 /// Where a citation of this passage leads.
-pub fn citation(store: VectorStoreId, document: DocumentId, chunk: u32) -> String {
+pub(super) fn citation(store: VectorStoreId, document: DocumentId, chunk: u32) -> String {
     format!("/d/{}", Reference { store, document: Target::Builtin { document, chunk } })
 }
 
 /// What a page looks like to somebody for whom it does not exist.
-pub fn assert_absent(answer: &Answer) {
+pub(super) fn assert_absent(answer: &Answer) {
     assert_eq!(answer.status, 404);
     assert_eq!(answer.select("h1"), ["Nothing here"]);
 }
@@ -195,7 +195,7 @@ async fn tenant(accounts: &Accounts, slug: &str, name: &str) -> Tenant {
 }
 
 /// A user of this name, perhaps in a tenant.
-pub async fn user(accounts: &Accounts, name: &str, member: Option<(&Tenant, Role)>) -> User {
+pub(super) async fn user(accounts: &Accounts, name: &str, member: Option<(&Tenant, Role)>) -> User {
     let account = NewAccount {
         email: format!("{name}@acme.example").parse().unwrap(),
         name: name.parse().unwrap(),

@@ -106,6 +106,9 @@ async fn activity_is_told_in_sentences_newest_first(pool: PgPool) {
     let page = ada.get("/t/acme/activity").await;
     assert_eq!(page.select("tbody th").first().unwrap(), "Vector store added: Guides");
     assert_eq!(page.select("tbody td[data-label=By]").first().unwrap(), "ada@acme.example");
+    let page = ada.get("/t/acme/activity?kind=member.added").await;
+    assert_eq!(page.select("tbody th").last().unwrap(), "Member added: ada@acme.example");
+    assert_eq!(page.select("tbody td[data-label=By]").last().unwrap(), "the command line");
     let page = ada.get("/t/acme/activity?kind=document.deleted").await;
     assert_eq!(page.select(".empty h2"), ["Nothing of this kind"]);
 }

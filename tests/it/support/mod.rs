@@ -2,8 +2,8 @@
 
 mod answer;
 mod browser;
-pub mod openai_fake;
 mod oauth;
+pub mod openai_fake;
 mod people;
 mod probe;
 
@@ -27,7 +27,7 @@ use tower::ServiceExt;
 
 pub use answer::Answer;
 pub use browser::Browser;
-pub use oauth::{Assistant, CHALLENGE, REDIRECT_URI, VERIFIER};
+pub use oauth::{Assistant, CHALLENGE, VERIFIER};
 pub use people::PASSWORD;
 
 /// The origin that the application believes it has.

@@ -110,6 +110,7 @@ impl TestApp {
     }
 
     /// How many rows a table has.
+    #[expect(clippy::disallowed_methods, reason = "tests look behind the application's back")]
     pub async fn count(&self, table: &str) -> i64 {
         let sql = sqlx::AssertSqlSafe(format!("select count(*) from {table}"));
         sqlx::query_scalar(sql).fetch_one(&self.pool).await.unwrap()

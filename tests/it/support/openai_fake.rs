@@ -6,14 +6,14 @@ use axum::{
     Router,
     body::{Body, to_bytes},
     extract::Request,
-    http::StatusCode,
+    http::{StatusCode, request::Parts},
     response::Response,
 };
 use serde_json::{Value, json};
 
 /// How it behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
+pub(crate) enum Mode {
     Working,
     /// 429 this many times, then working; tells how many seconds to wait.
     RateLimited(u32, &'static str),
@@ -28,10 +28,10 @@ pub enum Mode {
 
 /// What it holds and has seen.
 #[derive(Debug)]
-pub struct State {
-    pub mode: Mode,
+pub(crate) struct State {
+    pub(crate) mode: Mode,
     /// Method, path with query, and whether the key was right.
-    pub calls: Vec<(String, bool)>,
+    pub(crate) calls: Vec<(String, bool)>,
 }
 
 /// A file of the store: id, name, pages of text.
@@ -43,19 +43,19 @@ const FILES: &[(&str, &str, &[&str])] = &[
     ),
     ("file-food2", "feeding.txt", &["Cats like fish at home."]),
 ];
-pub const STORE: &str = "vs_cats";
-pub const KEY: &str = "sk-fake-0123456789-WXYZ";
+pub(crate) const STORE: &str = "vs_cats";
+pub(crate) const KEY: &str = "sk-fake-0123456789-WXYZ";
 
 /// The fake.
 #[derive(Clone, Debug)]
-pub struct OpenAi {
-    pub base_url: String,
-    pub host: String,
-    pub state: Arc<Mutex<State>>,
+pub(crate) struct OpenAi {
+    pub(crate) base_url: String,
+    pub(crate) host: String,
+    pub(crate) state: Arc<Mutex<State>>,
 }
 
 impl OpenAi {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let host = listener.local_addr().unwrap().to_string();
         let state = Arc::new(Mutex::new(State { mode: Mode::Working, calls: Vec::new() }));
@@ -66,13 +66,13 @@ impl OpenAi {
         Self { base_url: format!("http://{host}/v1"), host, state }
     }
 
-    pub fn behave(&self, mode: Mode) {
+    pub(crate) fn behave(&self, mode: Mode) {
         let mut state = self.state.lock().unwrap();
         state.mode = mode;
         state.calls.clear();
     }
 
-    pub fn calls(&self) -> Vec<String> {
+    pub(crate) fn calls(&self) -> Vec<String> {
         self.state.lock().unwrap().calls.iter().map(|(call, _)| call.clone()).collect()
     }
 }
@@ -122,10 +122,14 @@ async fn answer(state: Arc<Mutex<State>>, request: Request) -> Response {
         Mode::Garbage(text) => return Response::new(Body::from(text)),
         Mode::Silent => return std::future::pending().await,
     }
+    route(&parts, &body)
+}
+
+fn route(parts: &Parts, body: &[u8]) -> Response {
     let path: Vec<&str> = parts.uri.path().trim_start_matches("/v1/").split('/').collect();
     let file = |id: &str| FILES.iter().find(|file| file.0 == id);
     match (parts.method.as_str(), path.as_slice()) {
-        ("POST", ["vector_stores", STORE, "search"]) => search(&body),
+        ("POST", ["vector_stores", STORE, "search"]) => search(body),
         ("GET", ["vector_stores", STORE, "files", id]) if file(id).is_some() => reply(
             200,
             &json!({ "id": id, "object": "vector_store.file", "status": "completed",

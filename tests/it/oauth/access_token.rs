@@ -1,0 +1,107 @@
+//! What the verifier takes for a token of ours.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as B64};
+use callslip::tenants::Role;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use time::Duration;
+
+use crate::support::TestApp;
+
+fn part(json: &str) -> String {
+    B64.encode(json)
+}
+
+fn decoded(part: &str) -> Value {
+    serde_json::from_slice(&B64.decode(part).unwrap()).unwrap()
+}
+
+/// [J-01] [J-02] [J-05] A token is exactly what RFC 9068 asks for, and any other header is refused.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn only_what_we_signed_is_a_token(pool: PgPool) {
+    let app = TestApp::new(&pool).await;
+    let mut browser = app.member("acme", "ada", Role::Reader).await.sign_in().await;
+    let tokens = app.assistant().await.tokens(&mut browser, &[]).await;
+    let token = tokens["access_token"].as_str().unwrap();
+    let parts: Vec<&str> = token.split('.').collect();
+    let [head, body, signature] = parts.as_slice() else { panic!("{token}") };
+    let verifier = app.app.oauth.verifier();
+    assert!(verifier.verify(token).is_some());
+    let header = decoded(head);
+    assert_eq!((&header["typ"], &header["alg"]), (&json!("at+jwt"), &json!("EdDSA")));
+    let mut names: Vec<String> = decoded(body).as_object().unwrap().keys().cloned().collect();
+    names.sort();
+    assert_eq!(
+        names,
+        ["aud", "client_id", "exp", "grant", "iat", "iss", "jti", "scope", "sub", "tenant"]
+    );
+    let kid = header["kid"].as_str().unwrap();
+    for header in [
+        r#"{"typ":"at+jwt","alg":"none","kid":"KID"}"#,
+        r#"{"typ":"at+jwt","alg":"HS256","kid":"KID"}"#,
+        r#"{"typ":"at+jwt","alg":"eddsa","kid":"KID"}"#,
+        r#"{"typ":"JWT","alg":"EdDSA","kid":"KID"}"#,
+        r#"{"alg":"EdDSA","kid":"KID"}"#,
+        r#"{"typ":"at+jwt","alg":"EdDSA"}"#,
+        r#"{"typ":"at+jwt","alg":"EdDSA","kid":"../../etc/passwd"}"#,
+        r#"{"typ":"at+jwt","alg":"EdDSA","kid":"KID","jku":"https://evil.example"}"#,
+        r#"{"typ":"at+jwt","alg":"EdDSA","kid":"KID","crit":["x"]}"#,
+        r#"{"typ":"at+jwt","alg":"EdDSA","alg":"EdDSA","kid":"KID"}"#,
+        "[]",
+    ] {
+        let header = part(&header.replace("KID", kid));
+        assert!(verifier.verify(&format!("{header}.{body}.{signature}")).is_none());
+        assert!(verifier.verify(&format!("{header}.{body}.")).is_none());
+    }
+    let mut other = decoded(body);
+    other["scope"] = json!("search:read offline_access");
+    let changed = part(&other.to_string());
+    for bad in [
+        format!("{head}.{changed}.{signature}"),
+        format!("{head}.{body}.{}", &signature[1..]),
+        format!("{head}.{body}"),
+        format!("{token}."),
+        format!("{token}="),
+        format!(" {token}"),
+        format!("{head}.{body}.{}", "A".repeat(9000)),
+        tokens["refresh_token"].as_str().unwrap().to_owned(),
+        String::new(),
+        "..".to_owned(),
+    ] {
+        assert!(verifier.verify(&bad).is_none(), "{bad}");
+    }
+}
+
+/// [J-06] At its last second a token is good, and at the next it is not.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn a_token_ends_on_time(pool: PgPool) {
+    let app = TestApp::with(&pool, &[("CALLSLIP_ACCESS_TOKEN_MINUTES", "5")]).await;
+    let mut browser = app.member("acme", "ada", Role::Reader).await.sign_in().await;
+    let tokens = app.assistant().await.tokens(&mut browser, &[]).await;
+    assert_eq!(tokens["expires_in"], 300);
+    let token = tokens["access_token"].as_str().unwrap();
+    app.clock.advance(Duration::seconds(290));
+    assert!(app.accepts(token).await);
+    app.clock.advance(Duration::seconds(11));
+    assert!(!app.accepts(token).await);
+}
+
+/// [S-07] A hundred checks at once agree, and after a revocation none passes.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn checks_at_once_agree(pool: PgPool) {
+    let app = TestApp::new(&pool).await;
+    let ada = app.member("acme", "ada", Role::Reader).await;
+    let assistant = app.assistant().await;
+    let mut browser = ada.sign_in().await;
+    let kept = assistant.tokens(&mut browser, &[]).await;
+    let ended = assistant.tokens(&mut browser, &[]).await;
+    assistant.revoke(ended["refresh_token"].as_str().unwrap()).await;
+    let mut race = tokio::task::JoinSet::new();
+    for place in 0..100 {
+        let tokens = if place % 2 == 0 { &kept } else { &ended };
+        let token = tokens["access_token"].as_str().unwrap().to_owned();
+        let app = app.clone();
+        race.spawn(async move { (place % 2 == 0) == app.accepts(&token).await });
+    }
+    assert!(race.join_all().await.into_iter().all(|agrees| agrees));
+}

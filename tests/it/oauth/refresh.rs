@@ -1,0 +1,225 @@
+//! Refresh tokens: rotation, lost answers, theft.
+
+use callslip::tenants::Role;
+use sqlx::PgPool;
+use time::Duration;
+use tokio::task::JoinSet;
+
+use crate::support::{Answer, Assistant, TestApp};
+
+struct Line {
+    app: TestApp,
+    assistant: Assistant,
+    access_token: String,
+    refresh_token: String,
+}
+
+/// A connected assistant.
+async fn line(pool: &PgPool) -> Line {
+    let app = TestApp::new(pool).await;
+    let mut browser = app.member("acme", "ada", Role::Reader).await.sign_in().await;
+    let assistant = app.assistant().await;
+    let tokens = assistant.tokens(&mut browser, &[]).await;
+    let text = |name: &str| tokens[name].as_str().unwrap().to_owned();
+    let (access_token, refresh_token) = (text("access_token"), text("refresh_token"));
+    Line { app, assistant, access_token, refresh_token }
+}
+
+impl Line {
+    /// Refresh, which must succeed: the next refresh token.
+    async fn next(&self, refresh_token: &str) -> String {
+        let answer = self.assistant.refresh(refresh_token, &[]).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()["refresh_token"].as_str().unwrap().to_owned()
+    }
+
+    /// Refresh, which must be refused.
+    async fn refused(&self, refresh_token: &str) {
+        assert_refused(&self.assistant.refresh(refresh_token, &[]).await);
+    }
+
+    async fn is_alive(&self) -> bool {
+        self.app.accepts(&self.access_token).await
+    }
+}
+
+#[track_caller]
+fn assert_refused(answer: &Answer) {
+    assert_eq!((answer.status.as_u16(), &answer.json()["error"]), (400, &"invalid_grant".into()));
+}
+
+/// [R-01] Every refresh rotates: a new token each time, the scope as it was.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn every_refresh_rotates(pool: PgPool) {
+    let line = line(&pool).await;
+    let mut token = line.refresh_token.clone();
+    for _ in 0..4 {
+        let next = line.next(&token).await;
+        assert_ne!(next, token);
+        token = next;
+    }
+    assert!(line.is_alive().await);
+    assert_eq!(line.app.count("oauth_refresh_tokens").await, 5);
+}
+
+/// [R-03] [R-11] Who lost the answer tries again with the predecessor: three times, within a
+/// minute, until the successor is used.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn a_lost_answer_strands_nobody(pool: PgPool) {
+    let line = line(&pool).await;
+    line.next(&line.refresh_token).await;
+    line.next(&line.refresh_token).await;
+    line.app.clock.advance(Duration::seconds(50));
+    line.next(&line.refresh_token).await;
+    let last = line.next(&line.refresh_token).await;
+    // Once more is too often, and harms nobody.
+    line.refused(&line.refresh_token).await;
+    assert!(line.is_alive().await);
+    line.next(&last).await;
+    assert!(line.is_alive().await);
+}
+
+/// [R-03] After a minute the predecessor is spent for good.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn the_window_closes_after_a_minute(pool: PgPool) {
+    let line = line(&pool).await;
+    line.next(&line.refresh_token).await;
+    line.app.clock.advance(Duration::seconds(61));
+    line.refused(&line.refresh_token).await;
+    assert!(!line.is_alive().await);
+}
+
+/// [R-04] A predecessor that comes back after its successor was used is in two hands: everything
+/// of the grant ends, and an event says so.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn a_spent_token_ends_the_family(pool: PgPool) {
+    let line = line(&pool).await;
+    let second = line.next(&line.refresh_token).await;
+    let third = line.next(&second).await;
+    line.refused(&line.refresh_token).await;
+    assert!(!line.is_alive().await);
+    line.refused(&third).await;
+    let reason: String = sqlx::query_scalar(
+        "select detail ->> 'reason' from audit_events where kind = 'token.reused'",
+    )
+    .fetch_one(&pool)
+    .await
+    .unwrap();
+    assert_eq!(reason, "refresh_reuse");
+}
+
+/// [R-02] Of two answers to one refresh, whichever is used first ends the other.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn siblings_do_not_both_live(pool: PgPool) {
+    let line = line(&pool).await;
+    let first = line.next(&line.refresh_token).await;
+    let twin = line.next(&line.refresh_token).await;
+    line.next(&twin).await;
+    line.refused(&first).await;
+    assert!(!line.is_alive().await);
+}
+
+/// [R-02] Fifty at once, over two processes: one lineage, and the three answers of the window.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn of_fifty_racing_refreshes_one_lineage_comes(pool: PgPool) {
+    let line = line(&pool).await;
+    let other = TestApp::new(&pool).await;
+    let mut race = JoinSet::new();
+    for place in 0..50 {
+        let assistant = line.assistant.at(if place % 2 == 0 { &line.app } else { &other });
+        let token = line.refresh_token.clone();
+        race.spawn(async move { assistant.refresh(&token, &[]).await });
+    }
+    let answers = race.join_all().await;
+    let (won, lost): (Vec<_>, Vec<_>) = answers.iter().partition(|a| a.status == 200);
+    assert_eq!(won.len(), 4);
+    lost.into_iter().for_each(assert_refused);
+    let generations: i64 =
+        sqlx::query_scalar("select count(distinct generation) from oauth_refresh_tokens")
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+    assert_eq!(generations, 2);
+    assert!(line.is_alive().await);
+}
+
+/// [R-07] In another client's hands a refresh token has leaked: the grant ends.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn in_other_hands_it_ends_the_grant(pool: PgPool) {
+    let line = line(&pool).await;
+    let thief = line.app.assistant().await;
+    assert_refused(&thief.refresh(&line.refresh_token, &[]).await);
+    assert!(!line.is_alive().await);
+}
+
+/// [R-08] Unused for thirty days it ends; after ninety it ends however often it was used.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn it_ends_when_idle_and_at_last(pool: PgPool) {
+    let idle = line(&pool).await;
+    idle.app.clock.advance(Duration::days(30));
+    idle.refused(&idle.refresh_token).await;
+
+    let mut browser = idle.app.browser();
+    let email = "ada@acme.example";
+    browser.sign_in(email, crate::support::PASSWORD, "/").await;
+    let tokens = idle.assistant.tokens(&mut browser, &[]).await;
+    let mut token = tokens["refresh_token"].as_str().unwrap().to_owned();
+    for _ in 0..4 {
+        idle.app.clock.advance(Duration::days(22));
+        token = idle.next(&token).await;
+    }
+    idle.app.clock.advance(Duration::days(2));
+    idle.refused(&token).await;
+}
+
+/// [R-09] What ends the user's, the tenant's or the client's life ends the next refresh and call.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn it_dies_with_what_it_stands_on(pool: PgPool) {
+    let line = line(&pool).await;
+    for (end, undo) in [
+        ("update users set disabled_at = now()", "update users set disabled_at = null"),
+        ("update tenants set suspended_at = now()", "update tenants set suspended_at = null"),
+        (
+            "update oauth_clients set disabled_at = now()",
+            "update oauth_clients set disabled_at = null",
+        ),
+        ("delete from memberships", "select 1"),
+    ] {
+        assert!(line.is_alive().await, "before: {end}");
+        sqlx::query(end).execute(&pool).await.unwrap();
+        assert!(!line.is_alive().await, "{end}");
+        let answer = line.assistant.refresh(&line.refresh_token, &[]).await;
+        assert!(answer.status == 400 || answer.status == 401, "{end}: {}", answer.text());
+        sqlx::query(undo).execute(&pool).await.unwrap();
+    }
+}
+
+/// [R-10] In the database there is a hash and nothing that could be presented.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn only_a_hash_is_stored(pool: PgPool) {
+    let line = line(&pool).await;
+    assert_eq!(line.refresh_token.len(), "csl_rt_".len() + 43 + 6);
+    let dump: String = sqlx::query_scalar(
+        "select concat((select jsonb_agg(to_jsonb(t)) from oauth_refresh_tokens t),
+                       (select jsonb_agg(to_jsonb(t)) from oauth_authorization_codes t),
+                       (select jsonb_agg(to_jsonb(t)) from oauth_authorization_requests t),
+                       (select jsonb_agg(to_jsonb(t)) from oauth_grants t),
+                       (select jsonb_agg(to_jsonb(t)) from oauth_clients t),
+                       (select jsonb_agg(to_jsonb(t)) from audit_events t))",
+    )
+    .fetch_one(&pool)
+    .await
+    .unwrap();
+    assert!(dump.contains("secret_hash"));
+    let secret = &line.refresh_token[7..27];
+    let in_bytes: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
+    assert!(!dump.contains(secret) && !dump.contains(&in_bytes));
+    assert!(!dump.contains("csl_"));
+    // The hash itself is not accepted.
+    let hash: String =
+        sqlx::query_scalar("select encode(secret_hash, 'hex') from oauth_refresh_tokens")
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+    line.refused(&hash).await;
+}

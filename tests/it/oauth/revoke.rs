@@ -1,0 +1,95 @@
+//! Revocation, by clients and by people.
+
+use callslip::{
+    audit::Origin,
+    oauth::grants::{self, Revocation, RevokedFor},
+    tenants::Role,
+};
+use serde_json::json;
+use sqlx::PgPool;
+
+use crate::support::TestApp;
+
+/// A refresh token takes its grant with it; an access token only itself.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn a_client_gives_tokens_back(pool: PgPool) {
+    let app = TestApp::new(&pool).await;
+    let mut browser = app.member("acme", "ada", Role::Reader).await.sign_in().await;
+    let assistant = app.assistant().await;
+    let first = assistant.tokens(&mut browser, &[]).await;
+    let refresh_token = first["refresh_token"].as_str().unwrap();
+    let second = assistant.refresh(refresh_token, &[]).await.json();
+    let token = |tokens: &serde_json::Value, name: &str| tokens[name].as_str().unwrap().to_owned();
+    assert_eq!(assistant.revoke(&token(&first, "access_token")).await.status, 200);
+    assert!(!app.accepts(&token(&first, "access_token")).await);
+    assert!(app.accepts(&token(&second, "access_token")).await);
+    assert_eq!(assistant.revoke(&token(&second, "refresh_token")).await.status, 200);
+    assert!(!app.accepts(&token(&second, "access_token")).await);
+}
+
+/// What is unknown is a 200; another client's token stays; who does not authenticate
+/// revokes nothing.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn nobody_revokes_for_others(pool: PgPool) {
+    let app = TestApp::new(&pool).await;
+    let mut browser = app.member("acme", "ada", Role::Reader).await.sign_in().await;
+    let assistant =
+        app.assistant_with(&json!({"token_endpoint_auth_method": "client_secret_post"})).await;
+    let tokens = assistant.tokens(&mut browser, &[]).await;
+    let access_token = tokens["access_token"].as_str().unwrap();
+    let refresh_token = tokens["refresh_token"].as_str().unwrap();
+    let other = app.assistant().await;
+    for token in [access_token, refresh_token, "unknown", "csl_rt_x", "a.b.c"] {
+        assert_eq!(other.revoke(token).await.status, 200);
+    }
+    let mut unproven = assistant.clone();
+    unproven.method = "none".to_owned();
+    let answer = unproven.revoke(refresh_token).await;
+    assert_eq!((answer.status.as_u16(), &answer.json()["error"]), (401, &"invalid_client".into()));
+    assert!(app.accepts(access_token).await);
+    let hinted = [("token", refresh_token), ("token_type_hint", "nonsense")];
+    assert_eq!(assistant.call("/oauth/revoke", &hinted, &[]).await.status, 200);
+    assert!(!app.accepts(access_token).await);
+}
+
+/// [C-08] A user finds what they connected, and ends it; nobody ends another one's, or from
+/// another tenant.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn people_see_and_end_grants(pool: PgPool) {
+    let app = TestApp::new(&pool).await;
+    let ada = app.member("acme", "ada", Role::Reader).await;
+    let bob = app.member("acme", "bob", Role::Reader).await;
+    let store = app.store("acme", "Library").await;
+    let (acme, zenith) = (app.tenant("acme").await.id, app.tenant("zenith").await.id);
+    let assistant = app.assistant().await;
+    let tokens = assistant.tokens(&mut ada.sign_in().await, &[]).await;
+    assistant.tokens(&mut bob.sign_in().await, &[]).await;
+    let now = app.clock.now();
+    let mut tx = app.db().control().await.unwrap();
+    assert_eq!(grants::list_for_tenant(&mut tx, acme, now).await.unwrap().len(), 2);
+    assert!(grants::list_for_tenant(&mut tx, zenith, now).await.unwrap().is_empty());
+    let mine = grants::list_for_user(&mut tx, ada.user.id, now).await.unwrap();
+    let [grant] = mine.as_slice() else { panic!("one grant: {mine:?}") };
+    assert_eq!(
+        (grant.client_name.as_str(), grant.redirect_host.as_str()),
+        ("Assistant", "assistant.example")
+    );
+    assert_eq!((grant.tenant_slug.as_str(), &grant.vector_stores), ("acme", &vec![store]));
+    let origin = Origin::default();
+    let by =
+        |tenant, reason, by| Revocation { tenant, grant: grant.id, reason, by, origin: &origin };
+    for wrong in
+        [by(acme, RevokedFor::User, bob.user.id), by(zenith, RevokedFor::Admin, bob.user.id)]
+    {
+        assert!(!grants::revoke_grant(&mut tx, &wrong, now).await.unwrap());
+    }
+    let right = by(acme, RevokedFor::User, ada.user.id);
+    assert!(grants::revoke_grant(&mut tx, &right, now).await.unwrap());
+    assert!(!grants::revoke_grant(&mut tx, &right, now).await.unwrap(), "only once");
+    tx.commit().await.unwrap();
+    assert!(!app.accepts(tokens["access_token"].as_str().unwrap()).await);
+    let refused = assistant.refresh(tokens["refresh_token"].as_str().unwrap(), &[]).await;
+    assert_eq!(refused.json()["error"], "invalid_grant");
+    let mut tx = app.db().control().await.unwrap();
+    assert!(grants::list_for_user(&mut tx, ada.user.id, now).await.unwrap().is_empty());
+}
