@@ -28,7 +28,7 @@ mod client;
 mod client_name;
 mod consent;
 mod error;
-pub mod grants;
+mod grants;
 mod json;
 mod jwks;
 mod keys;
@@ -49,7 +49,6 @@ mod store_keys;
 mod store_liveness;
 mod store_requests;
 mod store_tokens;
-pub mod terminal;
 mod token;
 
 use std::fmt;

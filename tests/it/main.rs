@@ -8,6 +8,7 @@ mod architecture;
 mod catalogue;
 mod demo;
 mod documentation;
+mod housekeeping;
 mod knowledge;
 mod mcp;
 mod oauth;
