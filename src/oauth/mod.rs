@@ -27,6 +27,7 @@ mod authorize;
 mod client;
 mod client_name;
 mod consent;
+mod consent_page;
 mod error;
 mod grants;
 mod json;
