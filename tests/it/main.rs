@@ -5,9 +5,11 @@
 
 mod access;
 mod architecture;
+mod canary;
 mod catalogue;
 mod demo;
 mod documentation;
+mod isolation;
 mod knowledge;
 mod mcp;
 mod oauth;
