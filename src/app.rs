@@ -18,7 +18,7 @@ use crate::{
     outbound::{self, Outbound},
     search::{self, Search},
     secret::seal::MasterKey,
-    sign_in::{self, Gate, SignIn},
+    sign_in::{self, Gate, SignIn, session},
     telemetry::{self, Draining},
     users::password::{Cost, Hashing},
     vector_stores,
@@ -54,6 +54,20 @@ pub struct App {
     pub oauth: oauth::Server,
     /// Told when the server is on its way out.
     pub draining: Draining,
+}
+
+impl App {
+    /// Forget what has expired: sessions, links, authorization requests, codes, refresh tokens.
+    /// For a periodic task; any number of nodes may run it.
+    ///
+    /// # Errors
+    /// When the database fails; what was not swept stays refused all the same.
+    pub async fn sweep(&self, db: &Db, clock: &Clock) -> Result<(), Fault> {
+        let mut tx = db.control().await?;
+        session::purge(&mut tx, clock.now()).await?;
+        tx.commit().await?;
+        self.oauth.sweep().await
+    }
 }
 
 /// How long a vector store may take to answer a search.

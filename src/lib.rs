@@ -5,11 +5,13 @@
 //! `tests/it/architecture.rs` says.
 //!
 //! - kernel: [`ids`], [`clock`], [`secret`], [`fault`]
-//! - platform: [`config`], [`db`], [`http`], [`outbound`]
+//! - platform: [`config`], [`db`], [`http`], [`telemetry`], [`limits`], [`outbound`]
 //! - [`audit`]: what happened, append-only
 //! - [`tenants`], [`users`], [`sign_in`]: who is who, and how they prove it
 //! - [`vector_stores`]: a tenant's mappings to what answers searches
+//! - [`oauth`]: the authorization server
 //! - [`documents`]: the builtin store's content; [`search`]: questions to hits, ids to texts
+//! - [`mcp`]: the protected resource; [`admin`]: the pages
 //! - [`app`] composes, [`cli`] runs
 //!
 //! # Invariants

@@ -9,7 +9,6 @@ mod operator;
 mod search;
 mod serve;
 mod tenant;
-mod token;
 mod user;
 
 use std::process::ExitCode;
@@ -45,8 +44,6 @@ enum Command {
     /// Manage tenants.
     #[command(subcommand)]
     Tenant(tenant::Command),
-    /// Print an access token of a member, to try the MCP endpoint with.
-    Token(token::Args),
     /// Manage who belongs to a tenant.
     #[command(subcommand)]
     User(user::Command),
@@ -98,7 +95,6 @@ async fn run_command(command: Command) -> Result<(), Stop> {
         Command::Migrate => migrate::run().await,
         Command::Operator(command) => operator::run(command).await,
         Command::Tenant(command) => tenant::run(command).await,
-        Command::Token(args) => token::run(args).await,
         Command::User(command) => user::run(command).await,
     }
 }

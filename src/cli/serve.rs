@@ -9,7 +9,7 @@ use tokio::{
 
 use super::{Context, Stop, context::configuration};
 use crate::{
-    app::{self, App},
+    app::{self, App, Parts},
     config::Config,
     telemetry,
 };
@@ -86,7 +86,20 @@ pub(super) async fn serve(
         .await
         .map_err(|fault| Stop(format!("cannot start: {}", fault.chain())))?;
     tracing::info!(listen = %config.listen, public_url = config.public_url.as_str(), "serving");
-    serve_until(listeners.public, app, stop).await
+    let sweeper = tokio::spawn(sweep_hourly(app.clone(), context.parts.clone()));
+    let outcome = serve_until(listeners.public, app, stop).await;
+    sweeper.abort();
+    outcome
+}
+
+async fn sweep_hourly(app: App, parts: Parts) {
+    let mut hours = tokio::time::interval(Duration::from_secs(3600));
+    loop {
+        hours.tick().await;
+        if let Err(fault) = app.sweep(&parts.db, &parts.clock).await {
+            fault.log();
+        }
+    }
 }
 
 /// Serve until `stop` resolves, then let running requests finish, for a while.

@@ -4,13 +4,7 @@
 //! that the answer goes by was stored when the request was checked; the form adds the tenant, the
 //! vector stores and the decision, and each of those is checked against what the user may do.
 
-use askama::Template;
-use axum::{
-    Extension,
-    extract::State,
-    http::{HeaderValue, header},
-    response::{IntoResponse, Response},
-};
+use axum::{Extension, extract::State, response::Response};
 use serde::Deserialize;
 use time::Duration;
 
@@ -18,7 +12,7 @@ use super::{
     Server,
     authorize::Declined,
     client::Client,
-    client_name,
+    consent_page::{allow_onward, page},
     error::ErrorCode,
     redirect_uri::ReturnPath,
     resource::Resource,
@@ -31,58 +25,20 @@ use super::{
 use crate::{
     audit::{self, Event, Kind as Act, Origin},
     http::{
-        Frame, Page, PageError,
+        PageError,
         csrf::{Bound, CsrfForm},
         extract::{Query, ticks},
-        headers,
     },
     ids::{GrantId, VectorStoreId},
     secret::{Kind, Plaintext, SecretHash},
     sign_in::{Member, SignedIn},
-    tenants,
-    vector_stores::{self, Backend},
+    tenants, vector_stores,
 };
 
 /// How long a code can be redeemed.
 const CODE_LIVES: Duration = Duration::seconds(60);
 /// How long a grant holds, whatever is refreshed meanwhile.
 const GRANT_LIVES: Duration = Duration::days(90);
-
-#[derive(Template)]
-#[template(path = "oauth/consent.html")]
-struct ConsentPage {
-    frame: Frame,
-    request_id: String,
-    client_name: String,
-    client_host: Option<String>,
-    client_verified: bool,
-    name_warning: Option<&'static str>,
-    redirect_host: String,
-    redirect_on_device: bool,
-    email: String,
-    tenants: Vec<TenantChoice>,
-    scopes: Vec<ScopeLine>,
-    lifetime: &'static str,
-    error: Option<&'static str>,
-}
-
-struct TenantChoice {
-    id: String,
-    name: String,
-    chosen: bool,
-    stores: Vec<StoreChoice>,
-}
-
-struct StoreChoice {
-    id: String,
-    name: String,
-    about: &'static str,
-    chosen: bool,
-}
-
-struct ScopeLine {
-    words: &'static str,
-}
 
 #[derive(Deserialize)]
 pub(super) struct Asked {
@@ -100,12 +56,12 @@ pub(super) struct Answer {
 }
 
 /// An authorization request in front of the user who may answer it.
-struct Pending {
-    request: AuthorizationRequest,
-    client: Client,
-    to: ReturnPath,
+pub(super) struct Pending {
+    pub(super) request: AuthorizationRequest,
+    pub(super) client: Client,
+    pub(super) to: ReturnPath,
     /// Where the user may let the client in; never empty.
-    members: Vec<Member>,
+    pub(super) members: Vec<Member>,
 }
 
 /// Step 5: show who asks for what.
@@ -337,76 +293,4 @@ fn eligible(server: &Server, request: &AuthorizationRequest, signed_in: &SignedI
         .filter(|slug| named.as_deref().is_none_or(|named| named == *slug))
         .filter_map(|slug| signed_in.clone().into_member(slug))
         .collect()
-}
-
-async fn page(
-    server: &Server,
-    signed_in: &SignedIn,
-    pending: &Pending,
-    request_id: String,
-    error: Option<&'static str>,
-) -> Result<Response, PageError> {
-    let Pending { request, client, to, members } = pending;
-    let mut choices = Vec::with_capacity(members.len());
-    for (place, member) in members.iter().enumerate() {
-        choices.push(TenantChoice {
-            id: member.tenant.id.to_string(),
-            name: member.tenant.name.clone(),
-            chosen: place == 0,
-            stores: store_choices(server, member).await?,
-        });
-    }
-    let scope = Scope::from_names(&request.scope);
-    let page = ConsentPage {
-        frame: signed_in.frame.clone(),
-        request_id,
-        client_name: client.client_name.clone(),
-        client_host: None,
-        client_verified: false,
-        name_warning: client_name::warning(&client.client_name, &to.host(), to.is_on_device()),
-        redirect_host: to.host(),
-        redirect_on_device: to.is_on_device(),
-        email: signed_in.user.email.clone(),
-        tenants: choices,
-        scopes: scope.words().into_iter().map(|words| ScopeLine { words }).collect(),
-        lifetime: "For 90 days at most, and until you or an admin revoke it. Unused for 30 days, \
-                   it ends by itself.",
-        error,
-    };
-    Ok(allow_onward(to, Page(page).into_response()))
-}
-
-/// Every store, ticked.
-async fn store_choices(server: &Server, member: &Member) -> Result<Vec<StoreChoice>, PageError> {
-    let mut tx = server.db.tenant(member.scope()).await?;
-    let stores = vector_stores::store::list(&mut tx).await?;
-    Ok(stores
-        .into_iter()
-        .map(|store| StoreChoice {
-            id: store.id.to_string(),
-            name: store.name,
-            about: match store.backend {
-                Backend::Builtin => "documents kept here",
-                Backend::OpenAi { .. } => "OpenAI vector store",
-            },
-            chosen: true,
-        })
-        .collect())
-}
-
-/// Chromium applies a page's `form-action` to every redirect that follows its form, so this page,
-/// and no other, lets the way to the client be open (design decision 13). The scheme holds nothing
-/// but letters, digits and `+-.`.
-fn allow_onward(to: &ReturnPath, mut response: Response) -> Response {
-    let mut sources = "'self' https: http://127.0.0.1:* http://localhost:*".to_owned();
-    // A source cannot name an IPv6 address: a client at [::1] needs the scheme as a whole.
-    if to.scheme() != "https" && !["127.0.0.1", "localhost"].contains(&to.host().as_str()) {
-        sources.push(' ');
-        sources.push_str(to.scheme());
-        sources.push(':');
-    }
-    let policy = headers::CSP.replace("form-action 'self'", &format!("form-action {sources}"));
-    let value = HeaderValue::from_str(&policy).expect("ASCII");
-    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, value);
-    response
 }

@@ -27,8 +27,9 @@ mod authorize;
 mod client;
 mod client_name;
 mod consent;
+mod consent_page;
 mod error;
-pub mod grants;
+mod grants;
 mod json;
 mod jwks;
 mod keys;
@@ -49,7 +50,6 @@ mod store_keys;
 mod store_liveness;
 mod store_requests;
 mod store_tokens;
-pub mod terminal;
 mod token;
 
 use std::fmt;

@@ -3,10 +3,7 @@
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{
-    grants::{GrantOverview, RevokedFor},
-    scope::Scope,
-};
+use super::{grants::RevokedFor, scope::Scope};
 use crate::{
     db::ControlTx,
     ids::{GrantId, TenantId, UserId, VectorStoreId},
@@ -150,74 +147,4 @@ pub(super) async fn touch(
     .execute(tx.conn())
     .await?;
     Ok(())
-}
-
-/// Live grants of a tenant, of a user, or of a user in a tenant; the newest first.
-pub(super) async fn list(
-    tx: &mut ControlTx,
-    tenant: Option<TenantId>,
-    user: Option<UserId>,
-    now: OffsetDateTime,
-) -> sqlx::Result<Vec<GrantOverview>> {
-    let rows = sqlx::query!(
-        r#"
-        select grants.id as "id: GrantId", grants.tenant_id as "tenant_id: TenantId",
-               tenants.slug, tenants.name as tenant_name,
-               grants.user_id as "user_id: UserId", users.email, users.name as user_name,
-               grants.client_id, clients.client_name, grants.redirect_uri, grants.scope,
-               grants.created_at, grants.last_used_at, grants.expires_at,
-               array(select vector_store_id from oauth_grant_vector_stores chosen
-                      where chosen.tenant_id = grants.tenant_id
-                        and chosen.grant_id = grants.id) as "vector_stores!"
-          from oauth_grants grants
-          join tenants on tenants.id = grants.tenant_id
-          join users on users.id = grants.user_id
-          join oauth_clients clients on clients.client_id = grants.client_id
-         where grants.revoked_at is null and grants.expires_at > $3
-           and ($1::uuid is null or grants.tenant_id = $1)
-           and ($2::uuid is null or grants.user_id = $2)
-         order by grants.id desc
-         limit 1000
-        "#,
-        tenant.map(TenantId::uuid),
-        user.map(UserId::uuid),
-        now,
-    )
-    .fetch_all(tx.conn())
-    .await?;
-    let overview = rows.into_iter().map(|row| GrantOverview {
-        id: row.id,
-        tenant: row.tenant_id,
-        tenant_slug: row.slug,
-        tenant_name: row.tenant_name,
-        user: row.user_id,
-        user_email: row.email,
-        user_name: row.user_name,
-        client_id: row.client_id,
-        client_name: row.client_name,
-        redirect_host: super::redirect_uri::host(&row.redirect_uri),
-        scope: Scope::from_names(&row.scope),
-        vector_stores: row.vector_stores.into_iter().map(VectorStoreId::from).collect(),
-        created_at: row.created_at,
-        last_used_at: row.last_used_at,
-        expires_at: row.expires_at,
-    });
-    Ok(overview.collect())
-}
-
-/// Whose grant it is.
-pub(super) async fn find_owner(
-    tx: &mut ControlTx,
-    tenant: TenantId,
-    grant: GrantId,
-) -> sqlx::Result<Option<UserId>> {
-    sqlx::query_scalar!(
-        r#"
-        select user_id as "user_id: UserId" from oauth_grants where tenant_id = $1 and id = $2
-        "#,
-        tenant.uuid(),
-        grant.uuid(),
-    )
-    .fetch_optional(tx.conn())
-    .await
 }

@@ -119,7 +119,8 @@ async fn a_name_with_any_private_address_is_refused() {
         vec!["100.64.0.1"],
         vec!["fd00::1"],
     ] {
-        let outbound = Outbound::with_lookup(Policy::default(), &answering(&[answer.clone()]));
+        let outbound =
+            Outbound::with_lookup(Policy::default(), &answering(std::slice::from_ref(&answer)));
         let refused = outbound.send(get("https://example.com/")).await.unwrap_err();
         assert_eq!(refused, Error::NotPublic, "{answer:?}");
     }

@@ -36,3 +36,20 @@ fn the_readme_s_table_of_variables_is_the_code_s() {
     let known: BTreeMap<&str, &str> = VARIABLES.iter().map(|v| (v.name, v.default)).collect();
     assert_eq!(rows, known);
 }
+
+/// The code tour and the recipes name files that exist.
+#[test]
+fn the_readme_names_files_that_exist() {
+    let readme = read("README.md");
+    let named: Vec<&str> = readme
+        .split('`')
+        .filter(|text| {
+            ["src/", "tests/", "scripts/", "templates/"].iter().any(|f| text.starts_with(f))
+        })
+        .filter_map(|text| text.split_whitespace().next())
+        .collect();
+    assert!(named.len() > 15, "{named:?}");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let missing: Vec<&str> = named.into_iter().filter(|name| !root.join(name).exists()).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}

@@ -10,6 +10,7 @@ mod catalogue;
 mod demo;
 mod documentation;
 mod isolation;
+mod housekeeping;
 mod knowledge;
 mod mcp;
 mod oauth;

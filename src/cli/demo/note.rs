@@ -70,23 +70,17 @@ impl Note {
         Ok(())
     }
 
-    /// A command that gets a search answer; the token in it is made when it runs.
+    /// A command that gets a search answer; it connects over OAuth, as an assistant would.
     fn curl(&self, config: &Config) -> Result<String, Stop> {
-        let program = std::env::current_exe().map_err(Stop::because)?;
         let data_dir = config.data_dir.canonicalize().map_err(Stop::because)?;
-        let Self { mcp_url, tenant, users, .. } = self;
-        let reader = users.last().map_or("", |reader| &reader.email);
         let call = r#"{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "search", "arguments": {"query": "Are cats attached to their homes?"}}}"#;
         Ok(format!(
-            "  TOKEN=$(CALLSLIP_DATA_DIR={} CALLSLIP_LISTEN={} CALLSLIP_PUBLIC_URL={} \\\n    \
-               {} token --tenant {tenant} --email {reader})\n  \
-             curl -s {mcp_url} -H \"Authorization: Bearer $TOKEN\" \\\n    \
+            "  TOKEN=$(scripts/token {}/demo.json)\n  \
+             curl -s {} -H \"Authorization: Bearer $TOKEN\" \\\n    \
                -H 'Content-Type: application/json' \\\n    \
                -H 'Accept: application/json, text/event-stream' \\\n    -d '{call}'",
             data_dir.display(),
-            config.listen,
-            self.origin,
-            program.display(),
+            self.mcp_url,
         ))
     }
 }

@@ -2,7 +2,7 @@
 
 use callslip::{
     audit::Origin,
-    oauth::grants::{self, Revocation, RevokedFor},
+    oauth::apps::{self, By},
     tenants::Role,
 };
 use serde_json::json;
@@ -66,30 +66,22 @@ async fn people_see_and_end_grants(pool: PgPool) {
     assistant.tokens(&mut bob.sign_in().await, &[]).await;
     let now = app.clock.now();
     let mut tx = app.db().control().await.unwrap();
-    assert_eq!(grants::list_for_tenant(&mut tx, acme, now).await.unwrap().len(), 2);
-    assert!(grants::list_for_tenant(&mut tx, zenith, now).await.unwrap().is_empty());
-    let mine = grants::list_for_user(&mut tx, ada.user.id, now).await.unwrap();
-    let [grant] = mine.as_slice() else { panic!("one grant: {mine:?}") };
-    assert_eq!(
-        (grant.client_name.as_str(), grant.redirect_host.as_str()),
-        ("Assistant", "assistant.example")
-    );
-    assert_eq!((grant.tenant_slug.as_str(), &grant.vector_stores), ("acme", &vec![store]));
-    let origin = Origin::default();
-    let by =
-        |tenant, reason, by| Revocation { tenant, grant: grant.id, reason, by, origin: &origin };
-    for wrong in
-        [by(acme, RevokedFor::User, bob.user.id), by(zenith, RevokedFor::Admin, bob.user.id)]
-    {
-        assert!(!grants::revoke_grant(&mut tx, &wrong, now).await.unwrap());
-    }
-    let right = by(acme, RevokedFor::User, ada.user.id);
-    assert!(grants::revoke_grant(&mut tx, &right, now).await.unwrap());
-    assert!(!grants::revoke_grant(&mut tx, &right, now).await.unwrap(), "only once");
+    assert_eq!(apps::of_tenant(&mut tx, acme, None, now).await.unwrap().len(), 2);
+    assert!(apps::of_tenant(&mut tx, zenith, None, now).await.unwrap().is_empty());
+    let mine = apps::of_user(&mut tx, ada.user.id, now).await.unwrap();
+    let [app_of_hers] = mine.as_slice() else { panic!("one grant: {mine:?}") };
+    assert_eq!(app_of_hers.client_name, "Assistant");
+    assert_eq!((app_of_hers.tenant, &app_of_hers.stores), (acme, &vec![store]));
+    let grant = app_of_hers.grant;
+    let by = |user, only_own| By { user, only_own, origin: Origin::default(), at: now };
+    assert!(!apps::revoke(&mut tx, acme, grant, &by(bob.user.id, true)).await.unwrap());
+    assert!(!apps::revoke(&mut tx, zenith, grant, &by(bob.user.id, false)).await.unwrap());
+    assert!(apps::revoke(&mut tx, acme, grant, &by(ada.user.id, true)).await.unwrap());
+    assert!(!apps::revoke(&mut tx, acme, grant, &by(ada.user.id, true)).await.unwrap(), "once");
     tx.commit().await.unwrap();
     assert!(!app.accepts(tokens["access_token"].as_str().unwrap()).await);
     let refused = assistant.refresh(tokens["refresh_token"].as_str().unwrap(), &[]).await;
     assert_eq!(refused.json()["error"], "invalid_grant");
     let mut tx = app.db().control().await.unwrap();
-    assert!(grants::list_for_user(&mut tx, ada.user.id, now).await.unwrap().is_empty());
+    assert!(apps::of_user(&mut tx, ada.user.id, now).await.unwrap().is_empty());
 }

@@ -58,7 +58,7 @@ async fn removing_a_store_takes_its_documents_along(pool: PgPool) {
     assert_absent(&eve.submit("/account", &path.replace("acme", "other"), &[]).await);
 
     let mut ada = stage.signed_in(&stage.ada).await;
-    assert_eq!(ada.get(PATH).await.attribute("dialog form", "action"), [path.clone()]);
+    assert_eq!(ada.get(PATH).await.attribute("dialog form", "action"), std::slice::from_ref(&path));
     let done = ada.submit(PATH, &path, &[]).await;
     assert_eq!(done.location(), "/t/acme/vector-stores?notice=store-removed");
     let left = sqlx::query_scalar!(r#"select count(*) as "count!" from documents"#)

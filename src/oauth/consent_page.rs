@@ -1,0 +1,123 @@
+//! The consent page: who asks, for what, where, and for how long.
+
+use askama::Template;
+use axum::{
+    http::{HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+
+use super::{Server, client_name, consent::Pending, redirect_uri::ReturnPath, scope::Scope};
+use crate::{
+    http::{Frame, Page, PageError, headers},
+    sign_in::{Member, SignedIn},
+    vector_stores::{self, Backend},
+};
+
+#[derive(Template)]
+#[template(path = "oauth/consent.html")]
+struct ConsentPage {
+    frame: Frame,
+    request_id: String,
+    client_name: String,
+    client_host: Option<String>,
+    client_verified: bool,
+    name_warning: Option<&'static str>,
+    redirect_host: String,
+    redirect_on_device: bool,
+    email: String,
+    tenants: Vec<TenantChoice>,
+    scopes: Vec<ScopeLine>,
+    lifetime: &'static str,
+    error: Option<&'static str>,
+}
+
+struct TenantChoice {
+    id: String,
+    name: String,
+    chosen: bool,
+    stores: Vec<StoreChoice>,
+}
+
+struct StoreChoice {
+    id: String,
+    name: String,
+    about: &'static str,
+    chosen: bool,
+}
+
+struct ScopeLine {
+    words: &'static str,
+}
+
+/// The page, filled in; every store is ticked.
+pub(super) async fn page(
+    server: &Server,
+    signed_in: &SignedIn,
+    pending: &Pending,
+    request_id: String,
+    error: Option<&'static str>,
+) -> Result<Response, PageError> {
+    let Pending { request, client, to, members } = pending;
+    let mut choices = Vec::with_capacity(members.len());
+    for (place, member) in members.iter().enumerate() {
+        choices.push(TenantChoice {
+            id: member.tenant.id.to_string(),
+            name: member.tenant.name.clone(),
+            chosen: place == 0,
+            stores: store_choices(server, member).await?,
+        });
+    }
+    let scope = Scope::from_names(&request.scope);
+    let page = ConsentPage {
+        frame: signed_in.frame.clone(),
+        request_id,
+        client_name: client.client_name.clone(),
+        client_host: None,
+        client_verified: false,
+        name_warning: client_name::warning(&client.client_name, &to.host(), to.is_on_device()),
+        redirect_host: to.host(),
+        redirect_on_device: to.is_on_device(),
+        email: signed_in.user.email.clone(),
+        tenants: choices,
+        scopes: scope.words().into_iter().map(|words| ScopeLine { words }).collect(),
+        lifetime: "For 90 days at most, and until you or an admin revoke it. Unused for 30 days, \
+                   it ends by itself.",
+        error,
+    };
+    Ok(allow_onward(to, Page(page).into_response()))
+}
+
+/// Every store, ticked.
+async fn store_choices(server: &Server, member: &Member) -> Result<Vec<StoreChoice>, PageError> {
+    let mut tx = server.db.tenant(member.scope()).await?;
+    let stores = vector_stores::store::list(&mut tx).await?;
+    Ok(stores
+        .into_iter()
+        .map(|store| StoreChoice {
+            id: store.id.to_string(),
+            name: store.name,
+            about: match store.backend {
+                Backend::Builtin => "documents kept here",
+                Backend::OpenAi { .. } => "OpenAI vector store",
+            },
+            chosen: true,
+        })
+        .collect())
+}
+
+/// Chromium applies a page's `form-action` to every redirect that follows its form, so this page,
+/// and no other, lets the way to the client be open (design decision 13). The scheme holds nothing
+/// but letters, digits and `+-.`.
+pub(super) fn allow_onward(to: &ReturnPath, mut response: Response) -> Response {
+    let mut sources = "'self' https: http://127.0.0.1:* http://localhost:*".to_owned();
+    // A source cannot name an IPv6 address: a client at [::1] needs the scheme as a whole.
+    if to.scheme() != "https" && !["127.0.0.1", "localhost"].contains(&to.host().as_str()) {
+        sources.push(' ');
+        sources.push_str(to.scheme());
+        sources.push(':');
+    }
+    let policy = headers::CSP.replace("form-action 'self'", &format!("form-action {sources}"));
+    let value = HeaderValue::from_str(&policy).expect("ASCII");
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, value);
+    response
+}
