@@ -5,9 +5,11 @@
 
 mod access;
 mod architecture;
+mod canary;
 mod catalogue;
 mod demo;
 mod documentation;
+mod isolation;
 mod housekeeping;
 mod journey;
 mod knowledge;
