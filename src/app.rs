@@ -12,7 +12,7 @@ use crate::{
     db::Db,
     documents::{Importer, extract::Extractor},
     fault::Fault,
-    http::{Mounted, PageError, assets, client_ip, headers, request_id, routes::Entry},
+    http::{Mounted, PageError, assets, client_ip, headers, request_id, routes::Entry, unread},
     limits::Limits,
     mcp, oauth,
     outbound::{self, Outbound},
@@ -161,6 +161,7 @@ fn wrap(router: Router, config: &Config) -> Router {
     router
         .layer(middleware::from_fn_with_state(config.public_url.clone(), headers::secure))
         .layer(middleware::from_fn_with_state(trusted, client_ip::resolve))
+        .layer(middleware::from_fn(unread::drain))
         .layer(middleware::from_fn(telemetry::observe))
         .layer(middleware::from_fn(request_id::assign))
 }

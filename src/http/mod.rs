@@ -9,6 +9,7 @@ pub mod headers;
 pub mod page;
 pub mod request_id;
 pub mod routes;
+pub mod unread;
 
 pub use page::{Frame, Page, PageError};
 pub use routes::{Access, Mounted, Routes};

@@ -37,6 +37,7 @@ installed() {
     local draft
     draft=$(mktemp -d "$home.XXXXXX")
     "$@" "$draft" >&2 || { rm -rf "$draft"; return 1; }
+    chmod 755 "$draft"
     mv "$draft" "$home" 2>/dev/null || rm -rf "$draft" # another run was quicker
   fi
   printf '%s\n' "$home"

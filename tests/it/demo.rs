@@ -18,13 +18,13 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// A data folder and an address of its own.
-struct Installation {
+pub struct Installation {
     data: TempDir,
-    listen: String,
+    pub listen: String,
 }
 
 impl Installation {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let data = tempfile::Builder::new()
             .prefix("callslip-")
             .permissions(fs::Permissions::from_mode(0o711)) // Postgres may run as somebody else
@@ -51,7 +51,7 @@ impl Installation {
     }
 
     /// Start it in the background; what it noted in `demo.json`.
-    fn start(&self) -> Value {
+    pub fn start(&self) -> Value {
         let started = self.demo(&["--detach"]);
         let log = fs::read_to_string(self.path("demo.log")).unwrap_or_default();
         assert!(started.status.success(), "{}\n{log}", String::from_utf8_lossy(&started.stderr));

@@ -11,6 +11,7 @@ mod demo;
 mod documentation;
 mod housekeeping;
 mod isolation;
+mod journey;
 mod knowledge;
 mod mcp;
 mod oauth;

@@ -12,7 +12,10 @@ use rmcp::{
 };
 use serde_json::{Value, json};
 use sqlx::PgPool;
-use tokio::net::TcpListener;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
 
 use super::{stage::Stage, tools::same_twice};
 
@@ -75,4 +78,32 @@ async fn rmcp_lists_searches_and_fetches_in_the_modern_era(pool: PgPool) {
 async fn rmcp_is_turned_away_without_a_good_token(pool: PgPool) {
     let (_stage, url) = listening(&pool).await;
     assert!(Assistant.serve(transport(&url, "junk")).await.is_err());
+}
+
+/// Many clients send head and body apart. A refusal that is ready in between must neither cut the
+/// connection nor be the last answer on it.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn a_connection_outlives_a_refusal_that_was_quicker_than_the_request(pool: PgPool) {
+    let (_stage, url) = listening(&pool).await;
+    let authority = url.split('/').nth(2).unwrap();
+    let head = format!(
+        "POST /mcp HTTP/1.1\r\nHost: {authority}\r\nContent-Type: application/json\r\n\
+         Content-Length: 2\r\n\r\n"
+    );
+    let mut slow = TcpStream::connect(authority).await.unwrap();
+    for _ in 0..2 {
+        slow.write_all(head.as_bytes()).await.unwrap();
+        for _ in 0..5 {
+            // Time for the refusal to be ready.
+            assert_eq!(reqwest::get(&url).await.unwrap().status(), 405);
+        }
+        slow.write_all(b"{}").await.unwrap();
+        let mut status = [0; 12];
+        slow.read_exact(&mut status).await.unwrap();
+        assert_eq!(&status, b"HTTP/1.1 401");
+        let mut rest = Vec::new();
+        while !rest.ends_with(b"}") {
+            rest.push(slow.read_u8().await.unwrap());
+        }
+    }
 }

@@ -22,6 +22,7 @@ export async function look(page, name) {
     await page.emulateMedia({ colorScheme: scheme });
     for (const [size, viewport] of SIZES) {
       await page.setViewportSize(viewport);
+      await page.evaluate(() => window.scrollTo(0, 0)); // a picture of the whole, what sticks included
       await page.screenshot({ path: join(FOLDER, `${name}-${size}-${scheme}.png`), fullPage: true });
       const dress = `${name}, ${size}, ${scheme}`;
       const over = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
