@@ -7,7 +7,7 @@ use super::{
     rows,
 };
 
-/// [I-16] [I-24] The other tenant's store names, file names and very contents: we are answered as
+/// [I-16] The other tenant's store names, file names and very contents: we are answered as
 /// if nobody had them.
 #[sqlx::test(migrator = "callslip::db::MIGRATOR")]
 async fn what_the_other_tenant_has_is_not_taken(pool: PgPool) {
