@@ -28,6 +28,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     clock::Clock,
+    audit::{Actor, Origin},
     config::PublicUrl,
     db::{Db, TenantScope},
     documents::Importer,
@@ -86,6 +87,11 @@ impl Desk {
     }
 
     /// The frame with its entry marked, and a word on the act before.
+    /// Its visitor, for the audit.
+    fn actor(&self, origin: Origin) -> Actor {
+        Actor { user: Some(self.user.id), origin: Some(origin) }
+    }
+
     fn frame(&self, active: &'static str, notice: Option<&str>) -> Frame {
         Frame { active, notice: Notice::named(notice), ..self.frame.clone() }
     }

@@ -10,7 +10,7 @@ mod origin;
 pub mod store;
 
 pub use log::Log;
-pub use origin::Origin;
+pub use origin::{Actor, Origin};
 
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
@@ -205,6 +205,16 @@ impl Event {
     #[must_use]
     pub fn from(mut self, origin: &Origin) -> Self {
         self.request = origin.request;
+    /// Who did it, and from where.
+    #[must_use]
+    pub fn by(mut self, actor: &Actor) -> Self {
+        self.user = actor.user;
+        match &actor.origin {
+            Some(origin) => self.from(origin),
+            None => self,
+        }
+    }
+
         self.address = Some(origin.address.clone());
         self
     }
