@@ -3,9 +3,9 @@
 use axum::{
     extract::{
         Extension, Multipart, State,
-        multipart::{Field, MultipartError},
+        multipart::{Field, MultipartError, MultipartRejection},
     },
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, HeaderName, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
@@ -44,18 +44,35 @@ pub(super) struct Refused {
 
 /// `POST /t/{tenant}/documents`
 pub(super) async fn create(
-    admin: TenantAdmin,
+    admin: Result<TenantAdmin, PageError>,
     State(state): State<Admin>,
     Extension(bound): Extension<Bound>,
     headers: HeaderMap,
-    mut form: Multipart,
+    form: Result<Multipart, MultipartRejection>,
 ) -> Result<Response, PageError> {
-    let desk = Desk::from(admin);
+    let desk = match admin {
+        Ok(admin) => Desk::from(admin),
+        // A script would follow the way to the sign-in page and find that all went well.
+        Err(PageError::SignIn { .. }) if wants_json(&headers) => return Ok(signed_out()),
+        Err(refusal) => return Err(refusal),
+    };
+    let form = form.map_err(|_| PageError::BadRequest("a form with files was expected"))?;
+    let (store, refused) = receive(&desk, &state, &bound, form).await?;
+    answer(&desk, &state.db, &headers, store, refused).await
+}
+
+/// Store what the form carries, one file after the other.
+async fn receive(
+    desk: &Desk,
+    state: &Admin,
+    bound: &Bound,
+    mut form: Multipart,
+) -> Result<(VectorStoreId, Vec<Refused>), PageError> {
     let _permit = state.uploads.try_acquire().map_err(|_| PageError::Busy)?;
     let token = expect(&mut form, csrf::FIELD).await?;
-    csrf::require_token(Some(&bound), Some(&token))?;
+    csrf::require_token(Some(bound), Some(&token))?;
     let store = expect(&mut form, "store").await?;
-    let store = builtin_store(&desk, &state.db, &store).await?;
+    let store = builtin_store(desk, &state.db, &store).await?;
     let mut refused = Vec::new();
     while let Some(field) = form.next_field().await.map_err(broken)? {
         if field.name() != Some("file") {
@@ -80,7 +97,7 @@ pub(super) async fn create(
                 .map(|failure| Refused { name: failure.source, reason: failure.reason }),
         );
     }
-    answer(&desk, &state.db, &headers, store, refused).await
+    Ok((store, refused))
 }
 
 /// For the script, what was refused; for a form, the list again.
@@ -92,13 +109,8 @@ async fn answer(
     refused: Vec<Refused>,
 ) -> Result<Response, PageError> {
     let status = if refused.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
-    let wants_json = headers
-        .get(header::ACCEPT)
-        .and_then(|accept| accept.to_str().ok())
-        .is_some_and(|accept| accept.starts_with("application/json"));
-    if wants_json {
-        let body = serde_json::json!({ "refused": refused }).to_string();
-        return Ok((status, [(header::CONTENT_TYPE, "application/json")], body).into_response());
+    if wants_json(headers) {
+        return Ok(for_script(status, &refused));
     }
     if refused.is_empty() {
         let path = format!("{}/documents", desk.base());
@@ -107,6 +119,25 @@ async fn answer(
     let filter = documents::Filter { store: store.to_string(), ..documents::Filter::default() };
     let page = documents::list(desk, db, filter, refused).await?;
     Ok((status, Page(page)).into_response())
+}
+
+fn wants_json(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::ACCEPT)
+        .and_then(|accept| accept.to_str().ok())
+        .is_some_and(|accept| accept.starts_with("application/json"))
+}
+
+fn for_script(status: StatusCode, refused: &[Refused]) -> Response {
+    const HEADERS: [(HeaderName, &str); 2] =
+        [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
+    let body = serde_json::json!({ "refused": refused }).to_string();
+    (status, HEADERS, body).into_response()
+}
+
+fn signed_out() -> Response {
+    let reason = "You are signed out. Reload the page and sign in again.".to_owned();
+    for_script(StatusCode::UNAUTHORIZED, &[Refused { name: String::new(), reason }])
 }
 
 /// The builtin store of this id.

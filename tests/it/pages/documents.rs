@@ -139,6 +139,29 @@ async fn a_file_that_is_too_large_is_named_and_the_others_go_in(pool: PgPool) {
     assert_eq!(page.select("tbody th a"), ["Small."]);
 }
 
+/// Whoever is signed out is sent to sign in; the script, which would take that page for success, is
+/// told in words.
+#[sqlx::test]
+async fn an_upload_after_the_session_has_ended_says_so(pool: PgPool) {
+    let stage = Stage::set(&pool).await;
+    let path = "/t/acme/documents";
+    let send = async |accept: &str| {
+        let request = Request::post(path)
+            .header(header::CONTENT_TYPE, "multipart/form-data; boundary=cut")
+            .header(header::ACCEPT, accept)
+            .header("sec-fetch-site", "same-origin")
+            .body(Body::from("--cut--\r\n"))
+            .unwrap();
+        stage.app.browser().send(request).await
+    };
+    let script = send("application/json").await;
+    assert_eq!(script.status, 401);
+    let reason = script.json()["refused"][0]["reason"].as_str().unwrap().to_owned();
+    assert!(reason.contains("signed out"), "{reason}");
+    let form = send("text/html").await;
+    assert!(form.location().starts_with("/sign-in?return_to="), "{}", form.text());
+}
+
 /// Send the upload form: its fields, then its files.
 async fn upload(
     browser: &mut Browser,
