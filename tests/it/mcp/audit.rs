@@ -1,6 +1,7 @@
 //! No answer without its audit event.
 
 use axum::http::StatusCode;
+use callslip::tenants::Role;
 use serde_json::json;
 use sqlx::PgPool;
 
@@ -104,4 +105,23 @@ async fn each_of_many_calls_at_once_is_recorded_once(pool: PgPool) {
     answered.sort_by_key(key);
     recorded.sort_by_key(key);
     assert_eq!(answered, recorded);
+}
+
+/// The tenant's admin reads what came of each call, and how much was found.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn the_activity_page_says_what_came_of_each_call(pool: PgPool) {
+    let stage = Stage::new(&pool).await;
+    stage.call("search", json!({ "query": "x" })).await;
+    stage.call("search", json!({ "wrong": "x" })).await;
+    stage.call("fetch", json!({ "id": "nonsense" })).await;
+    let mut admin = stage.app.member(&stage.slug, "grace", Role::Admin).await.sign_in().await;
+    let page = admin.get(&format!("/t/{}/activity", stage.slug)).await;
+    let told: Vec<_> =
+        page.select("tbody th").into_iter().zip(page.select("tbody .badge")).collect();
+    for line in
+        [("Searched: 0 hits", "Answered"), ("Searched", "Refused"), ("Document read", "Not found")]
+    {
+        let line = (line.0.to_owned(), line.1.to_owned());
+        assert!(told.contains(&line), "{line:?} is not in {told:?}");
+    }
 }

@@ -118,7 +118,7 @@ async fn activity_goes_on_page_by_page(pool: PgPool) {
     let stage = Stage::set(&pool).await;
     sqlx::query!(
         "insert into audit_events (tenant_id, id, at, kind, detail)
-         select $1, gen_random_uuid(), now(), 'tool.search', '{\"hits\": 3}'
+         select $1, gen_random_uuid(), now(), 'tool.search', '{\"outcome\": \"answered\", \"results\": 3}'
            from generate_series(1, 70)",
         stage.acme.id.uuid()
     )
