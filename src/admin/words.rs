@@ -9,6 +9,7 @@ use crate::audit::Kind;
 pub(super) const KINDS: &[Kind] = &[
     Kind::Search,
     Kind::Fetch,
+    Kind::UnknownTool,
     Kind::ConsentGiven,
     Kind::ConsentDenied,
     Kind::TokenIssued,
@@ -38,6 +39,7 @@ pub(super) const fn label(kind: Kind) -> &'static str {
         Kind::GrantRevoked => "Access revoked",
         Kind::Search => "Searched",
         Kind::Fetch => "Document read",
+        Kind::UnknownTool => "Unknown tool called",
         Kind::DocumentStored => "Document added",
         Kind::DocumentDeleted => "Document deleted",
         Kind::VectorStoreCreated => "Vector store added",
@@ -75,7 +77,7 @@ pub(super) fn is_about_its_user(kind: &str) -> bool {
 /// The badge: its tone and word.
 pub(super) fn outcome(kind: &str, detail: &Value) -> (&'static str, &'static str) {
     let kind = Kind::from_name(kind);
-    if let Some(Kind::Search | Kind::Fetch) = kind {
+    if let Some(Kind::Search | Kind::Fetch | Kind::UnknownTool) = kind {
         return of_call(detail);
     }
     match kind {
@@ -85,19 +87,19 @@ pub(super) fn outcome(kind: &str, detail: &Value) -> (&'static str, &'static str
     }
 }
 
-#[cfg(test)]
-mod tests {
 /// What came of a tool call: the names are those that `mcp` records.
 fn of_call(detail: &Value) -> (&'static str, &'static str) {
     match detail.get("outcome").and_then(Value::as_str) {
         Some("answered") if detail.get("failed_stores").is_some() => ("warn", "Answered in part"),
         Some("answered") => ("good", "Answered"),
         Some("not_found") => ("warn", "Not found"),
-        Some("bad_arguments") => ("warn", "Refused"),
+        Some("bad_arguments" | "refused" | "unknown_tool") => ("warn", "Refused"),
         _ => ("bad", "Failed"),
     }
 }
 
+#[cfg(test)]
+mod tests {
     use serde_json::json;
 
     use super::*;

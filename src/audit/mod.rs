@@ -41,10 +41,12 @@ pub enum Kind {
     TokenReused,
     /// A token or a whole grant was revoked.
     GrantRevoked,
-    /// A `search` was answered.
+    /// A `search` was asked for.
     Search,
-    /// A `fetch` was answered.
+    /// A `fetch` was asked for.
     Fetch,
+    /// A call of a tool that does not exist.
+    UnknownTool,
     /// A document was added or replaced.
     DocumentStored,
     /// A document was removed.
@@ -82,6 +84,7 @@ impl Kind {
         Self::GrantRevoked,
         Self::Search,
         Self::Fetch,
+        Self::UnknownTool,
         Self::DocumentStored,
         Self::DocumentDeleted,
         Self::VectorStoreCreated,
@@ -110,6 +113,7 @@ impl Kind {
             Self::GrantRevoked => "grant.revoked",
             Self::Search => "tool.search",
             Self::Fetch => "tool.fetch",
+            Self::UnknownTool => "tool.unknown",
             Self::DocumentStored => "document.stored",
             Self::DocumentDeleted => "document.deleted",
             Self::VectorStoreCreated => "vector_store.created",
@@ -201,10 +205,6 @@ impl Event {
         self
     }
 
-    /// From where, and in which request.
-    #[must_use]
-    pub fn from(mut self, origin: &Origin) -> Self {
-        self.request = origin.request;
     /// Who did it, and from where.
     #[must_use]
     pub fn by(mut self, actor: &Actor) -> Self {
@@ -215,6 +215,10 @@ impl Event {
         }
     }
 
+    /// From where, and in which request.
+    #[must_use]
+    pub fn from(mut self, origin: &Origin) -> Self {
+        self.request = origin.request;
         self.address = Some(origin.address.clone());
         self
     }

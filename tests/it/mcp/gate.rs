@@ -155,7 +155,10 @@ async fn without_the_scope_a_call_is_403_and_says_what_it_needs(pool: PgPool) {
     let list = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/list" });
     let answer = stage.send(stage.request_with("/mcp", &token), &list).await;
     assert_eq!(answer.status, StatusCode::OK);
-    assert!(stage.events().await.is_empty());
+    // The two calls are on record as refused; the list needs no record.
+    let events = stage.events().await;
+    assert_eq!(events.len(), 2);
+    assert!(events.iter().all(|(_, detail)| detail["outcome"] == "refused"));
 }
 
 /// [S-07] Asked of the database on every call: whatever ends behind a token, the next call is 401.
