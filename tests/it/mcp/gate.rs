@@ -130,6 +130,14 @@ async fn the_token_comes_in_one_header_and_nowhere_else(pool: PgPool) {
     let answer = stage.app.send(request.body(Body::from(body)).unwrap()).await;
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
 
+    // Nothing of a body is read for somebody who shows no good token: not even that it is too long.
+    let long = "x".repeat((1 << 20) + 1);
+    for request in [Request::post("/mcp"), stage.request_with("/mcp", "junk")] {
+        let request = request.header("content-type", form);
+        let answer = stage.app.send(request.body(Body::from(long.clone())).unwrap()).await;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    }
+
     for scheme in ["bearer", "BEARER", "Bearer ", "bEaReR"] {
         let request = Request::post("/mcp").header("authorization", format!("{scheme} {token}"));
         assert_eq!(stage.send(request, &ping()).await.status, StatusCode::OK, "{scheme}");
