@@ -13,6 +13,8 @@ mod members;
 mod operator;
 mod overview;
 mod upload;
+mod upload_form;
+mod upload_slots;
 mod vector_stores;
 mod view;
 mod words;
@@ -24,11 +26,10 @@ use axum::{
     middleware,
     response::Redirect,
 };
-use tokio::sync::Semaphore;
 
 use crate::{
-    clock::Clock,
     audit::{Actor, Origin},
+    clock::Clock,
     config::PublicUrl,
     db::{Db, TenantScope},
     documents::Importer,
@@ -50,7 +51,7 @@ pub struct Admin {
     search: Search,
     stores: stores::Context,
     importer: Arc<Importer>,
-    uploads: Arc<Semaphore>,
+    slots: upload_slots::Slots,
 }
 
 impl Admin {
@@ -65,7 +66,7 @@ impl Admin {
             search,
             stores,
             importer: Arc::new(importer),
-            uploads: Arc::new(Semaphore::new(upload::AT_ONCE)),
+            slots: upload_slots::Slots::default(),
         }
     }
 }
@@ -86,12 +87,12 @@ impl Desk {
         format!("/t/{}", self.tenant.slug)
     }
 
-    /// The frame with its entry marked, and a word on the act before.
     /// Its visitor, for the audit.
     fn actor(&self, origin: Origin) -> Actor {
         Actor { user: Some(self.user.id), origin: Some(origin) }
     }
 
+    /// The frame with its entry marked, and a word on the act before.
     fn frame(&self, active: &'static str, notice: Option<&str>) -> Frame {
         Frame { active, notice: Notice::named(notice), ..self.frame.clone() }
     }

@@ -1,16 +1,16 @@
 //! `POST /t/{tenant}/documents`: files, one after the other, from a form or from its script.
 
 use axum::{
-    extract::{
-        Extension, Multipart, State,
-        multipart::{Field, MultipartError, MultipartRejection},
-    },
+    extract::{Extension, Multipart, State, multipart::MultipartRejection},
     http::{HeaderMap, HeaderName, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
 
-use super::{Admin, Desk, Notice, back, documents};
+use super::{
+    Admin, Desk, Notice, back, documents,
+    upload_form::{File, UploadForm},
+};
 use crate::{
     db::Db,
     documents::{Upload, ingest_upload},
@@ -28,9 +28,6 @@ pub(super) const FILE_BYTES: usize = 25 << 20;
 
 /// The largest form: eight of the largest files.
 pub(super) const REQUEST_BYTES: usize = 8 * FILE_BYTES + (1 << 20);
-
-/// How many uploads are read at once; each holds one file in memory.
-pub(super) const AT_ONCE: usize = 4;
 
 /// What the file picker offers.
 pub(super) const ACCEPT: &str = ".txt,.text,.md,.markdown,.html,.htm,.pdf,.jsonl";
@@ -66,29 +63,24 @@ async fn receive(
     desk: &Desk,
     state: &Admin,
     bound: &Bound,
-    mut form: Multipart,
+    form: Multipart,
 ) -> Result<(VectorStoreId, Vec<Refused>), PageError> {
-    let _permit = state.uploads.try_acquire().map_err(|_| PageError::Busy)?;
-    let token = expect(&mut form, csrf::FIELD).await?;
+    let _slot = state.slots.take(desk.tenant.id).ok_or(PageError::Busy)?;
+    let mut form = UploadForm::new(form);
+    let token = form.expect(csrf::FIELD).await?;
     csrf::require_token(Some(bound), Some(&token))?;
-    let store = expect(&mut form, "store").await?;
+    let store = form.expect("store").await?;
     let store = builtin_store(desk, &state.db, &store).await?;
     let mut refused = Vec::new();
-    while let Some(field) = form.next_field().await.map_err(broken)? {
-        if field.name() != Some("file") {
-            continue;
-        }
-        let name = field.file_name().unwrap_or_default().to_owned();
-        // A form that was sent without a file has one of no name and no content.
-        let bytes = match read(field).await? {
-            Ok(bytes) if name.is_empty() && bytes.is_empty() => continue,
+    while let Some(File { name, bytes }) = form.file().await? {
+        let bytes = match bytes {
             Ok(bytes) => bytes,
             Err(reason) => {
                 refused.push(Refused { name, reason: reason.to_owned() });
                 continue;
             }
         };
-        let upload = Upload { file_name: name.clone(), bytes, uploaded_by: Some(desk.user.id) };
+        let upload = Upload { file_name: name, bytes, uploaded_by: Some(desk.user.id) };
         let report = ingest_upload(&state.importer, desk.scope, store, upload).await?;
         refused.extend(
             report
@@ -149,39 +141,4 @@ async fn builtin_store(desk: &Desk, db: &Db, id: &str) -> Result<VectorStoreId, 
         .pop()
         .map(|store| store.id)
         .ok_or(PageError::NotFound)
-}
-
-/// The next field, which must be this one: token and store come before the files, so that nothing
-/// is read for somebody who may not send it.
-async fn expect(form: &mut Multipart, name: &str) -> Result<String, PageError> {
-    let field = form.next_field().await.map_err(broken)?;
-    let Some(field) = field.filter(|field| field.name() == Some(name)) else {
-        return Err(PageError::BadRequest("the form’s fields are missing or out of order"));
-    };
-    let bytes = read(field).await?.unwrap_or_default();
-    String::from_utf8(bytes).map_err(|_| PageError::BadRequest("a field is not text"))
-}
-
-/// A field's bytes, piece by piece; what is too long is read to its end and dropped.
-async fn read(mut field: Field<'_>) -> Result<Result<Vec<u8>, &'static str>, PageError> {
-    let mut bytes = Vec::new();
-    let mut too_long = false;
-    while let Some(piece) = field.chunk().await.map_err(broken)? {
-        too_long |= bytes.len() + piece.len() > FILE_BYTES;
-        if too_long {
-            bytes = Vec::new();
-        } else {
-            bytes.extend_from_slice(&piece);
-        }
-    }
-    Ok(if too_long { Err("The file is larger than 25 MiB.") } else { Ok(bytes) })
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
-fn broken(error: MultipartError) -> PageError {
-    if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        PageError::BadRequest("that is too much at once: send fewer files")
-    } else {
-        PageError::BadRequest("the upload broke off or is malformed")
-    }
 }
