@@ -54,6 +54,23 @@ async fn a_key_that_was_typed_is_never_printed_back(pool: PgPool) {
     assert!(!page.text().contains("sk-canary-key"));
 }
 
+/// Why a store was not added stands on the page as a sentence.
+#[sqlx::test]
+async fn a_refused_store_is_explained_in_a_sentence(pool: PgPool) {
+    let stage = Stage::set(&pool).await;
+    let mut ada = stage.signed_in(&stage.ada).await;
+    let form = [
+        ("backend", "openai"),
+        ("name", "Records"),
+        ("external_id", "vs_records"),
+        ("api_key", "sk-0123456789"),
+        ("base_url", "ftp://example.org"),
+    ];
+    let page = ada.submit(PATH, PATH, &form).await;
+    let error = page.select("[role=alert]").join(" ");
+    assert!(error.contains("The address must be") && error.ends_with('.'), "{error}");
+}
+
 #[sqlx::test]
 async fn removing_a_store_takes_its_documents_along(pool: PgPool) {
     let stage = Stage::set(&pool).await;
