@@ -1,6 +1,6 @@
 //! What every command needs: configuration, a database that is up to date, and the master key.
 
-use std::{fs, io, path::Path};
+use std::{fs, io, path::Path, time::Duration};
 
 use sqlx::{Connection, PgConnection};
 
@@ -16,6 +16,9 @@ use crate::{
     sign_in::accounts::Accounts,
     users::password::{Cost, Hashing},
 };
+
+/// How long connections in use may take to come back at the end.
+const CLOSED_WITHIN: Duration = Duration::from_secs(5);
 
 /// An opened installation.
 #[derive(Debug)]
@@ -87,7 +90,9 @@ impl Context {
 
     /// Close what was opened. The private Postgres stops when nobody else uses it.
     pub async fn close(self) {
-        self.parts.db.close().await;
+        if tokio::time::timeout(CLOSED_WITHIN, self.parts.db.close()).await.is_err() {
+            tracing::warn!("some database connections were still in use");
+        }
         if let Some(private) = self.private
             && let Err(error) = private.release().await
         {
