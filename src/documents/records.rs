@@ -70,7 +70,7 @@ pub(super) async fn line(
         record.text.lines().any(|line| line.starts_with("# ") || line.starts_with("## "));
     let style = if markdown { Style::Markdown } else { Style::Plain };
     let parsed = Parsed { style, title: record.title, sections: vec![record.text] };
-    let outcome = importer.parsed(&source, &parsed, facts).await?;
+    let outcome = importer.parsed(&source, parsed, facts).await?;
     report.count(&place, outcome);
     Ok(())
 }
