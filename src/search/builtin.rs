@@ -56,7 +56,11 @@ pub(super) async fn fetch(
     if document.vector_store_id != store {
         return Ok(None);
     }
-    let passage = documents::store::passage(&mut tx, id, i32::try_from(chunk)?).await?;
+    // An id can name a passage that no document has.
+    let passage = match i32::try_from(chunk) {
+        Ok(chunk) => documents::store::passage(&mut tx, id, chunk).await?,
+        Err(_) => None,
+    };
     let text = documents::store::text(&mut tx, id).await?.unwrap_or_default();
     let mut metadata: BTreeMap<String, String> = document.metadata;
     let date = |at: time::OffsetDateTime| {
