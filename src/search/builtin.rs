@@ -43,7 +43,7 @@ pub(super) async fn search(
         .collect())
 }
 
-/// A document's whole text, if it is in this store.
+/// A document's whole text with the passage's place in it, if it is in this store.
 pub(super) async fn fetch(
     parts: &Parts,
     scope: TenantScope,
@@ -71,8 +71,9 @@ pub(super) async fn fetch(
     if let Some(url) = document.url {
         metadata.insert("source_url".to_owned(), url);
     }
+    let place = passage.as_ref().map(|passage| passage.start..passage.end);
     if let Some(passage) = passage.filter(|passage| !passage.heading.is_empty()) {
         metadata.insert("passage_heading".to_owned(), passage.heading);
     }
-    Ok(Some(Text { title: document.title, text, metadata }))
+    Ok(Some(Text { title: document.title, text, passage: place, metadata }))
 }
