@@ -1,6 +1,6 @@
 //! Large and odd things: they are taken or refused, and hold nobody up.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use callslip::search::{Fetch, Reference, Target};
 use sqlx::PgPool;
@@ -54,4 +54,25 @@ async fn a_passage_far_down_is_fetched(pool: PgPool) {
         reference.document = Target::Builtin { document, chunk };
         assert!(matches!(shelf.fetch(&reference.to_string()).await, Fetch::Found(_)), "{chunk}");
     }
+}
+
+/// A word of every passage takes about as long as a word of one: passages are counted once.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn a_common_word_is_found_as_quickly_as_a_rare_one(pool: PgPool) {
+    let shelf = Shelf::new(&pool).await;
+    let filler =
+        "They sleep in the sun and wait for somebody to open the door to them. ".repeat(14);
+    let text: String =
+        (0..4_500).map(|n| format!("# Section {n}\n\nCats {n} stay. {filler}\n\n")).collect();
+    let text = text + "# Last\n\nThe quokka smiles.";
+    let report = shelf.upload("cats.md", text.as_bytes()).await;
+    assert_eq!(report.added, 1, "{report:?}");
+    let mut took = Vec::new();
+    for question in ["quokka", "cats"] {
+        shelf.ask(question).await;
+        let started = Instant::now();
+        assert_eq!(shelf.ask(question).await.len(), 1);
+        took.push(started.elapsed());
+    }
+    assert!(took[1] < took[0] * 20 + Duration::from_millis(200), "{took:?}");
 }
