@@ -3,6 +3,7 @@
 mod extract;
 mod import;
 mod isolation;
+mod limits;
 mod openai;
 
 use std::{path::PathBuf, time::Duration};
