@@ -1,11 +1,11 @@
 //! Refresh tokens: rotation, lost answers, theft.
 
-use callslip::tenants::Role;
+use callslip::tenants::{self, Role};
 use sqlx::PgPool;
 use time::Duration;
 use tokio::task::JoinSet;
 
-use crate::support::{Answer, Assistant, TestApp};
+use crate::support::{Answer, Assistant, ORIGIN, TestApp};
 
 struct Line {
     app: TestApp,
@@ -141,6 +141,35 @@ async fn of_fifty_racing_refreshes_one_lineage_comes(pool: PgPool) {
             .unwrap();
     assert_eq!(generations, 2);
     assert!(line.is_alive().await);
+}
+
+/// Who was let go and is taken back in begins with nothing: what they had connected stays dead.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn coming_back_revives_nothing(pool: PgPool) {
+    let app = TestApp::new(&pool).await;
+    let ada = app.member("acme", "ada", Role::Reader).await;
+    app.member("acme", "olga", Role::Owner).await;
+    ada.join("borealis", Role::Reader).await;
+    let acme = app.tenant("acme").await;
+    let assistant = app.assistant().await;
+    let mut browser = ada.sign_in().await;
+    let mut connected = Vec::new();
+    for tenant in ["acme", "borealis"] {
+        let resource = format!("{ORIGIN}/t/{tenant}/mcp");
+        let tokens = assistant.tokens(&mut browser, &[("resource", &resource)]).await;
+        let text = |name: &str| tokens[name].as_str().unwrap().to_owned();
+        connected.push((text("access_token"), text("refresh_token")));
+    }
+    let mut tx = app.db().control().await.unwrap();
+    let removed = tenants::store::remove_member(&mut tx, acme.id, ada.user.id).await.unwrap();
+    assert!(removed.is_ok());
+    tx.commit().await.unwrap();
+    ada.join("acme", Role::Reader).await;
+    assert!(!app.accepts(&connected[0].0).await);
+    assert_refused(&assistant.refresh(&connected[0].1, &[]).await);
+    // What they connected elsewhere is none of that tenant's business.
+    assert!(app.accepts(&connected[1].0).await);
+    assert_eq!(assistant.refresh(&connected[1].1, &[]).await.status, 200);
 }
 
 /// In another client's hands a refresh token has leaked: the grant ends.
