@@ -117,7 +117,7 @@ create table oauth_refresh_tokens (
   retries       smallint not null default 0,
   foreign key (tenant_id, grant_id) references oauth_grants on delete cascade
 );
-create index oauth_refresh_tokens_grant on oauth_refresh_tokens (tenant_id, grant_id, generation);
+create unique index oauth_refresh_tokens_grant on oauth_refresh_tokens (tenant_id, grant_id, generation);
 call guard_tenant_table('oauth_refresh_tokens');
 call open_to_control('oauth_refresh_tokens');
 grant select, insert, update, delete on oauth_refresh_tokens to app_control;
