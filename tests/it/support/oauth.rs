@@ -250,7 +250,7 @@ impl Answer {
         for selector in
             ["input[type=hidden]", "input[type=radio][checked]", "input[type=checkbox][checked]"]
         {
-            let selector = format!("form[action='/oauth/consent'] {selector}");
+            let selector = format!("form[action^='/oauth/consent?'] {selector}");
             let names = self.attribute(&selector, "name");
             fields.extend(names.into_iter().zip(self.attribute(&selector, "value")));
         }
