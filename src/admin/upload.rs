@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::{Admin, Desk, Notice, back, documents};
 use crate::{
+    audit::Origin,
     db::Db,
     documents::{Upload, ingest_upload},
     http::{
@@ -46,7 +47,7 @@ pub(super) struct Refused {
 pub(super) async fn create(
     admin: TenantAdmin,
     State(state): State<Admin>,
-    Extension(bound): Extension<Bound>,
+    (origin, Extension(bound)): (Origin, Extension<Bound>),
     headers: HeaderMap,
     mut form: Multipart,
 ) -> Result<Response, PageError> {
@@ -71,7 +72,12 @@ pub(super) async fn create(
                 continue;
             }
         };
-        let upload = Upload { file_name: name.clone(), bytes, uploaded_by: Some(desk.user.id) };
+        let upload = Upload {
+            file_name: name.clone(),
+            bytes,
+            uploaded_by: Some(desk.user.id),
+            origin: origin.clone(),
+        };
         let report = ingest_upload(&state.importer, desk.scope, store, upload).await?;
         refused.extend(
             report

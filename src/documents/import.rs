@@ -57,6 +57,7 @@ pub async fn import(
             media: file.media,
             uploaded_by: None,
         };
+            origin: None,
         if file.media == MediaType::JsonLines {
             lines(importer, &source, file, progress, &mut report).await?;
             continue;

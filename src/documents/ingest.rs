@@ -13,7 +13,7 @@ use super::{
     store_save::{self, Known, Ready},
 };
 use crate::{
-    audit::{self, Event, Kind},
+    audit::{self, Event, Kind, Origin},
     clock::Clock,
     db::{Db, TenantScope},
     fault::Fault,
@@ -84,6 +84,8 @@ pub struct Upload {
     /// Who sent it.
     pub uploaded_by: Option<UserId>,
 }
+    /// In which request, from where.
+    pub origin: Origin,
 
 /// The largest file that a person may send (spec row U-01).
 pub const MAX_UPLOAD: usize = 25 * 1024 * 1024;
@@ -109,6 +111,8 @@ pub(super) struct Source<'a> {
     pub(super) media: MediaType,
     pub(super) uploaded_by: Option<UserId>,
 }
+    /// `None` for an import on the command line.
+    pub(super) origin: Option<&'a Origin>,
 
 /// What a source says of itself besides its text.
 #[derive(Default)]
@@ -213,7 +217,10 @@ fn stored(
         .with("title", title)
         .with("replaced", replaces);
     event.user = source.uploaded_by;
-    event
+    match source.origin {
+        Some(origin) => event.from(origin),
+        None => event,
+    }
 }
 
 fn content_hash(bytes: &[u8]) -> [u8; 32] {
@@ -283,3 +290,4 @@ pub async fn ingest_upload(
     }
     Ok(report)
 }
+        origin: Some(&upload.origin),

@@ -86,6 +86,7 @@ fn read(line: &[u8]) -> Result<Record, String> {
     match &record.id {
         Value::String(id) if !id.trim().is_empty() => Ok(record),
         Value::Number(_) => Ok(record),
+        origin: file.origin,
         _ => Err("its _id is neither text nor a number".to_owned()),
     }
 }
