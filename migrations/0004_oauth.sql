@@ -47,7 +47,7 @@ grant select, insert, update, delete on oauth_authorization_requests to app_cont
 create table oauth_grants (
   tenant_id      uuid not null references tenants on delete cascade,
   id             uuid not null,
-  user_id        uuid not null references users on delete cascade,
+  user_id        uuid not null,
   client_id      text not null references oauth_clients,
   redirect_uri   text not null check (length(redirect_uri) <= 2048),
   resource       text not null check (length(resource) <= 2048),
@@ -59,6 +59,9 @@ create table oauth_grants (
   revoked_for    text check (revoked_for in ('user', 'admin', 'client', 'code_replay', 'refresh_reuse')),
   primary key (tenant_id, id),
   constraint oauth_grants_id_key unique (id),
+  -- Who leaves a tenant and is taken back in later begins with nothing.
+  constraint oauth_grants_member_fkey foreign key (tenant_id, user_id) references memberships
+    on delete cascade,
   check ((revoked_at is null) = (revoked_for is null))
 );
 create index oauth_grants_user on oauth_grants (user_id, tenant_id);
@@ -114,7 +117,7 @@ create table oauth_refresh_tokens (
   retries       smallint not null default 0,
   foreign key (tenant_id, grant_id) references oauth_grants on delete cascade
 );
-create index oauth_refresh_tokens_grant on oauth_refresh_tokens (tenant_id, grant_id, generation);
+create unique index oauth_refresh_tokens_grant on oauth_refresh_tokens (tenant_id, grant_id, generation);
 call guard_tenant_table('oauth_refresh_tokens');
 call open_to_control('oauth_refresh_tokens');
 grant select, insert, update, delete on oauth_refresh_tokens to app_control;

@@ -37,12 +37,21 @@ pub(super) struct Declined {
 
 impl Declined {
     pub(super) fn answer(&self, issuer: &str) -> Response {
+        self.to.answer(&self.parameters(issuer))
+    }
+
+    /// The same as a link, for where the browser may not be sent by itself.
+    pub(super) fn location(&self, issuer: &str) -> String {
+        self.to.location(&self.parameters(issuer))
+    }
+
+    fn parameters<'a>(&'a self, issuer: &'a str) -> Vec<(&'static str, &'a str)> {
         let mut parameters =
             vec![("error", self.error.as_str()), ("error_description", self.description)];
         parameters.extend(self.state.as_deref().map(|state| ("state", state)));
         // RFC 9207 §2: in errors too.
         parameters.push(("iss", issuer));
-        self.to.answer(&parameters)
+        parameters
     }
 }
 

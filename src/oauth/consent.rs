@@ -11,16 +11,12 @@ use time::Duration;
 use super::{
     Server,
     authorize::Declined,
-    client::Client,
-    consent_page::{allow_onward, page},
+    consent_page::{Again, allow_onward, page},
     error::ErrorCode,
-    redirect_uri::ReturnPath,
-    resource::Resource,
+    pending::{self, Asking, DECIDED, Pending, name_of_request},
     scope::Scope,
-    store_clients,
     store_grants::{self, Grant},
-    store_requests::{self, AuthorizationRequest, Found},
-    store_tokens,
+    store_requests, store_tokens,
 };
 use crate::{
     audit::{self, Event, Kind as Act, Origin},
@@ -55,15 +51,6 @@ pub(super) struct Answer {
     decision: String,
 }
 
-/// An authorization request in front of the user who may answer it.
-pub(super) struct Pending {
-    pub(super) request: AuthorizationRequest,
-    pub(super) client: Client,
-    pub(super) to: ReturnPath,
-    /// Where the user may let the client in; never empty.
-    pub(super) members: Vec<Member>,
-}
-
 /// Step 5: show who asks for what.
 pub(super) async fn show(
     State(server): State<Server>,
@@ -73,9 +60,9 @@ pub(super) async fn show(
 ) -> Result<Response, PageError> {
     let asking = Asking { server: &server, bound: &bound, signed_in: &signed_in };
     let secret = name_of_request(&asked.request_id)?;
-    let pending = match pending(&asking, &secret).await? {
+    let pending = match pending::find(&asking, &secret).await? {
         Ok(pending) => pending,
-        Err(declined) => return Ok(declined.answer(server.public_url.as_str())),
+        Err(stranger) => return Ok(stranger.page(&asking, &asked.request_id)),
     };
     page(&server, &signed_in, &pending, asked.request_id, None).await
 }
@@ -96,13 +83,6 @@ pub(super) async fn answer(
     work.await?
 }
 
-/// Who is asked, in which browser.
-struct Asking<'a> {
-    server: &'a Server,
-    bound: &'a Bound,
-    signed_in: &'a SignedIn,
-}
-
 async fn decide(
     asking: &Asking<'_>,
     origin: &Origin,
@@ -110,9 +90,9 @@ async fn decide(
 ) -> Result<Response, PageError> {
     let Asking { server, signed_in, .. } = *asking;
     let secret = name_of_request(&answer.request_id)?;
-    let pending = match pending(asking, &secret).await? {
+    let pending = match pending::find(asking, &secret).await? {
         Ok(pending) => pending,
-        Err(declined) => return Ok(declined.answer(server.public_url.as_str())),
+        Err(stranger) => return Ok(stranger.page(asking, &answer.request_id)),
     };
     match answer.decision.as_str() {
         "deny" => deny(asking, origin, &secret, pending).await,
@@ -123,8 +103,12 @@ async fn decide(
                 .find(|member| member.tenant.id.to_string() == answer.tenant)
                 .ok_or(PageError::Forbidden("that is not one of your tenants"))?;
             let Some(stores) = chosen_stores(server, member, &answer.store).await? else {
-                let error = Some("Choose at least one collection that the app may read.");
-                return page(server, signed_in, &pending, answer.request_id, error).await;
+                let again = Again {
+                    tenant: &answer.tenant,
+                    stores: &answer.store,
+                    error: "Choose at least one collection that the app may read.",
+                };
+                return page(server, signed_in, &pending, answer.request_id, Some(again)).await;
             };
             approve(asking, origin, &secret, &pending, (member, &stores)).await
         }
@@ -227,70 +211,4 @@ async fn deny(
         state: pending.request.state,
     };
     Ok(allow_onward(&pending.to, declined.answer(server.public_url.as_str())))
-}
-
-fn name_of_request(text: &str) -> Result<SecretHash, PageError> {
-    Plaintext::presented(Kind::AuthorizationRequest, text)
-        .map(|secret| secret.hash())
-        .ok_or(UNKNOWN)
-}
-
-const UNKNOWN: PageError = PageError::BadRequest(
-    "This request has expired. Go back to the app and start connecting again.",
-);
-
-const DECIDED: PageError = PageError::BadRequest(
-    "You have answered this request already. Go back to the app; if it is not connected, start \
-     again there.",
-);
-
-/// Find the request and everything that it stands on; `Err` inside for what the client hears.
-async fn pending(
-    asking: &Asking<'_>,
-    secret: &SecretHash,
-) -> Result<Result<Pending, Declined>, PageError> {
-    let Asking { server, bound, signed_in } = *asking;
-    let mut tx = server.db.control().await?;
-    let found = store_requests::find(&mut tx, secret, &bound.browser, server.clock.now()).await?;
-    let request = match found {
-        Found::Waiting(request) => request,
-        Found::Unknown => return Err(UNKNOWN),
-        Found::Decided => return Err(DECIDED),
-        Found::Foreign => {
-            return Err(PageError::Forbidden(
-                "This request was begun in another browser. Start again from the app.",
-            ));
-        }
-    };
-    // Matched again: what the client has registered may have changed meanwhile.
-    let client = store_clients::find(&mut tx, &request.client_id).await?.ok_or(UNKNOWN)?;
-    let to =
-        ReturnPath::matching(&client.redirect_uris, Some(&request.redirect_uri)).ok_or(UNKNOWN)?;
-    let members = eligible(server, &request, signed_in);
-    if members.is_empty() {
-        // Of a tenant that does not exist and one of others, the answer tells nothing apart.
-        return Ok(Err(Declined {
-            to,
-            error: ErrorCode::InvalidTarget,
-            description: "the user is not a member of any tenant that the resource names",
-            state: request.state,
-        }));
-    }
-    Ok(Ok(Pending { request, client, to, members }))
-}
-
-/// The user's tenants, or the one among them that the resource names.
-fn eligible(server: &Server, request: &AuthorizationRequest, signed_in: &SignedIn) -> Vec<Member> {
-    let named = match server.resources.parse(&request.resource) {
-        Some(Resource::TenantMcp(slug)) => Some(slug),
-        Some(Resource::Mcp) => None,
-        None => return Vec::new(),
-    };
-    signed_in
-        .memberships
-        .iter()
-        .map(|(tenant, _)| tenant.slug.as_str())
-        .filter(|slug| named.as_deref().is_none_or(|named| named == *slug))
-        .filter_map(|slug| signed_in.clone().into_member(slug))
-        .collect()
 }

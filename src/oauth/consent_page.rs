@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::{Server, client_name, consent::Pending, redirect_uri::ReturnPath, scope::Scope};
+use super::{Server, client_name, pending::Pending, redirect_uri::ReturnPath, scope::Scope};
 use crate::{
     http::{Frame, Page, PageError, headers},
     sign_in::{Member, SignedIn},
@@ -49,22 +49,32 @@ struct ScopeLine {
     words: &'static str,
 }
 
-/// The page, filled in; every store is ticked.
+/// A form that could not be carried out: it comes back as it was sent, so that nothing is granted
+/// that the user had not ticked.
+#[derive(Clone, Copy)]
+pub(super) struct Again<'a> {
+    pub(super) tenant: &'a str,
+    pub(super) stores: &'a [String],
+    pub(super) error: &'static str,
+}
+
+/// The page, filled in: the first time with every store ticked.
 pub(super) async fn page(
     server: &Server,
     signed_in: &SignedIn,
     pending: &Pending,
     request_id: String,
-    error: Option<&'static str>,
+    again: Option<Again<'_>>,
 ) -> Result<Response, PageError> {
     let Pending { request, client, to, members } = pending;
     let mut choices = Vec::with_capacity(members.len());
     for (place, member) in members.iter().enumerate() {
+        let id = member.tenant.id.to_string();
         choices.push(TenantChoice {
-            id: member.tenant.id.to_string(),
+            chosen: again.map_or(place == 0, |again| again.tenant == id),
+            id,
             name: member.tenant.name.clone(),
-            chosen: place == 0,
-            stores: store_choices(server, member).await?,
+            stores: store_choices(server, member, again).await?,
         });
     }
     let scope = Scope::from_names(&request.scope);
@@ -82,25 +92,30 @@ pub(super) async fn page(
         scopes: scope.words().into_iter().map(|words| ScopeLine { words }).collect(),
         lifetime: "For 90 days at most, and until you or an admin revoke it. Unused for 30 days, \
                    it ends by itself.",
-        error,
+        error: again.map(|again| again.error),
     };
     Ok(allow_onward(to, Page(page).into_response()))
 }
 
-/// Every store, ticked.
-async fn store_choices(server: &Server, member: &Member) -> Result<Vec<StoreChoice>, PageError> {
+/// Every store, with its tick.
+async fn store_choices(
+    server: &Server,
+    member: &Member,
+    again: Option<Again<'_>>,
+) -> Result<Vec<StoreChoice>, PageError> {
     let mut tx = server.db.tenant(member.scope()).await?;
     let stores = vector_stores::store::list(&mut tx).await?;
     Ok(stores
         .into_iter()
-        .map(|store| StoreChoice {
-            id: store.id.to_string(),
+        .map(|store| (store.id.to_string(), store))
+        .map(|(id, store)| StoreChoice {
+            chosen: again.is_none_or(|again| again.stores.contains(&id)),
+            id,
             name: store.name,
             about: match store.backend {
                 Backend::Builtin => "documents kept here",
                 Backend::OpenAi { .. } => "OpenAI vector store",
             },
-            chosen: true,
         })
         .collect())
 }

@@ -35,7 +35,9 @@ mod jwks;
 mod keys;
 pub mod liveness;
 mod metadata;
+mod not_a_member;
 mod parameters;
+mod pending;
 mod pkce;
 mod redirect_uri;
 mod register;
@@ -63,8 +65,14 @@ use liveness::Liveness;
 use resource::Resources;
 
 use crate::{
-    clock::Clock, config::PublicUrl, db::Db, fault::Fault, http::Mounted, limits::Limits,
-    secret::seal::MasterKey, sign_in::Gate,
+    clock::Clock,
+    config::PublicUrl,
+    db::Db,
+    fault::Fault,
+    http::Mounted,
+    limits::Limits,
+    secret::{derive::DerivationKey, seal::MasterKey},
+    sign_in::Gate,
 };
 
 /// What the authorization server needs to run.
@@ -72,7 +80,7 @@ use crate::{
 pub struct Settings {
     /// The primary database, the time, and the origin: the issuer.
     pub gate: Gate,
-    /// Seals the signing keys.
+    /// Seals the signing keys, and leads from each refresh token to the next.
     pub master_key: MasterKey,
     /// How long an access token lives.
     pub access_token_minutes: u8,
@@ -89,6 +97,7 @@ pub struct Server {
     public_url: PublicUrl,
     access_token_life: Duration,
     keys: Keys,
+    refresh_key: DerivationKey,
     verifier: Verifier,
     liveness: Liveness,
     resources: Resources,
@@ -126,6 +135,7 @@ impl Server {
             verifier: Verifier::new(keys.clone(), public_url.as_str(), clock.clone()),
             liveness: Liveness::start(&db, &clock),
             resources: Resources::new(&public_url),
+            refresh_key: master_key.derivation_key("callslip refresh token"),
             access_token_life: Duration::minutes(access_token_minutes.into()),
             keys,
             limits,

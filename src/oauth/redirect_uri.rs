@@ -157,6 +157,13 @@ impl ReturnPath {
     /// Send the browser there, with these parameters in its query: 303, so that nothing that was
     /// posted to us is posted on (spec row A-13).
     pub(super) fn answer(&self, parameters: &[(&str, &str)]) -> Response {
+        let location = HeaderValue::from_str(&self.location(parameters))
+            .expect("registered URIs and queries are ASCII");
+        (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response()
+    }
+
+    /// The address, with these parameters in its query.
+    pub(super) fn location(&self, parameters: &[(&str, &str)]) -> String {
         let mut location = self.uri.clone();
         if !location.contains('?') {
             location.push('?');
@@ -166,9 +173,7 @@ impl ReturnPath {
         let query =
             url::form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
         location.push_str(&query);
-        let location =
-            HeaderValue::from_str(&location).expect("registered URIs and queries are ASCII");
-        (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response()
+        location
     }
 }
 

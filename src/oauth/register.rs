@@ -86,7 +86,7 @@ fn information(client: &Client) -> Map<String, Value> {
 /// The client that the metadata describes. Ours to choose are the id and the secret alone: members
 /// such as `client_id` or `trusted` are not read.
 fn accept(asked: &Map<String, Value>) -> Result<Client, Error> {
-    if asked.contains_key("software_statement") {
+    if asked.get("software_statement").is_some_and(|statement| !is_nothing(statement)) {
         return Err(invalid("software statements are not supported"));
     }
     let redirect_uris = redirect_uris(asked)?;

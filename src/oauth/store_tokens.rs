@@ -84,7 +84,7 @@ pub(super) async fn redeem_code(
     Ok(redeemed.rows_affected() == 1)
 }
 
-/// Count a wrong verifier.
+/// Count a wrong verifier, up to the most that matters.
 pub(super) async fn count_wrong_attempt(
     tx: &mut ControlTx,
     secret: &SecretHash,
@@ -92,7 +92,7 @@ pub(super) async fn count_wrong_attempt(
     sqlx::query!(
         "
         update oauth_authorization_codes set wrong_attempts = wrong_attempts + 1
-         where secret_hash = $1
+         where secret_hash = $1 and wrong_attempts < 5
         ",
         secret.as_bytes(),
     )

@@ -134,25 +134,43 @@ impl Call<'_> {
         }
     }
 
-    /// An access token for `scope`, and a refresh token of this generation.
-    pub(super) async fn issue(
+    /// The first refresh token of a grant.
+    pub(super) async fn first_refresh_token(
         &self,
         tx: &mut ControlTx,
         grant: &Grant,
+    ) -> Result<Plaintext, Error> {
+        let secret = Plaintext::generate(Kind::RefreshToken);
+        self.keep_refresh_token(tx, grant, &secret, 1).await?;
+        Ok(secret)
+    }
+
+    /// The refresh token that follows on this one, whoever asks and however often.
+    pub(super) fn successor(&self, predecessor: &Plaintext) -> Plaintext {
+        predecessor.successor(Kind::RefreshToken, &self.server.refresh_key)
+    }
+
+    /// Keep a refresh token's hash as the grant's newest generation.
+    pub(super) async fn keep_refresh_token(
+        &self,
+        tx: &mut ControlTx,
+        grant: &Grant,
+        secret: &Plaintext,
+        generation: i32,
+    ) -> Result<(), Error> {
+        let life = (self.now, grant.expires_at.min(self.now + IDLE));
+        store_tokens::create_refresh_token(tx, &secret.hash(), grant, generation, life).await?;
+        Ok(())
+    }
+
+    /// An access token for `scope`, next to a refresh token that is kept already.
+    pub(super) fn issue(
+        &self,
+        grant: &Grant,
         scope: Scope,
-        generation: Option<i32>,
+        refresh_token: Option<&Plaintext>,
     ) -> Result<TokenResponse, Error> {
-        let refresh_token = match generation {
-            Some(generation) => {
-                let secret = Plaintext::generate(Kind::RefreshToken);
-                let expires_at = grant.expires_at.min(self.now + IDLE);
-                let life = (self.now, expires_at);
-                store_tokens::create_refresh_token(tx, &secret.hash(), grant, generation, life)
-                    .await?;
-                Some(secret.expose().to_owned())
-            }
-            None => None,
-        };
+        let refresh_token = refresh_token.map(|secret| secret.expose().to_owned());
         let iat = self.now.unix_timestamp();
         let life = self.server.access_token_life.min(grant.expires_at - self.now);
         let expires_in = life.whole_seconds();

@@ -4,6 +4,7 @@
 //! fixed prefix, with a checksum so that secret scanners can tell it from noise; only its
 //! [`SecretHash`] is stored. [`seal`] keeps other people's secrets at rest.
 
+pub mod derive;
 pub mod file;
 pub mod seal;
 
@@ -13,6 +14,8 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use derive::DerivationKey;
 
 /// Secret text. Debug prints `***`; there is no Display.
 #[derive(Clone, Zeroize, ZeroizeOnDrop, serde::Deserialize)]
@@ -80,8 +83,18 @@ impl Plaintext {
     /// A fresh one.
     #[must_use]
     pub fn generate(kind: Kind) -> Self {
-        let random = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
-        let body = format!("{}{random}", kind.prefix());
+        Self::of(kind, &rand::random())
+    }
+
+    /// The one that follows from `self`: whoever presents `self` again can be given it again,
+    /// though neither is stored.
+    #[must_use]
+    pub fn successor(&self, kind: Kind, key: &DerivationKey) -> Self {
+        Self::of(kind, &key.derive(self.0.as_bytes()))
+    }
+
+    fn of(kind: Kind, bits: &[u8; 32]) -> Self {
+        let body = format!("{}{}", kind.prefix(), URL_SAFE_NO_PAD.encode(bits));
         Self(format!("{body}{}", checksum(&body)))
     }
 
@@ -168,6 +181,24 @@ mod tests {
         slip.replace_range(12..13, if &text[12..13] == "A" { "B" } else { "A" });
         assert!(Plaintext::presented(Kind::RefreshToken, &slip).is_none());
         assert!(Plaintext::presented(Kind::RefreshToken, &text[..20]).is_none());
+    }
+
+    #[test]
+    fn a_successor_follows_from_its_predecessor_and_the_key() {
+        let master = seal::MasterKey::from_hex(&"5a".repeat(32)).unwrap();
+        let key = master.derivation_key("test");
+        let first = Plaintext::generate(Kind::RefreshToken);
+        let second = first.successor(Kind::RefreshToken, &key);
+        assert_eq!(first.successor(Kind::RefreshToken, &key).expose(), second.expose());
+        assert!(Plaintext::presented(Kind::RefreshToken, second.expose()).is_some());
+        let others = [
+            first.clone(),
+            second.successor(Kind::RefreshToken, &key),
+            first.successor(Kind::RefreshToken, &master.derivation_key("another")),
+            first
+                .successor(Kind::RefreshToken, &seal::MasterKey::generate().derivation_key("test")),
+        ];
+        assert!(others.iter().all(|other| other.expose() != second.expose()));
     }
 
     #[test]

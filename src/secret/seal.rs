@@ -12,6 +12,8 @@ use chacha20poly1305::{
 };
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
+use super::derive::DerivationKey;
+
 /// The key that the installation's other keys are sealed with: 32 bytes.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct MasterKey([u8; 32]);
@@ -56,6 +58,12 @@ impl MasterKey {
             let _ = write!(text, "{byte:02x}");
         }
         text
+    }
+
+    /// A key for one purpose: other purposes, and sealing, do not share it.
+    #[must_use]
+    pub fn derivation_key(&self, purpose: &str) -> DerivationKey {
+        DerivationKey::new(&self.0, purpose)
     }
 
     /// Seal `plain` for the place that `context` names.

@@ -223,7 +223,9 @@ fn frame_tenant(tenant: &Tenant, role: Role) -> FrameTenant {
 /// Where to come back to after signing in: this page; after a form, the page that it stood on,
 /// since sending the form again is for the user to decide.
 fn page_behind(parts: &Parts) -> String {
-    if matches!(parts.method, Method::GET | Method::HEAD) {
+    // The consent form is posted to its page's own address, query included.
+    let is_page = matches!(parts.method, Method::GET | Method::HEAD);
+    if is_page || parts.uri.path() == "/oauth/consent" {
         let here = parts.uri.path_and_query().map_or("/", |here| here.as_str());
         return LocalPath::parse(here).to_string();
     }

@@ -182,14 +182,18 @@ pub(super) async fn begin_session(
 }
 
 #[derive(Deserialize)]
-pub(super) struct SignOutForm {}
+pub(super) struct SignOutForm {
+    /// For whoever goes on with another account.
+    #[serde(default)]
+    return_to: String,
+}
 
 /// `POST /sign-out`
 pub(super) async fn sign_out(
     State(state): State<SignIn>,
     signed_in: SignedIn,
     origin: Origin,
-    CsrfForm(SignOutForm {}): CsrfForm<SignOutForm>,
+    CsrfForm(form): CsrfForm<SignOutForm>,
 ) -> Result<Response, PageError> {
     let mut tx = state.gate.db.control().await?;
     let user: Option<UserId> = store::delete(&mut tx, &signed_in.session.hash).await?;
@@ -198,10 +202,15 @@ pub(super) async fn sign_out(
         audit::store::append_control(&mut tx, &event).await?;
     }
     tx.commit().await?;
-    Ok(signed_out(&state.gate.public_url))
+    Ok(signed_out(&state.gate.public_url, &LocalPath::parse(&form.return_to)))
 }
 
-fn signed_out(public_url: &PublicUrl) -> Response {
+fn signed_out(public_url: &PublicUrl, return_to: &LocalPath) -> Response {
     let cookie = Cookie::Session.clear(public_url.is_https());
-    ([(header::SET_COOKIE, cookie)], Redirect::to("/sign-in")).into_response()
+    let onward = if *return_to == LocalPath::home() {
+        Redirect::to("/sign-in").into_response()
+    } else {
+        PageError::SignIn { return_to: return_to.to_string() }.into_response()
+    };
+    ([(header::SET_COOKIE, cookie)], onward).into_response()
 }

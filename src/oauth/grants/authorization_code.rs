@@ -60,8 +60,12 @@ pub(in crate::oauth) async fn exchange(
     if !store_tokens::redeem_code(&mut tx, &secret, call.now).await? {
         return Err(UNKNOWN);
     }
-    let refresh_token = client.0.may_use(GrantType::RefreshToken).then_some(1);
-    let response = call.issue(&mut tx, &grant, grant.scope, refresh_token).await?;
+    let refresh_token = if client.0.may_use(GrantType::RefreshToken) {
+        Some(call.first_refresh_token(&mut tx, &grant).await?)
+    } else {
+        None
+    };
+    let response = call.issue(&grant, grant.scope, refresh_token.as_ref())?;
     store_clients::touch(&mut tx, &client.0.client_id, call.now).await?;
     let event = Event::new(Act::TokenIssued, call.now)
         .tenant(grant.tenant)

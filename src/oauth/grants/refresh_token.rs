@@ -1,10 +1,11 @@
 //! `grant_type=refresh_token`: OAuth 2.1 §4.3, with rotation and a window for lost answers.
 //!
 //! The tokens of a grant are one line of generations. Using the newest one starts the next. A
-//! client whose answer got lost still holds the predecessor: until somebody uses the newest
-//! generation, for a minute and three times, the predecessor buys another token of that newest
-//! generation. Whichever of those is used first ends the others. Anything older, or later, is a
-//! token in two hands: the whole grant ends.
+//! client whose answer got lost still holds the predecessor, and one that runs in two processes may
+//! use it in both: until somebody uses the newest generation, for a minute and three times, the
+//! predecessor buys that newest token again. It is derived from the predecessor under a key of the
+//! server's, so the same one can be handed out without being stored, and there never are two of a
+//! generation. Anything older, or later, is a token in two hands: the whole grant ends.
 
 use time::Duration;
 
@@ -47,7 +48,6 @@ impl RefreshToken {
         if self.generation == self.newest {
             return Standing::Newest;
         }
-        // A token that never was rotated has a twin that was: it is not a predecessor.
         match self.rotated_at {
             Some(rotated_at)
                 if self.generation == self.newest - 1 && now - rotated_at <= RETRY_WINDOW =>
@@ -66,7 +66,8 @@ pub(in crate::oauth) async fn refresh(
     call: &Call<'_>,
 ) -> Result<TokenResponse, Error> {
     let presented = call.require("refresh_token")?;
-    let secret = Plaintext::presented(Kind::RefreshToken, presented).ok_or(UNKNOWN)?.hash();
+    let presented = Plaintext::presented(Kind::RefreshToken, presented).ok_or(UNKNOWN)?;
+    let secret = presented.hash();
     let grant = store_grants::lock(&mut tx, By::RefreshToken(&secret)).await?.ok_or(UNKNOWN)?;
     let stored = store_tokens::find_refresh_token(&mut tx, &secret).await?.ok_or(UNKNOWN)?;
     let standing = stored.standing(call.now);
@@ -85,9 +86,12 @@ pub(in crate::oauth) async fn refresh(
     let scope = narrowed(&grant, call)?;
     call.require_alive(&mut tx, &grant).await?;
 
-    let next = if standing == Standing::Newest { stored.newest + 1 } else { stored.newest };
+    let successor = call.successor(&presented);
+    if standing == Standing::Newest {
+        call.keep_refresh_token(&mut tx, &grant, &successor, stored.newest + 1).await?;
+    }
     store_tokens::rotate(&mut tx, &secret, call.now).await?;
-    let response = call.issue(&mut tx, &grant, scope, Some(next)).await?;
+    let response = call.issue(&grant, scope, Some(&successor))?;
     store_clients::touch(&mut tx, &client.0.client_id, call.now).await?;
     let mut event = Event::new(Act::TokenRefreshed, call.now)
         .tenant(grant.tenant)

@@ -143,6 +143,8 @@ async fn a_double_submit_makes_one_code(pool: PgPool) {
     let assistant = app.assistant().await;
     let sent = assistant.authorize(&mut browser, &[]).await;
     let page = browser.get(sent.location()).await;
+    // In the browser already: an impatient second click does not take the place of the first.
+    assert_eq!(page.select("form[data-once] button[name=decision]").len(), 2);
     let mut fields = page.form_fields();
     fields.push(("decision".to_owned(), "approve".to_owned()));
     let mut race = tokio::task::JoinSet::new();
@@ -288,4 +290,47 @@ async fn the_chosen_tenant_is_in_the_token(pool: PgPool) {
     assert_eq!(page.attribute("input[name=tenant]", "value"), [borealis.to_string()]);
     let changes = [("tenant", id.as_str()), ("decision", "approve")];
     assert_eq!(browser.consent(sent.location(), &changes).await.status, 403);
+}
+
+/// A form that comes back is as it was sent: nothing is ticked that the user had not ticked.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn a_form_that_comes_back_grants_no_more(pool: PgPool) {
+    let app = TestApp::new(&pool).await;
+    let ada = app.member("acme", "ada", Role::Reader).await;
+    ada.join("borealis", Role::Reader).await;
+    let foreign = app.store("acme", "A").await.to_string();
+    app.store("borealis", "B").await;
+    let borealis = app.tenant("borealis").await.id.to_string();
+    let assistant = app.assistant().await;
+    let mut browser = ada.sign_in().await;
+    let sent = assistant.authorize(&mut browser, &[]).await;
+    for (store, ticked) in [("", Vec::new()), (foreign.as_str(), vec![foreign.clone()])] {
+        let changes = [("tenant", borealis.as_str()), ("store", store), ("decision", "approve")];
+        let again = browser.consent(sent.location(), &changes).await;
+        assert!(again.text().contains("at least one"), "{}", again.text());
+        assert_eq!(again.attribute("input[name=tenant][checked]", "value"), [borealis.clone()]);
+        assert_eq!(again.attribute("input[name=store][checked]", "value"), ticked);
+    }
+    assert_eq!(app.count("oauth_grants").await, 0);
+}
+
+/// A session that ends while the page is open costs a sign-in, not the request.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn a_session_that_ends_meanwhile_leads_back_to_the_page(pool: PgPool) {
+    let app = TestApp::new(&pool).await;
+    let ada = app.member("acme", "ada", Role::Reader).await;
+    let mut browser = ada.sign_in().await;
+    let sent = app.assistant().await.authorize(&mut browser, &[]).await;
+    let page = browser.get(sent.location()).await;
+    let action = page.attribute("form.slip", "action").concat();
+    let mut fields = page.form_fields();
+    fields.push(("decision".to_owned(), "approve".to_owned()));
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+    browser.cookies.remove("__Host-sid");
+    let to_sign_in = browser.post(&action, &fields).await;
+    let sign_in = browser.get(to_sign_in.location()).await;
+    let return_to = sign_in.attribute("input[name=return_to]", "value").concat();
+    assert_eq!(return_to, sent.location());
+    let answer = browser.sign_in(&ada.user.email, crate::support::PASSWORD, &return_to).await;
+    assert_eq!(browser.get(answer.location()).await.status, 200);
 }

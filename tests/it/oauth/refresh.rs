@@ -1,11 +1,13 @@
 //! Refresh tokens: rotation, lost answers, theft.
 
-use callslip::tenants::Role;
+use std::collections::HashSet;
+
+use callslip::tenants::{self, Role};
 use sqlx::PgPool;
 use time::Duration;
 use tokio::task::JoinSet;
 
-use crate::support::{Answer, Assistant, TestApp};
+use crate::support::{Answer, Assistant, ORIGIN, TestApp};
 
 struct Line {
     app: TestApp,
@@ -108,15 +110,25 @@ async fn a_spent_token_ends_the_family(pool: PgPool) {
     assert_eq!(reason, "refresh_reuse");
 }
 
-/// Of two answers to one refresh, whichever is used first ends the other.
+/// A client with two processes refreshes in both: they get the same token, and go on
+/// with it in both.
 #[sqlx::test(migrator = "callslip::db::MIGRATOR")]
-async fn siblings_do_not_both_live(pool: PgPool) {
+async fn a_retry_gets_the_same_token(pool: PgPool) {
     let line = line(&pool).await;
-    let first = line.next(&line.refresh_token).await;
-    let twin = line.next(&line.refresh_token).await;
-    line.next(&twin).await;
-    line.refused(&first).await;
-    assert!(!line.is_alive().await);
+    let mut token = line.refresh_token.clone();
+    for _ in 0..3 {
+        let here = line.assistant.refresh(&token, &[]).await.json();
+        let there = line.assistant.refresh(&token, &[]).await.json();
+        assert_eq!(here["refresh_token"], there["refresh_token"]);
+        assert_ne!(here["access_token"], there["access_token"]);
+        assert_ne!(here["refresh_token"], token);
+        here["refresh_token"].as_str().unwrap().clone_into(&mut token);
+        for tokens in [here, there] {
+            assert!(line.app.accepts(tokens["access_token"].as_str().unwrap()).await);
+        }
+        line.app.clock.advance(Duration::minutes(55));
+    }
+    assert_eq!(line.app.count("oauth_refresh_tokens").await, 4, "no token has a sibling");
 }
 
 /// Fifty at once, over two processes: one lineage, and the three answers of the window.
@@ -134,13 +146,40 @@ async fn of_fifty_racing_refreshes_one_lineage_comes(pool: PgPool) {
     let (won, lost): (Vec<_>, Vec<_>) = answers.iter().partition(|a| a.status == 200);
     assert_eq!(won.len(), 4);
     lost.into_iter().for_each(assert_refused);
-    let generations: i64 =
-        sqlx::query_scalar("select count(distinct generation) from oauth_refresh_tokens")
-            .fetch_one(&pool)
-            .await
-            .unwrap();
-    assert_eq!(generations, 2);
+    let successors: HashSet<String> =
+        won.iter().map(|answer| answer.json()["refresh_token"].to_string()).collect();
+    assert_eq!(successors.len(), 1, "all of them got the same token");
+    assert_eq!(line.app.count("oauth_refresh_tokens").await, 2);
     assert!(line.is_alive().await);
+}
+
+/// Who was let go and is taken back in begins with nothing: what they had connected stays dead.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn coming_back_revives_nothing(pool: PgPool) {
+    let app = TestApp::new(&pool).await;
+    let ada = app.member("acme", "ada", Role::Reader).await;
+    app.member("acme", "olga", Role::Owner).await;
+    ada.join("borealis", Role::Reader).await;
+    let acme = app.tenant("acme").await;
+    let assistant = app.assistant().await;
+    let mut browser = ada.sign_in().await;
+    let mut connected = Vec::new();
+    for tenant in ["acme", "borealis"] {
+        let resource = format!("{ORIGIN}/t/{tenant}/mcp");
+        let tokens = assistant.tokens(&mut browser, &[("resource", &resource)]).await;
+        let text = |name: &str| tokens[name].as_str().unwrap().to_owned();
+        connected.push((text("access_token"), text("refresh_token")));
+    }
+    let mut tx = app.db().control().await.unwrap();
+    let removed = tenants::store::remove_member(&mut tx, acme.id, ada.user.id).await.unwrap();
+    assert!(removed.is_ok());
+    tx.commit().await.unwrap();
+    ada.join("acme", Role::Reader).await;
+    assert!(!app.accepts(&connected[0].0).await);
+    assert_refused(&assistant.refresh(&connected[0].1, &[]).await);
+    // What they connected elsewhere is none of that tenant's business.
+    assert!(app.accepts(&connected[1].0).await);
+    assert_eq!(assistant.refresh(&connected[1].1, &[]).await.status, 200);
 }
 
 /// In another client's hands a refresh token has leaked: the grant ends.

@@ -193,3 +193,20 @@ async fn names_are_cleaned(pool: PgPool) {
         .await;
     assert_eq!(answer.json()["client_name"], "Acme Reader");
 }
+
+/// A member that is null is absent: serializers write what they do not have.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn null_is_absent(pool: PgPool) {
+    let app = TestApp::new(&pool).await;
+    let answer = app
+        .register(&json!({
+            "redirect_uris": ["https://a.example/cb"],
+            "software_statement": null,
+            "scope": null,
+            "logo_uri": null,
+            "contacts": null,
+            "grant_types": null,
+        }))
+        .await;
+    assert_eq!(answer.status, 201, "{}", answer.text());
+}

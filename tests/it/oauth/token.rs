@@ -93,6 +93,24 @@ async fn the_verifier_is_demanded(pool: PgPool) {
     }
 }
 
+/// However many wrong verifiers come, the answer is a refusal: the count has an end.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn wrong_verifiers_are_not_counted_for_ever(pool: PgPool) {
+    let app = TestApp::new(&pool).await;
+    let mut browser = app.member("acme", "ada", Role::Reader).await.sign_in().await;
+    let assistant = app.assistant().await;
+    let code = assistant.code(&mut browser, &[]).await;
+    for _ in 0..8 {
+        let answer = assistant.exchange(&code, &[("code_verifier", &"w".repeat(43))]).await;
+        assert_refused(&answer, 400, "invalid_grant");
+    }
+    let counted: i16 = sqlx::query_scalar("select wrong_attempts from oauth_authorization_codes")
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    assert_eq!(counted, 5);
+}
+
 /// [T-05] A second valid redemption is refused, and what the first one bought is dead.
 #[sqlx::test(migrator = "callslip::db::MIGRATOR")]
 async fn a_replayed_code_ends_the_grant(pool: PgPool) {
