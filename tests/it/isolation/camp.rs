@@ -1,6 +1,7 @@
 //! A tenant with one of everything, each marked with the tenant's own word.
 
 use callslip::{
+    audit::Origin,
     db::TenantScope,
     documents::{Importer, Upload, ingest_upload},
     ids::{DocumentId, VectorStoreId},
@@ -250,7 +251,7 @@ async fn fill(app: &TestApp, scope: TenantScope, store: VectorStoreId, mark: &st
         extractor: app.parts.extractor.clone(),
     };
     for (file_name, bytes) in files {
-        let upload = Upload { file_name, bytes, uploaded_by: None };
+        let upload = Upload { file_name, bytes, uploaded_by: None, origin: Origin::default() };
         let report = ingest_upload(&importer, scope, store, upload).await.unwrap();
         assert!(report.failed.is_empty(), "{report:?}");
     }
