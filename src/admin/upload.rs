@@ -12,6 +12,7 @@ use super::{
     upload_form::{File, UploadForm},
 };
 use crate::{
+    audit::Origin,
     db::Db,
     documents::{Upload, ingest_upload},
     http::{
@@ -43,7 +44,7 @@ pub(super) struct Refused {
 pub(super) async fn create(
     admin: Result<TenantAdmin, PageError>,
     State(state): State<Admin>,
-    Extension(bound): Extension<Bound>,
+    (origin, Extension(bound)): (Origin, Extension<Bound>),
     headers: HeaderMap,
     form: Result<Multipart, MultipartRejection>,
 ) -> Result<Response, PageError> {
@@ -54,7 +55,7 @@ pub(super) async fn create(
         Err(refusal) => return Err(refusal),
     };
     let form = form.map_err(|_| PageError::BadRequest("a form with files was expected"))?;
-    let (store, refused) = receive(&desk, &state, &bound, form).await?;
+    let (store, refused) = receive(&desk, &state, &bound, &origin, form).await?;
     answer(&desk, &state.db, &headers, store, refused).await
 }
 
@@ -63,6 +64,7 @@ async fn receive(
     desk: &Desk,
     state: &Admin,
     bound: &Bound,
+    origin: &Origin,
     form: Multipart,
 ) -> Result<(VectorStoreId, Vec<Refused>), PageError> {
     let _slot = state.slots.take(desk.tenant.id).ok_or(PageError::Busy)?;
@@ -80,7 +82,12 @@ async fn receive(
                 continue;
             }
         };
-        let upload = Upload { file_name: name, bytes, uploaded_by: Some(desk.user.id) };
+        let upload = Upload {
+            file_name: name,
+            bytes,
+            uploaded_by: Some(desk.user.id),
+            origin: origin.clone(),
+        };
         let report = ingest_upload(&state.importer, desk.scope, store, upload).await?;
         refused.extend(
             report

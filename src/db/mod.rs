@@ -157,6 +157,12 @@ impl Db {
         (open, u32::try_from(self.pool.num_idle()).unwrap_or(open).min(open))
     }
 
+    /// How many connections there are at most.
+    #[must_use]
+    pub fn max_connections(&self) -> u32 {
+        self.pool.options().get_max_connections()
+    }
+
     /// Close every connection, letting what runs finish.
     pub async fn close(&self) {
         self.pool.close().await;

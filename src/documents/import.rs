@@ -9,7 +9,7 @@ use std::{
 use super::{
     extract::{MediaType, Unreadable},
     ingest::{Importer, Report, Source, source_key},
-    records,
+    records::{self, Sightings},
 };
 use crate::{db::TenantScope, fault::Fault, ids::VectorStoreId};
 
@@ -43,6 +43,7 @@ pub async fn import(
     progress: Listener<'_>,
 ) -> Result<Report, Fault> {
     let mut report = Report::default();
+    let mut seen = Sightings::default();
     let files = files(sources, &mut report);
     progress(Progress::Total(files.iter().map(|file| file.size).sum()));
     for file in &files {
@@ -56,9 +57,10 @@ pub async fn import(
             bytes: &[],
             media: file.media,
             uploaded_by: None,
+            origin: None,
         };
         if file.media == MediaType::JsonLines {
-            lines(importer, &source, file, progress, &mut report).await?;
+            lines(importer, &source, file, progress, (&mut seen, &mut report)).await?;
             continue;
         }
         match read(file) {
@@ -135,7 +137,7 @@ async fn lines(
     source: &Source<'_>,
     file: &Found,
     progress: Listener<'_>,
-    report: &mut Report,
+    (seen, report): (&mut Sightings, &mut Report),
 ) -> Result<(), Fault> {
     let shown = file.path.display().to_string();
     let Ok(open) = File::open(&file.path) else {
@@ -149,7 +151,7 @@ async fn lines(
         match reader.read_until(b'\n', &mut line) {
             Ok(0) => break,
             Ok(read) => {
-                records::line(importer, source, number, &line, report).await?;
+                records::line(importer, source, (number, &line), seen, report).await?;
                 progress(Progress::Done(read as u64));
             }
             Err(error) => {

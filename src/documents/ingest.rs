@@ -9,11 +9,12 @@ use super::{
     clean,
     extract::{Extractor, MediaType, Parsed, Unreadable},
     outline::{Composed, compose},
-    records, store,
+    records::{self, Sightings},
+    store,
     store_save::{self, Known, Ready},
 };
 use crate::{
-    audit::{self, Event, Kind},
+    audit::{self, Event, Kind, Origin},
     clock::Clock,
     db::{Db, TenantScope},
     fault::Fault,
@@ -83,6 +84,8 @@ pub struct Upload {
     pub bytes: Vec<u8>,
     /// Who sent it.
     pub uploaded_by: Option<UserId>,
+    /// In which request, from where.
+    pub origin: Origin,
 }
 
 /// The largest file that a person may send (spec row U-01).
@@ -108,6 +111,8 @@ pub(super) struct Source<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) media: MediaType,
     pub(super) uploaded_by: Option<UserId>,
+    /// `None` for an import on the command line.
+    pub(super) origin: Option<&'a Origin>,
 }
 
 /// What a source says of itself besides its text.
@@ -213,7 +218,10 @@ fn stored(
         .with("title", title)
         .with("replaced", replaces);
     event.user = source.uploaded_by;
-    event
+    match source.origin {
+        Some(origin) => event.from(origin),
+        None => event,
+    }
 }
 
 fn content_hash(bytes: &[u8]) -> [u8; 32] {
@@ -230,6 +238,32 @@ pub(super) fn source_key(kind: &str, name: &str) -> String {
         content_hash(name.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
     let end: String = name.chars().rev().take(200).collect::<Vec<_>>().into_iter().rev().collect();
     format!("{kind}:{digest}…{end}")
+}
+
+const FULL: &str = "the tenant is full: 10,000 documents or 2 GiB";
+
+/// What a tenant may still upload. Counted before each document: uploads at the same moment may
+/// overrun it by as many.
+struct Room {
+    documents: i64,
+    bytes: i64,
+}
+
+impl Room {
+    const fn of((documents, bytes): (i64, i64)) -> Self {
+        Self { documents: MAX_DOCUMENTS - documents, bytes: MAX_TENANT_BYTES - bytes }
+    }
+
+    const fn is_left(&self) -> bool {
+        self.documents > 0 && self.bytes > 0
+    }
+
+    fn take(&mut self, documents: u64, bytes: usize) {
+        if documents > 0 {
+            self.documents -= i64::try_from(documents).unwrap_or(i64::MAX);
+            self.bytes -= i64::try_from(bytes).unwrap_or(i64::MAX);
+        }
+    }
 }
 
 /// Bring in one file that a person sent.
@@ -252,10 +286,10 @@ pub async fn ingest_upload(
         return Ok(report);
     }
     let mut tx = importer.db.tenant(scope).await?;
-    let (documents, bytes) = store::usage(&mut tx).await?;
+    let mut room = Room::of(store::usage(&mut tx).await?);
     drop(tx);
-    if documents >= MAX_DOCUMENTS || bytes >= MAX_TENANT_BYTES {
-        report.fail(shown, "the tenant is full: 10,000 documents or 2 GiB");
+    if !room.is_left() {
+        report.fail(shown, FULL);
         return Ok(report);
     }
     let media = match MediaType::detect(&name, &upload.bytes) {
@@ -273,10 +307,18 @@ pub async fn ingest_upload(
         bytes: &upload.bytes,
         media,
         uploaded_by: upload.uploaded_by,
+        origin: Some(&upload.origin),
     };
     if media == MediaType::JsonLines {
+        let mut seen = Sightings::default();
         for (number, line) in upload.bytes.split(|byte| *byte == b'\n').enumerate() {
-            records::line(importer, &source, number + 1, line, &mut report).await?;
+            if !room.is_left() {
+                report.fail(&format!("{shown}:{}", number + 1), FULL);
+                break;
+            }
+            let before = report.added;
+            records::line(importer, &source, (number + 1, line), &mut seen, &mut report).await?;
+            room.take(report.added - before, line.len());
         }
     } else {
         report.count(shown, importer.file(&source).await?);

@@ -2,6 +2,8 @@
 //!
 //! `_id` or `id`, `title`, `text`, and if the source has them `url` and `metadata`.
 
+use std::collections::{HashMap, hash_map::Entry};
+
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -15,6 +17,24 @@ use crate::fault::Fault;
 
 /// The longest line.
 const MAX_LINE: usize = 20 * 1024 * 1024;
+
+/// Where each id was seen in one run. Ids are the store's, so a second record of the same id would
+/// replace the first, and the next run the other way round.
+#[derive(Debug, Default)]
+pub(super) struct Sightings(HashMap<String, String>);
+
+impl Sightings {
+    /// Where this one was seen before.
+    fn note(&mut self, key: &str, place: &str) -> Option<&str> {
+        match self.0.entry(key.to_owned()) {
+            Entry::Occupied(first) => Some(first.into_mut()),
+            Entry::Vacant(free) => {
+                free.insert(place.to_owned());
+                None
+            }
+        }
+    }
+}
 
 #[derive(Deserialize)]
 struct Record {
@@ -33,8 +53,8 @@ struct Record {
 pub(super) async fn line(
     importer: &Importer,
     file: &Source<'_>,
-    number: usize,
-    line: &[u8],
+    (number, line): (usize, &[u8]),
+    seen: &mut Sightings,
     report: &mut Report,
 ) -> Result<(), Fault> {
     let line = line.trim_ascii();
@@ -53,14 +73,20 @@ pub(super) async fn line(
         Value::String(id) => id.clone(),
         other => other.to_string(),
     };
+    let key = source_key("id", &id);
+    if let Some(first) = seen.note(&key, &place) {
+        report.fail(&place, format!("its _id is that of {first} too: only one of them is kept"));
+        return Ok(());
+    }
     let source = Source {
         scope: file.scope,
         store: file.store,
-        key: source_key("id", &id),
+        key,
         name: &id,
         bytes: line,
         media: MediaType::JsonLines,
         uploaded_by: file.uploaded_by,
+        origin: file.origin,
     };
     let facts = Facts {
         url: record.url.as_deref().and_then(web_address),

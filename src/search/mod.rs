@@ -4,6 +4,7 @@ mod builtin;
 mod fusion;
 pub mod id;
 mod openai;
+mod slots;
 mod snippet;
 mod store;
 mod window;
@@ -14,6 +15,7 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 
 pub use id::{Reference, Target};
+use slots::Slots;
 use window::window;
 
 use crate::{
@@ -55,6 +57,7 @@ pub struct Parts {
 #[derive(Clone, Debug)]
 pub struct Search {
     parts: Arc<Parts>,
+    slots: Arc<Slots>,
 }
 
 /// One document that answers a question.
@@ -120,7 +123,8 @@ impl Search {
     /// Over these parts.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        Self { parts: Arc::new(parts) }
+        let slots = Slots::of(parts.db.max_connections());
+        Self { parts: Arc::new(parts), slots: Arc::new(slots) }
     }
 
     /// Ask every store at once and merge what comes back within the deadline.
@@ -202,8 +206,13 @@ impl Search {
     ) -> Result<Result<Vec<Found>, String>, Fault> {
         match &store.backend {
             Backend::Builtin => {
-                let search = builtin::search(&self.parts, scope, store.id, query, limit);
-                match tokio::time::timeout(self.parts.deadline, search).await {
+                let until = Instant::now() + self.parts.deadline;
+                let search = async {
+                    let _slot = self.slots.enter(scope.tenant_id()).await?;
+                    let question = builtin::Question { query, limit, until };
+                    builtin::search(&self.parts, scope, store.id, &question).await
+                };
+                match tokio::time::timeout_at(until, search).await {
                     Ok(found) => found.map(Ok),
                     Err(_) => Ok(Err(self.too_late())),
                 }

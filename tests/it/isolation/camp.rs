@@ -1,6 +1,7 @@
 //! A tenant with one of everything, each marked with the tenant's own word.
 
 use callslip::{
+    audit::{Actor, Origin},
     db::TenantScope,
     documents::{Importer, Upload, ingest_upload},
     ids::{DocumentId, VectorStoreId},
@@ -219,7 +220,7 @@ async fn add_cloud(app: &TestApp, scope: TenantScope, mark: &str, cloud: &OpenAi
         base_url: Some(cloud.base_url.clone()),
         api_key: Secret::new(KEY.to_owned()),
     };
-    let created = create_openai(&context, scope, new).await.unwrap();
+    let created = create_openai(&context, scope, &Actor::default(), new).await.unwrap();
     let Created::Created(store) = created else { panic!("{created:?}") };
     store.id
 }
@@ -250,7 +251,7 @@ async fn fill(app: &TestApp, scope: TenantScope, store: VectorStoreId, mark: &st
         extractor: app.parts.extractor.clone(),
     };
     for (file_name, bytes) in files {
-        let upload = Upload { file_name, bytes, uploaded_by: None };
+        let upload = Upload { file_name, bytes, uploaded_by: None, origin: Origin::default() };
         let report = ingest_upload(&importer, scope, store, upload).await.unwrap();
         assert!(report.failed.is_empty(), "{report:?}");
     }

@@ -119,6 +119,27 @@ async fn a_file_that_became_another_ones_copy_is_changed(pool: PgPool) {
     assert_eq!((third.added, third.updated, third.unchanged), (0, 0, 2));
 }
 
+/// Ids are the store's: of two records of one id the first is kept, every time, and the other told.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn two_records_of_one_id_are_told(pool: PgPool) {
+    let shelf = Shelf::new(&pool).await;
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a.jsonl"), "{\"_id\":\"1\",\"text\":\"Okapi\"}\n").unwrap();
+    fs::write(
+        folder.path().join("b.jsonl"),
+        "{\"_id\":\"1\",\"text\":\"Tapir\"}\n{\"_id\":\"2\",\"text\":\"Lemur\"}\n",
+    )
+    .unwrap();
+    for (added, unchanged) in [(2, 0), (0, 2)] {
+        let report = shelf.import(&[folder.path().to_owned()]).await;
+        assert_eq!((report.added, report.updated, report.unchanged), (added, 0, unchanged));
+        assert_eq!(report.failed.len(), 1);
+        assert_eq!(report.failed[0].source, "b.jsonl:1");
+        assert!(report.failed[0].reason.contains("a.jsonl:1"), "{report:?}");
+    }
+    assert!(shelf.ask("tapir").await.is_empty());
+}
+
 /// What a record says of its address is stored as it was checked, or not at all.
 #[sqlx::test(migrator = "callslip::db::MIGRATOR")]
 async fn an_odd_address_stops_no_import(pool: PgPool) {

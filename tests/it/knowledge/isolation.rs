@@ -65,6 +65,7 @@ async fn another_tenants_documents_do_not_exist(pool: PgPool) {
         file_name: "x.txt".to_owned(),
         bytes: b"planted".to_vec(),
         uploaded_by: None,
+        origin: callslip::audit::Origin::default(),
     };
     let planted = callslip::documents::ingest_upload(&a.importer, a.scope, b.store, upload).await;
     assert_eq!(planted.unwrap().failed.len(), 1);

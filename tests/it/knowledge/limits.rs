@@ -2,7 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use callslip::search::{Fetch, Reference, Target};
+use callslip::{
+    audit::Origin,
+    documents::{Upload, ingest_upload},
+    search::{Fetch, Reference, Target},
+};
 use sqlx::PgPool;
 
 use super::Shelf;
@@ -75,4 +79,50 @@ async fn a_common_word_is_found_as_quickly_as_a_rare_one(pool: PgPool) {
         took.push(started.elapsed());
     }
     assert!(took[1] < took[0] * 20 + Duration::from_millis(200), "{took:?}");
+}
+
+/// A tenant that is nearly full fills up within one file of records, and no further.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn records_count_against_the_tenants_limit(pool: PgPool) {
+    let shelf = Shelf::new(&pool).await;
+    let record = |n: usize| format!("{{\"_id\":\"{n}\",\"text\":\"Animal {n}.\"}}\n");
+    shelf.upload("first.jsonl", record(0).as_bytes()).await;
+    sqlx::query!(
+        "insert into documents
+         select tenant_id, gen_random_uuid(), vector_store_id, 'copy:' || n, title, url, metadata,
+                media_type, sha256(n::text::bytea), byte_size, char_count, uploaded_by, created_at,
+                updated_at
+           from documents cross join generate_series(1, 9996) n"
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    let lines: String = (0..8).map(record).collect();
+    let report = shelf.upload("rest.jsonl", lines.as_bytes()).await;
+    assert_eq!((report.added, report.unchanged, report.failed.len()), (3, 1, 1), "{report:?}");
+    assert!(report.failed[0].reason.contains("full"), "{report:?}");
+    assert_eq!(report.failed[0].source, "rest.jsonl:5");
+}
+
+/// What the audit says of an upload names the request and where it came from.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn an_uploads_event_names_its_request(pool: PgPool) {
+    let shelf = Shelf::new(&pool).await;
+    let request = uuid::Uuid::now_v7();
+    let upload = Upload {
+        file_name: "a.txt".to_owned(),
+        bytes: b"About zebras".to_vec(),
+        uploaded_by: None,
+        origin: Origin { request: Some(request), address: "192.0.2.0/24".to_owned() },
+    };
+    ingest_upload(&shelf.importer, shelf.scope, shelf.store, upload).await.unwrap();
+    let event = sqlx::query!(
+        r#"select request_id as "request!", address as "address!"
+             from audit_events where kind = 'document.stored'"#
+    )
+    .fetch_one(&pool)
+    .await
+    .unwrap();
+    assert_eq!(event.request.parse(), Ok(request));
+    assert_eq!(event.address, "192.0.2.0/24");
 }

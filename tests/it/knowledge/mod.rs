@@ -9,7 +9,7 @@ mod openai;
 use std::{path::PathBuf, time::Duration};
 
 use callslip::{
-    audit::Actor,
+    audit::{Actor, Origin},
     db::TenantScope,
     documents::{self, Importer, Report, Upload, extract::Extractor},
     ids::VectorStoreId,
@@ -71,8 +71,12 @@ impl Shelf {
     }
 
     async fn upload(&self, name: &str, bytes: &[u8]) -> Report {
-        let upload =
-            Upload { file_name: name.to_owned(), bytes: bytes.to_vec(), uploaded_by: None };
+        let upload = Upload {
+            file_name: name.to_owned(),
+            bytes: bytes.to_vec(),
+            uploaded_by: None,
+            origin: Origin::default(),
+        };
         documents::ingest_upload(&self.importer, self.scope, self.store, upload).await.unwrap()
     }
 

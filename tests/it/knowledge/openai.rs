@@ -137,6 +137,7 @@ async fn a_failing_store_is_reported_and_fails_no_other(pool: PgPool) {
         (Mode::Failing(302, 9), "redirect", 1),
         (Mode::RateLimited(9, "0"), "too many requests", 3),
         (Mode::RateLimited(9, "3600"), "too many requests", 1),
+        (Mode::RateLimited(9, "1e19"), "too many requests", 1),
         (Mode::OutOfCredit, "out of credit", 1),
         (Mode::Garbage("<html>hi"), "not the OpenAI API", 1),
         (Mode::Garbage("{\"data\":[{\"file_id\":\"x\",\"score\":NaN}]}"), "not the OpenAI API", 1),

@@ -216,6 +216,7 @@ async fn what_search_found_fetch_opens(pool: PgPool) {
         file_name: "cats.md".to_owned(),
         bytes: text.as_bytes().to_vec(),
         uploaded_by: None,
+        origin: callslip::audit::Origin::default(),
     };
     let report = ingest_upload(&importer, scope, stage.store, upload).await.unwrap();
     assert_eq!(report.added, 1, "{report:?}");
