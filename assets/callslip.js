@@ -159,6 +159,19 @@ function row(list, file) {
   };
 }
 
+// Why an answered upload was not accepted. Only our own word for it counts as accepted: a redirect,
+// say to the sign-in page, ends in a page that is fine too.
+function objection({ status, response, responseURL }, sentTo) {
+  const refused = response?.refused;
+  if (Array.isArray(refused) && refused.length) return refused[0].reason;
+  if (status === 200 && Array.isArray(refused)) return undefined;
+  if (status === 401 || responseURL !== sentTo) return "You are signed out. Reload the page and sign in again.";
+  if (status === 403) return "This page is out of date, or you may not add documents any more. Reload it and try again.";
+  if (status === 413) return "Larger than 25 MiB";
+  if (status === 429 || status === 503) return "Too many uploads just now. Try again in a minute.";
+  return "The server could not take it. Try again.";
+}
+
 // Resolves to the reason why the file was not accepted, or to nothing.
 function send(form, file, row) {
   const data = new FormData(form);
@@ -169,15 +182,7 @@ function send(form, file, row) {
     request.upload.addEventListener("progress", (event) => {
       if (event.lengthComputable) row.at(event.loaded / event.total);
     });
-    request.addEventListener("load", () => {
-      const refusal = request.response?.refused?.[0]?.reason;
-      if (refusal) resolve(refusal);
-      else if (request.status < 300) resolve();
-      else if (request.status === 401 || request.status === 403) resolve("You are signed out. Reload the page and sign in again.");
-      else if (request.status === 413) resolve("Larger than 25 MiB");
-      else if (request.status === 429) resolve("Too many uploads just now. Try again in a minute.");
-      else resolve("The server could not take it. Try again.");
-    });
+    request.addEventListener("load", () => resolve(objection(request, form.action)));
     request.addEventListener("error", () => resolve("The connection broke. Try again."));
     request.open("POST", form.action);
     request.setRequestHeader("Accept", "application/json");

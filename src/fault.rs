@@ -21,6 +21,9 @@ impl Fault {
     /// later makes sense.
     #[must_use]
     pub fn is_unavailable(&self) -> bool {
+        if self.cause.is::<tokio::time::error::Elapsed>() {
+            return true;
+        }
         match self.cause.downcast_ref::<sqlx::Error>() {
             Some(
                 sqlx::Error::PoolTimedOut

@@ -13,6 +13,8 @@ mod members;
 mod operator;
 mod overview;
 mod upload;
+mod upload_form;
+mod upload_slots;
 mod vector_stores;
 mod view;
 mod words;
@@ -24,9 +26,9 @@ use axum::{
     middleware,
     response::Redirect,
 };
-use tokio::sync::Semaphore;
 
 use crate::{
+    audit::{Actor, Origin},
     clock::Clock,
     config::PublicUrl,
     db::{Db, TenantScope},
@@ -49,7 +51,7 @@ pub struct Admin {
     search: Search,
     stores: stores::Context,
     importer: Arc<Importer>,
-    uploads: Arc<Semaphore>,
+    slots: upload_slots::Slots,
 }
 
 impl Admin {
@@ -64,7 +66,7 @@ impl Admin {
             search,
             stores,
             importer: Arc::new(importer),
-            uploads: Arc::new(Semaphore::new(upload::AT_ONCE)),
+            slots: upload_slots::Slots::default(),
         }
     }
 }
@@ -83,6 +85,11 @@ impl Desk {
     /// Where the tenant's pages begin.
     fn base(&self) -> String {
         format!("/t/{}", self.tenant.slug)
+    }
+
+    /// Its visitor, for the audit.
+    fn actor(&self, origin: Origin) -> Actor {
+        Actor { user: Some(self.user.id), origin: Some(origin) }
     }
 
     /// The frame with its entry marked, and a word on the act before.

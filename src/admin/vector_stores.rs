@@ -16,8 +16,7 @@ use super::{
     view::{self, Moment},
 };
 use crate::{
-    audit::{self, Event, Kind, Origin},
-    clock::Clock,
+    audit::{self, Actor, Kind, Origin},
     db::{Db, TenantTx},
     documents,
     http::{
@@ -125,7 +124,7 @@ async fn list(
 
 fn row(store: VectorStore, documents: Option<i64>, desk: &Desk, base: &str) -> Row {
     let (tone, status, problem) = match &store.failure {
-        Some(failure) => ("bad", "Failing", Some(failure.reason.clone())),
+        Some(failure) => ("bad", "Failing", Some(view::sentence(&failure.reason))),
         None => ("good", "Ready", None),
     };
     let (external_id, base_url, key_hint) = match store.backend {
@@ -162,6 +161,7 @@ pub(super) async fn create(
     CsrfForm(new): CsrfForm<NewStore>,
 ) -> Result<Response, PageError> {
     let desk = Desk::from(admin);
+    let actor = desk.actor(origin);
     let form = Form {
         kind: new.backend.clone(),
         name: new.name.clone(),
@@ -170,8 +170,8 @@ pub(super) async fn create(
         ..Form::default()
     };
     let form = match new.backend.as_str() {
-        "builtin" => add_builtin(&desk, &context, &new, &origin, form).await?,
-        "openai" => add_openai(&desk, &context, new, &origin, form).await?,
+        "builtin" => add_builtin(&desk, &context, &new, &actor, form).await?,
+        "openai" => add_openai(&desk, &context, new, &actor, form).await?,
         _ => return Err(PageError::BadRequest("there is no such backend")),
     };
     match form {
@@ -194,18 +194,17 @@ async fn add_builtin(
     desk: &Desk,
     context: &Context,
     new: &NewStore,
-    origin: &Origin,
+    actor: &Actor,
     form: Form,
 ) -> Result<Option<Form>, PageError> {
     let Some(name) = store_name(&new.name) else {
         return Ok(Some(Form { name_error: Some(BAD_NAME.to_owned()), ..form }));
     };
     let mut tx = context.db.tenant(desk.scope).await?;
-    let Ok(store) = create_builtin(&mut tx, &context.clock, &name).await? else {
+    let created = create_builtin(&mut tx, &context.clock, actor, &name).await?;
+    if created.is_err() {
         return Ok(Some(Form { name_error: Some(NAME_TAKEN.to_owned()), ..form }));
-    };
-    let event = event(Kind::VectorStoreCreated, desk, &context.clock, origin, &store);
-    audit::store::append(&mut tx, &event).await?;
+    }
     tx.commit().await?;
     Ok(None)
 }
@@ -215,7 +214,7 @@ async fn add_openai(
     desk: &Desk,
     context: &Context,
     new: NewStore,
-    origin: &Origin,
+    actor: &Actor,
     form: Form,
 ) -> Result<Option<Form>, PageError> {
     let name = store_name(&new.name);
@@ -234,16 +233,10 @@ async fn add_openai(
     };
     let base_url = Some(new.base_url.trim().to_owned()).filter(|url| !url.is_empty());
     let new = NewOpenAi { name, external_id, base_url, api_key };
-    match create_openai(context, desk.scope, new).await? {
-        Created::Created(store) => {
-            let mut tx = context.db.tenant(desk.scope).await?;
-            let event = event(Kind::VectorStoreCreated, desk, &context.clock, origin, &store);
-            audit::store::append(&mut tx, &event).await?;
-            tx.commit().await?;
-            Ok(None)
-        }
+    match create_openai(context, desk.scope, actor, new).await? {
+        Created::Created(_) => Ok(None),
         Created::NameTaken => Ok(Some(Form { name_error: Some(NAME_TAKEN.to_owned()), ..form })),
-        Created::Refused(reason) => Ok(Some(Form { error: Some(reason), ..form })),
+        Created::Refused(reason) => Ok(Some(Form { error: Some(view::sentence(&reason)), ..form })),
     }
 }
 
@@ -258,7 +251,8 @@ pub(super) async fn delete(
     let desk = Desk::from(admin);
     let mut tx = state.db.tenant(desk.scope).await?;
     let Some(store) = remove(&mut tx, id).await? else { return Err(PageError::NotFound) };
-    let event = event(Kind::VectorStoreDeleted, &desk, &state.clock, &origin, &store);
+    let actor = desk.actor(origin);
+    let event = store.event(Kind::VectorStoreDeleted, desk.scope, &actor, state.clock.now());
     audit::store::append(&mut tx, &event).await?;
     tx.commit().await?;
     Ok(back(&format!("{}/vector-stores", desk.base()), Notice::StoreRemoved))
@@ -268,14 +262,4 @@ async fn remove(tx: &mut TenantTx, id: VectorStoreId) -> sqlx::Result<Option<Vec
     let store = vector_stores::store::find(tx, id).await?;
     let gone = vector_stores::store::delete(tx, id).await?;
     Ok(store.filter(|_| gone))
-}
-
-fn event(kind: Kind, desk: &Desk, clock: &Clock, origin: &Origin, store: &VectorStore) -> Event {
-    Event::new(kind, clock.now())
-        .tenant(desk.tenant.id)
-        .user(desk.user.id)
-        .from(origin)
-        .with("vector_store", store.id.to_string())
-        .with("name", store.name.clone())
-        .with("backend", store.backend.name())
 }

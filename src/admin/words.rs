@@ -9,6 +9,7 @@ use crate::audit::Kind;
 pub(super) const KINDS: &[Kind] = &[
     Kind::Search,
     Kind::Fetch,
+    Kind::UnknownTool,
     Kind::ConsentGiven,
     Kind::ConsentDenied,
     Kind::TokenIssued,
@@ -38,6 +39,7 @@ pub(super) const fn label(kind: Kind) -> &'static str {
         Kind::GrantRevoked => "Access revoked",
         Kind::Search => "Searched",
         Kind::Fetch => "Document read",
+        Kind::UnknownTool => "Unknown tool called",
         Kind::DocumentStored => "Document added",
         Kind::DocumentDeleted => "Document deleted",
         Kind::VectorStoreCreated => "Vector store added",
@@ -57,7 +59,8 @@ pub(super) fn sentence(kind: &str, detail: &Value) -> String {
     let text =
         |name: &str| detail.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
     let label = label(kind);
-    if let Some(hits) = detail.get("hits").and_then(hits) {
+    let hits = detail.get("results").and_then(Value::as_i64);
+    if let (Kind::Search, Some("answered"), Some(hits)) = (kind, text("outcome"), hits) {
         return format!("{label}: {}", view::count(hits, "hit", "hits"));
     }
     match ["title", "name", "client_name", "email"].iter().find_map(|name| text(name)) {
@@ -71,21 +74,27 @@ pub(super) fn is_about_its_user(kind: &str) -> bool {
     matches!(Kind::from_name(kind), Some(Kind::MemberAdded | Kind::MemberRemoved))
 }
 
-/// A count, or a list to be counted.
-fn hits(value: &Value) -> Option<i64> {
-    value.as_i64().or_else(|| i64::try_from(value.as_array()?.len()).ok())
-}
-
 /// The badge: its tone and word.
 pub(super) fn outcome(kind: &str, detail: &Value) -> (&'static str, &'static str) {
-    if detail.get("error").is_some_and(|error| !error.is_null()) {
-        return ("bad", "Failed");
+    let kind = Kind::from_name(kind);
+    if let Some(Kind::Search | Kind::Fetch | Kind::UnknownTool) = kind {
+        return of_call(detail);
     }
-    match Kind::from_name(kind) {
+    match kind {
         Some(Kind::SignInFailed | Kind::ConsentDenied) => ("warn", "Refused"),
         Some(Kind::TokenReused) => ("bad", "Revoked"),
-        Some(Kind::Search | Kind::Fetch) => ("good", "Answered"),
         _ => ("plain", "Done"),
+    }
+}
+
+/// What came of a tool call: the names are those that `mcp` records.
+fn of_call(detail: &Value) -> (&'static str, &'static str) {
+    match detail.get("outcome").and_then(Value::as_str) {
+        Some("answered") if detail.get("failed_stores").is_some() => ("warn", "Answered in part"),
+        Some("answered") => ("good", "Answered"),
+        Some("not_found") => ("warn", "Not found"),
+        Some("bad_arguments" | "refused" | "unknown_tool") => ("warn", "Refused"),
+        _ => ("bad", "Failed"),
     }
 }
 
@@ -100,8 +109,6 @@ mod tests {
         for kind in Kind::ALL {
             assert_ne!(sentence(kind.as_str(), &json!({})), kind.as_str());
         }
-        assert_eq!(sentence("tool.search", &json!({"hits": 1})), "Searched: 1 hit");
-        assert_eq!(sentence("tool.search", &json!({"hits": ["a", "b"]})), "Searched: 2 hits");
         assert_eq!(
             sentence("document.stored", &json!({"title": "Guide"})),
             "Document added: Guide"

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
 
 use super::{Event, store};
 use crate::{db::Db, fault::Fault};
@@ -11,6 +14,8 @@ use crate::{db::Db, fault::Fault};
 const QUEUE: usize = 4096;
 /// The most events in one commit.
 const BATCH: usize = 256;
+/// How long a call waits until its event is durable, and the writer for its commit.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The audit log of tool calls.
 ///
@@ -46,12 +51,14 @@ impl Log {
     /// [`NotDurable`] when it is not.
     pub async fn append(&self, event: Event) -> Result<(), NotDurable> {
         let (done, outcome) = oneshot::channel();
-        let queued = self.queue.send_timeout(Waiting { event, done }, Duration::from_secs(2)).await;
-        queued.map_err(|_| NotDurable("the queue is full".into()))?;
-        match outcome.await {
-            Ok(result) => result.map_err(NotDurable),
-            Err(_) => Err(NotDurable("the writer stopped".into())),
-        }
+        let stopped = || NotDurable("the writer stopped".into());
+        let written = async {
+            self.queue.send(Waiting { event, done }).await.map_err(|_| stopped())?;
+            outcome.await.map_err(|_| stopped())?.map_err(NotDurable)
+        };
+        // The event may yet be written: then the log has a call that nobody saw answered.
+        let in_time = timeout(PATIENCE, written).await;
+        in_time.unwrap_or_else(|_| Err(NotDurable("the database did not confirm in time".into())))
     }
 }
 
@@ -80,8 +87,29 @@ async fn write(db: Db, mut queue: mpsc::Receiver<Waiting>) {
 }
 
 async fn commit(db: &Db, events: &[Event]) -> Result<(), Fault> {
-    let mut tx = db.control().await?;
-    store::append_batch(&mut tx, events).await?;
-    tx.commit().await?;
-    Ok(())
+    let writing = async {
+        let mut tx = db.control().await?;
+        store::append_batch(&mut tx, events).await?;
+        tx.commit().await
+    };
+    Ok(timeout(PATIENCE, writing).await??)
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::PgPool;
+    use time::OffsetDateTime;
+
+    use super::*;
+    use crate::{audit::Kind, db::gate::Gate, ids::TenantId};
+
+    /// A database that stalls refuses the call; it does not hold it.
+    #[sqlx::test]
+    async fn a_stalled_database_is_not_waited_for(pool: PgPool) {
+        let gate = Gate::before(&pool);
+        let log = Log::start(gate.stalled_db().await);
+        let event = Event::new(Kind::Search, OffsetDateTime::UNIX_EPOCH).tenant(TenantId::new());
+        let refused = timeout(2 * PATIENCE, log.append(event)).await.expect("it hangs");
+        assert!(refused.is_err());
+    }
 }

@@ -10,7 +10,7 @@ mod origin;
 pub mod store;
 
 pub use log::Log;
-pub use origin::Origin;
+pub use origin::{Actor, Origin};
 
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
@@ -41,10 +41,12 @@ pub enum Kind {
     TokenReused,
     /// A token or a whole grant was revoked.
     GrantRevoked,
-    /// A `search` was answered.
+    /// A `search` was asked for.
     Search,
-    /// A `fetch` was answered.
+    /// A `fetch` was asked for.
     Fetch,
+    /// A call of a tool that does not exist.
+    UnknownTool,
     /// A document was added or replaced.
     DocumentStored,
     /// A document was removed.
@@ -82,6 +84,7 @@ impl Kind {
         Self::GrantRevoked,
         Self::Search,
         Self::Fetch,
+        Self::UnknownTool,
         Self::DocumentStored,
         Self::DocumentDeleted,
         Self::VectorStoreCreated,
@@ -110,6 +113,7 @@ impl Kind {
             Self::GrantRevoked => "grant.revoked",
             Self::Search => "tool.search",
             Self::Fetch => "tool.fetch",
+            Self::UnknownTool => "tool.unknown",
             Self::DocumentStored => "document.stored",
             Self::DocumentDeleted => "document.deleted",
             Self::VectorStoreCreated => "vector_store.created",
@@ -199,6 +203,16 @@ impl Event {
     pub const fn grant(mut self, grant: GrantId) -> Self {
         self.grant = Some(grant);
         self
+    }
+
+    /// Who did it, and from where.
+    #[must_use]
+    pub fn by(mut self, actor: &Actor) -> Self {
+        self.user = actor.user;
+        match &actor.origin {
+            Some(origin) => self.from(origin),
+            None => self,
+        }
     }
 
     /// From where, and in which request.

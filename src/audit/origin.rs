@@ -5,7 +5,10 @@ use std::convert::Infallible;
 use axum::{extract::FromRequestParts, http::request::Parts};
 use uuid::Uuid;
 
-use crate::http::{client_ip::ClientIp, request_id::RequestId};
+use crate::{
+    http::{client_ip::ClientIp, request_id::RequestId},
+    ids::UserId,
+};
 
 /// The request's id and the network prefix of the client: never the whole address.
 #[derive(Clone, Debug, Default)]
@@ -14,6 +17,15 @@ pub struct Origin {
     pub request: Option<Uuid>,
     /// A /24 or /48.
     pub address: String,
+}
+
+/// Who acts. By default nobody that we know: whoever runs a command beside the database.
+#[derive(Clone, Debug, Default)]
+pub struct Actor {
+    /// Signed in.
+    pub user: Option<UserId>,
+    /// The request that they sent.
+    pub origin: Option<Origin>,
 }
 
 impl<S: Sync> FromRequestParts<S> for Origin {

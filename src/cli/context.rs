@@ -1,11 +1,6 @@
 //! What every command needs: configuration, a database that is up to date, and the master key.
 
-use std::{
-    fs,
-    io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
-    path::Path,
-};
+use std::{fs, io, path::Path, time::Duration};
 
 use sqlx::{Connection, PgConnection};
 
@@ -17,10 +12,13 @@ use crate::{
     db::{Db, MIGRATOR, embedded::Embedded},
     documents::extract::Extractor,
     fault::Fault,
-    secret::seal::MasterKey,
+    secret::{self, seal::MasterKey},
     sign_in::accounts::Accounts,
     users::password::{Cost, Hashing},
 };
+
+/// How long connections in use may take to come back at the end.
+const CLOSED_WITHIN: Duration = Duration::from_secs(5);
 
 /// An opened installation.
 #[derive(Debug)]
@@ -92,7 +90,9 @@ impl Context {
 
     /// Close what was opened. The private Postgres stops when nobody else uses it.
     pub async fn close(self) {
-        self.parts.db.close().await;
+        if tokio::time::timeout(CLOSED_WITHIN, self.parts.db.close()).await.is_err() {
+            tracing::warn!("some database connections were still in use");
+        }
         if let Some(private) = self.private
             && let Err(error) = private.release().await
         {
@@ -146,24 +146,32 @@ fn master_key(config: &Config) -> Result<MasterKey, Stop> {
 fn create_master_key(path: &Path) -> Result<MasterKey, Stop> {
     let failed = |error: io::Error| Stop(format!("cannot write {}: {error}", path.display()));
     let key = MasterKey::generate();
-    let draft = path.with_extension(format!("key.{}", std::process::id()));
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&draft)
-        .map_err(failed)?;
-    file.write_all(key.to_hex().as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
-    // Of two that start at once one links; the other reads what it finds.
-    let linked = fs::hard_link(&draft, path);
-    fs::remove_file(&draft).map_err(failed)?;
-    match linked {
+    match secret::file::create(path, &key.to_hex()) {
         Ok(()) => Ok(key),
+        // Another process was first.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             let text = fs::read_to_string(path).map_err(failed)?;
             MasterKey::from_hex(&text)
                 .ok_or_else(|| Stop(format!("{} does not hold a key", path.display())))
         }
         Err(error) => Err(failed(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// In a container every start has the same process number.
+    #[test]
+    fn a_start_that_was_killed_halfway_does_not_keep_the_next_from_making_a_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("master.key");
+        let draft = path.with_extension(format!("key.{}", std::process::id()));
+        fs::write(draft, "").unwrap();
+
+        let key = create_master_key(&path).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), *key.to_hex());
+        assert_eq!(*create_master_key(&path).unwrap().to_hex(), *key.to_hex(), "there is one key");
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Context, Stop};
 use crate::{
+    audit::Actor,
     db::TenantScope,
     fault::Fault,
     ids::VectorStoreId,
@@ -58,8 +59,8 @@ pub(super) async fn builtin_store(
         .ok_or_else(|| Stop("a store's name has 1 to 80 characters".to_owned()))?;
     let find_or_create = async {
         let mut tx = context.parts.db.tenant(scope).await?;
-        let clock = &context.parts.clock;
-        if let Ok(store) = vector_stores::create_builtin(&mut tx, clock, &name).await? {
+        let (clock, actor) = (&context.parts.clock, Actor::default());
+        if let Ok(store) = vector_stores::create_builtin(&mut tx, clock, &actor, &name).await? {
             tx.commit().await?;
             return Ok(Some(store));
         }

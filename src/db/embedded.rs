@@ -20,6 +20,7 @@ mod error;
 mod launch;
 mod passwords;
 mod postmaster;
+mod process;
 mod setup;
 #[cfg(test)]
 mod tests;

@@ -22,18 +22,24 @@
 //! ```
 
 pub mod embedded;
+#[cfg(test)]
+pub(crate) mod gate;
 pub mod guard;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use sqlx::{
     PgConnection, PgPool, Postgres, Transaction,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
+use tokio::time::timeout;
 
 use crate::ids::TenantId;
+
+/// Longer than `statement_timeout`: what runs when its caller hangs up may end by itself.
+const RELEASED_WITHIN: Duration = Duration::from_secs(15);
 
 /// Leave to act inside one tenant.
 ///
@@ -100,7 +106,9 @@ impl Db {
             // issue 4393). Outside a transaction this is a warning and nothing else.
             .after_release(|connection, _| {
                 Box::pin(async move {
-                    sqlx::raw_sql("rollback").execute(connection).await?;
+                    let rollback = sqlx::raw_sql("rollback").execute(connection);
+                    // A connection that has stalled is closed, lest it keep its place for ever.
+                    timeout(RELEASED_WITHIN, rollback).await.map_err(io::Error::from)??;
                     Ok(true)
                 })
             })

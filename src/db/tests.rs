@@ -1,12 +1,7 @@
-use sqlx::{PgPool, postgres::PgConnectOptions};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{UnixListener, UnixStream},
-    sync::watch,
-};
+use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::{Db, TenantScope, guard::Unsafe};
+use super::{Db, TenantScope, gate::Gate, guard::Unsafe};
 use crate::ids::TenantId;
 
 /// A scope for a tenant that nobody proved: what these tests are about.
@@ -87,57 +82,11 @@ async fn neither_kind_of_transaction_reaches_the_others_tables(pool: PgPool) {
     assert_eq!(texts.into_database_error().unwrap().code().unwrap(), "42501");
 }
 
-/// A Unix socket before Postgres' own that can hold back what Postgres answers.
-struct Gate {
-    folder: tempfile::TempDir,
-    open: watch::Sender<bool>,
-    requests: watch::Receiver<usize>,
-}
-
-impl Gate {
-    /// In front of the socket that `options` name.
-    fn before(options: &PgConnectOptions) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let listener = UnixListener::bind(folder.path().join(".s.PGSQL.5432")).unwrap();
-        let target = options.get_socket().unwrap().join(".s.PGSQL.5432");
-        let (open, gate) = watch::channel(true);
-        let (count, requests) = watch::channel(0);
-        tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                let server = UnixStream::connect(&target).await.unwrap();
-                let (mut client_in, mut client_out) = client.into_split();
-                let (mut server_in, mut server_out) = server.into_split();
-                let (mut gate, count) = (gate.clone(), count.clone());
-                tokio::spawn(async move {
-                    let mut bytes = vec![0; 65536];
-                    while let Ok(length @ 1..) = client_in.read(&mut bytes).await {
-                        server_out.write_all(&bytes[..length]).await.unwrap();
-                        count.send_modify(|requests| *requests += 1);
-                    }
-                });
-                tokio::spawn(async move {
-                    let mut bytes = vec![0; 65536];
-                    while let Ok(length @ 1..) = server_in.read(&mut bytes).await {
-                        gate.wait_for(|open| *open).await.unwrap();
-                        if client_out.write_all(&bytes[..length]).await.is_err() {
-                            break;
-                        }
-                    }
-                });
-            }
-        });
-        Self { folder, open, requests }
-    }
-}
-
 /// [FX-03] A transaction that was cancelled while it began does not swallow the next write.
 #[sqlx::test]
 async fn a_cancelled_begin_loses_no_acknowledged_write(pool: PgPool) {
-    let options = (*pool.connect_options()).clone();
-    let mut gate = Gate::before(&options);
-    // Without the look at the connection before it is lent, BEGIN is the first thing sent.
-    let through = Db::pool_options(1).test_before_acquire(false);
-    let db = Db { pool: through.connect_lazy_with(options.socket(gate.folder.path())) };
+    let mut gate = Gate::before(&pool);
+    let db = gate.db();
     db.ping().await.unwrap();
     for _ in 0..20 {
         // Released connections come back in a task of their own.

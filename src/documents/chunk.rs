@@ -25,6 +25,8 @@ const ENOUGH: usize = 700;
 /// A sentence up to this long is repeated at the start of the next chunk.
 const OVERLAP: usize = 160;
 const HEADING_MOST: usize = 300;
+/// A document with more chunks is not taken: it would hold everybody up.
+pub(super) const MOST_CHUNKS: usize = 100_000;
 
 /// A sentence or a piece of one, that is never cut further.
 struct Unit {
@@ -67,11 +69,12 @@ pub(super) fn chunks(text: &str, headings: &[Heading]) -> Vec<Chunk> {
         ranges.push((first..units.len(), fresh));
     }
     let mut place = Place { text, byte: 0, chars: 0 };
+    let mut above = Above { rest: headings, path: Vec::new() };
     ranges
         .into_iter()
         .filter_map(|(range, fresh)| {
             let bytes = units[range.start].bytes.start..units[range.end - 1].bytes.end;
-            let heading = path(headings, units[fresh].bytes.start);
+            let heading = above.at(units[fresh].bytes.start);
             place.chunk(bytes, heading)
         })
         .collect()
@@ -130,14 +133,26 @@ fn pieces(text: &str, sentence: std::ops::Range<usize>) -> Vec<std::ops::Range<u
     }
 }
 
-fn path(headings: &[Heading], at: usize) -> String {
-    let mut above: Vec<&Heading> = Vec::new();
-    for heading in headings.iter().take_while(|heading| heading.at <= at) {
-        above.retain(|outer| outer.level < heading.level);
-        above.push(heading);
+/// Walks through the headings once: the path above each place, asked for in order.
+struct Above<'a> {
+    /// Those that are still below.
+    rest: &'a [Heading],
+    /// Outermost first, each deeper than the one before.
+    path: Vec<&'a Heading>,
+}
+
+impl Above<'_> {
+    fn at(&mut self, byte: usize) -> String {
+        while let Some((heading, rest)) = self.rest.split_first()
+            && heading.at <= byte
+        {
+            while self.path.pop_if(|outer| outer.level >= heading.level).is_some() {}
+            self.path.push(heading);
+            self.rest = rest;
+        }
+        let path: Vec<&str> = self.path.iter().map(|heading| heading.text.as_str()).collect();
+        path.join(" › ").chars().take(HEADING_MOST).collect()
     }
-    let path = above.iter().map(|heading| heading.text.as_str()).collect::<Vec<_>>().join(" › ");
-    path.chars().take(HEADING_MOST).collect()
 }
 
 /// Walks through the text once to turn bytes into characters.
@@ -203,6 +218,23 @@ mod tests {
                 ("Dogs", "# Dogs\n\nThey go."),
             ]
         );
+    }
+
+    /// Five bytes a heading: reading all of them again for each chunk would take hours.
+    #[test]
+    fn a_text_of_headings_alone_is_cut_in_one_pass() {
+        let text = "# a\n".repeat(100_000);
+        let headings: Vec<Heading> = (0..100_000)
+            .map(|n| Heading {
+                at: n * 4,
+                level: u8::try_from(n % 6 + 1).unwrap(),
+                text: "a".into(),
+            })
+            .collect();
+        let started = std::time::Instant::now();
+        let cut = chunks(&text, &headings);
+        assert_eq!(cut.last().unwrap().heading, ["a"; 4].join(" › "));
+        assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
     }
 
     #[test]

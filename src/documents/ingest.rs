@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
 use super::{
-    chunk::chunks,
+    chunk::{MOST_CHUNKS, chunks},
     clean,
     extract::{Extractor, MediaType, Parsed, Unreadable},
     outline::{Composed, compose},
@@ -128,7 +128,7 @@ impl Importer {
             return Ok(Ok(Outcome::Unchanged(id)));
         }
         match self.extractor.extract(source.media, source.bytes).await? {
-            Ok(parsed) => self.parsed(source, &parsed, Facts::default()).await,
+            Ok(parsed) => self.parsed(source, parsed, Facts::default()).await,
             Err(unreadable) => Ok(Err(unreadable)),
         }
     }
@@ -147,14 +147,23 @@ impl Importer {
     pub(super) async fn parsed(
         &self,
         source: &Source<'_>,
-        parsed: &Parsed,
+        parsed: Parsed,
         mut facts: Facts,
     ) -> Result<Result<Outcome, Unreadable>, Fault> {
-        let Composed { title, text, headings, removed } = compose(parsed, source.name);
+        let name = source.name.to_owned();
+        // A large text takes a while: not on a thread that answers others.
+        let cut = tokio::task::spawn_blocking(move || {
+            let composed = compose(&parsed, &name);
+            let chunks = chunks(&composed.text, &composed.headings);
+            (composed, chunks)
+        });
+        let (Composed { title, text, removed, .. }, chunks) = cut.await?;
         if text.is_empty() {
             return Ok(Err(Unreadable("it has no text that a reader sees".to_owned())));
         }
-        let chunks = chunks(&text, &headings);
+        if chunks.len() > MOST_CHUNKS {
+            return Ok(Err(Unreadable("it is too long: split it into several files".to_owned())));
+        }
         if removed > 0 {
             let removed = Value::String(removed.to_string());
             facts.metadata.insert("hidden_characters_removed".to_owned(), removed);

@@ -5,6 +5,11 @@ use super::{
     extract::Parsed,
 };
 
+/// Beyond these, what looks like a heading is text.
+const MOST_HEADINGS: usize = 10_000;
+/// The rest of a longer heading is not repeated for each of its chunks.
+const HEADING_MOST: usize = 300;
+
 /// A document's text, ready to be cut.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Composed {
@@ -64,6 +69,10 @@ pub(super) fn compose(parsed: &Parsed, name: &str) -> Composed {
             Style::Markdown => composed.headings.extend(markdown_headings(body, at)),
             Style::Plain => composed.headings.extend(plain_headings(body, at)),
         }
+    }
+    composed.headings.truncate(MOST_HEADINGS);
+    for heading in &mut composed.headings {
+        heading.text = line(&heading.text, HEADING_MOST);
     }
     composed.title = title(parsed, &composed, name);
     composed
@@ -168,6 +177,14 @@ mod tests {
         assert_eq!(title(parsed(Style::Plain, None, &["\n\nFirst line\nmore"])), "First line");
         assert_eq!(title(parsed(Style::Plain, None, &[&"word ".repeat(50)])), "report-2024");
         assert_eq!(title(parsed(Style::Plain, Some(" … "), &["---"])), "report-2024");
+    }
+
+    #[test]
+    fn headings_have_an_end_in_number_and_length() {
+        let text = format!("# {}\n", "x".repeat(5_000)) + &"# a\n".repeat(20_000);
+        let composed = compose(&parsed(Style::Markdown, None, &[&text]), "x.md");
+        assert_eq!(composed.headings.len(), MOST_HEADINGS);
+        assert_eq!(composed.headings[0].text.len(), HEADING_MOST);
     }
 
     #[test]

@@ -63,14 +63,14 @@ pub(super) async fn line(
         uploaded_by: file.uploaded_by,
     };
     let facts = Facts {
-        url: record.url.filter(|url| is_web_address(url)),
+        url: record.url.as_deref().and_then(web_address),
         metadata: record.metadata.map(flatten).unwrap_or_default(),
     };
     let markdown =
         record.text.lines().any(|line| line.starts_with("# ") || line.starts_with("## "));
     let style = if markdown { Style::Markdown } else { Style::Plain };
     let parsed = Parsed { style, title: record.title, sections: vec![record.text] };
-    let outcome = importer.parsed(&source, &parsed, facts).await?;
+    let outcome = importer.parsed(&source, parsed, facts).await?;
     report.count(&place, outcome);
     Ok(())
 }
@@ -90,9 +90,12 @@ fn read(line: &[u8]) -> Result<Record, String> {
     }
 }
 
-fn is_web_address(url: &str) -> bool {
-    let parsed: Result<url::Url, _> = url.parse();
-    url.len() <= 2_048 && parsed.is_ok_and(|url| matches!(url.scheme(), "https" | "http"))
+/// The address as the parser writes it, which is what it has checked: escaped, and in ASCII.
+fn web_address(url: &str) -> Option<String> {
+    const MOST: usize = 2_048;
+    let url: url::Url = (url.len() <= MOST).then(|| url.parse().ok()).flatten()?;
+    let web = matches!(url.scheme(), "https" | "http");
+    (web && url.as_str().len() <= MOST).then(|| url.into())
 }
 
 /// Up to 32 plain members as text; the rest is dropped.

@@ -11,7 +11,7 @@ use crate::{
 
 /// What is known of a source before it is read.
 pub(super) enum Known {
-    /// The same bytes are there, under this key or another.
+    /// The same bytes are there, under this key or, when this key is not there, another.
     Same(DocumentId),
     /// This key is there with other bytes.
     Changed(DocumentId),
@@ -19,7 +19,8 @@ pub(super) enum Known {
     New,
 }
 
-/// Whether a source is there already, by its bytes and then by its key.
+/// Whether a source is there already, by its key and then by its bytes: a key whose bytes changed
+/// changes its document, even to what another document says.
 ///
 /// Holds off whoever brings the same bytes or the same key to this store until the transaction
 /// ends, so that of two at once one adds and the other finds.
@@ -44,7 +45,7 @@ pub(super) async fn known(
         select id, content_hash = $3 as "same!"
           from documents
          where vector_store_id = $1 and (source_key = $2 or content_hash = $3)
-         order by content_hash = $3 desc, source_key = $2 desc, id
+         order by source_key = $2 desc, content_hash = $3 desc, id
          limit 1
         "#,
         store.uuid(),

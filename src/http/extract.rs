@@ -79,6 +79,10 @@ pub(super) fn from_fields<T: DeserializeOwned>(
 ) -> Result<T, PageError> {
     let mut object = serde_json::Map::new();
     for (name, value) in fields {
+        // Postgres has no such character in a text.
+        if value.contains('\0') {
+            return Err(PageError::BadRequest("a field is not text"));
+        }
         let value = serde_json::Value::from(value.as_str());
         match object.get_mut(name) {
             None => {

@@ -105,22 +105,23 @@ pub(super) async fn require_access_token(
     };
     let metadata_url = gate.resources.metadata_url_for(path);
     let turn_away = |reason| Challenge { reason, metadata_url }.into_response();
-    let (mut request, in_body) = match set_form_aside(request).await {
-        Ok(both) => both,
-        Err(too_large) => return too_large.into_response(),
-    };
-    let token = match bearer(request.headers(), in_body) {
+    let token = match bearer(request.headers()) {
         Ok(token) => token,
         Err(reason) => return turn_away(reason),
     };
-    match gate.caller(&token, &resource).await {
-        Ok(Some(caller)) => {
+    let caller = match gate.caller(&token, &resource).await {
+        Ok(Some(caller)) => caller,
+        Ok(None) => return turn_away(Reason::InvalidToken),
+        // Nobody said that the grant lives, so nobody passes.
+        Err(fault) => return RpcError::fault(&fault).into_response(),
+    };
+    match set_form_aside(request).await {
+        Ok((_, true)) => turn_away(Reason::InvalidRequest("the token was sent in two ways")),
+        Ok((mut request, false)) => {
             request.extensions_mut().insert(caller);
             next.run(request).await
         }
-        Ok(None) => turn_away(Reason::InvalidToken),
-        // Nobody said that the grant lives, so nobody passes.
-        Err(fault) => RpcError::fault(&fault).into_response(),
+        Err(too_large) => too_large.into_response(),
     }
 }
 
@@ -153,7 +154,7 @@ impl Gate {
 
 /// The token of the one `Authorization` header. A token in the query is not looked at: OAuth 2.1
 /// §5.1.
-fn bearer(headers: &HeaderMap, also_in_body: bool) -> Result<String, Reason> {
+fn bearer(headers: &HeaderMap) -> Result<String, Reason> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let Some(value) = values.next() else { return Err(Reason::TokenMissing) };
     if values.next().is_some() {
@@ -165,9 +166,6 @@ fn bearer(headers: &HeaderMap, also_in_body: bool) -> Result<String, Reason> {
     };
     if !scheme.eq_ignore_ascii_case("Bearer") {
         return Err(Reason::TokenMissing);
-    }
-    if also_in_body {
-        return Err(Reason::InvalidRequest("the token was sent in two ways"));
     }
     Ok(token.trim_start().to_owned())
 }

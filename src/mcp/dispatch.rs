@@ -17,7 +17,7 @@ use super::{
     tools::{self, Outcome, Status, Tool},
 };
 use crate::{
-    audit::{self, Origin},
+    audit::{self, Event, Origin},
     clock::Clock,
     fault::Fault,
     search::Search,
@@ -69,24 +69,30 @@ impl Dispatcher {
         let Some(Value::String(name)) = request.params.get("name") else {
             return Err(invalid_params("name must be a string"));
         };
+        let tool = Tool::find(name);
         if !asker.caller.granted().covers(NEEDED) {
+            self.append(record::refusal(tool, asker, "refused", self.clock.now())).await?;
             return Ok(insufficient_scope(asker, era, request));
         }
-        let Some(tool) = Tool::find(name) else {
+        let Some(tool) = tool else {
+            self.append(record::refusal(tool, asker, "unknown_tool", self.clock.now())).await?;
             return Err(invalid_params("Unknown tool"));
         };
         let begun = Instant::now();
         let outcome = self.run(tool, asker, request.params.get("arguments")).await;
         let took = begun.elapsed();
         record::count(tool, &outcome, took);
-        let event = record::event(tool, asker, &outcome, took, self.clock.now());
-        // No answer without its audit event.
-        if let Err(not_durable) = self.audit.append(event).await {
-            tracing::error!(error = %not_durable, "a tool call was not answered");
-            return Err(RpcError::unavailable());
-        }
+        self.append(record::event(tool, asker, &outcome, took, self.clock.now())).await?;
         let outcome = outcome.map_err(|fault| RpcError::fault(&fault))?;
         Ok(jsonrpc::success(StatusCode::OK, &request.id, &complete(era, outcome.result)))
+    }
+
+    /// No answer without its audit event.
+    async fn append(&self, event: Event) -> Result<(), RpcError> {
+        self.audit.append(event).await.map_err(|not_durable| {
+            tracing::error!(error = %not_durable, "a tool call was not answered");
+            RpcError::unavailable()
+        })
     }
 
     async fn run(

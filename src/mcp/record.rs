@@ -8,7 +8,10 @@ use super::{
     dispatch::Asker,
     tools::{Outcome, Tool},
 };
-use crate::{audit::Event, fault::Fault};
+use crate::{
+    audit::{Event, Kind},
+    fault::Fault,
+};
 
 /// The audit event of a call.
 pub(super) fn event(
@@ -18,13 +21,7 @@ pub(super) fn event(
     took: Duration,
     at: OffsetDateTime,
 ) -> Event {
-    let caller = &asker.caller;
-    let event = Event::new(tool.kind(), at)
-        .tenant(caller.scope().tenant_id())
-        .user(caller.user())
-        .client(caller.client_id())
-        .grant(caller.grant())
-        .from(&asker.origin)
+    let event = called(tool.kind(), asker, at)
         .with("tool", tool.name())
         .with("outcome", name(outcome))
         .with("latency_ms", u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
@@ -41,6 +38,32 @@ pub(super) fn event(
         }
         Err(_) => event,
     }
+}
+
+/// The audit event of a call that was turned away before its tool ran.
+pub(super) fn refusal(
+    tool: Option<Tool>,
+    asker: &Asker,
+    outcome: &'static str,
+    at: OffsetDateTime,
+) -> Event {
+    let event = called(tool.map_or(Kind::UnknownTool, Tool::kind), asker, at);
+    // What an unknown one was called may be anything at all: it is not kept.
+    let event = match tool {
+        Some(tool) => event.with("tool", tool.name()),
+        None => event,
+    };
+    event.with("outcome", outcome)
+}
+
+fn called(kind: Kind, asker: &Asker, at: OffsetDateTime) -> Event {
+    let caller = &asker.caller;
+    Event::new(kind, at)
+        .tenant(caller.scope().tenant_id())
+        .user(caller.user())
+        .client(caller.client_id())
+        .grant(caller.grant())
+        .from(&asker.origin)
 }
 
 /// The same for the metrics.

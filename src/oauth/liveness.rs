@@ -7,7 +7,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
 use uuid::Uuid;
 
 use super::{
@@ -28,6 +31,8 @@ const QUEUE: usize = 4096;
 const BATCH: usize = 256;
 /// How many statements run at once: while one is on the wire, another may be.
 const WORKERS: usize = 2;
+/// How long a call waits for its answer, and a worker for its statement.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a live grant allows now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,8 +109,12 @@ impl Liveness {
             jti: claims.jti,
         };
         let (answer, outcome) = oneshot::channel();
-        self.queue.send_timeout(Waiting { question, answer }, Duration::from_secs(2)).await?;
-        Ok(outcome.await??)
+        // A database that stalls must not keep the callers, who would only try again meanwhile.
+        let asked = async {
+            self.queue.send(Waiting { question, answer }).await?;
+            Ok(outcome.await??)
+        };
+        timeout(PATIENCE, asked).await?
     }
 }
 
@@ -146,13 +155,47 @@ async fn work(db: Db, clock: Clock, queue: Arc<tokio::sync::Mutex<mpsc::Receiver
 }
 
 async fn touch(db: &Db, clock: &Clock, grants: &[Uuid]) -> Result<(), Fault> {
-    let mut tx = db.control().await?;
-    store_grants::touch(&mut tx, grants, clock.now()).await?;
-    tx.commit().await?;
-    Ok(())
+    let touching = async {
+        let mut tx = db.control().await?;
+        store_grants::touch(&mut tx, grants, clock.now()).await?;
+        tx.commit().await
+    };
+    Ok(timeout(PATIENCE, touching).await??)
 }
 
 async fn ask(db: &Db, clock: &Clock, questions: &[Question]) -> Result<Answers, Fault> {
-    let mut tx = db.control().await?;
-    Ok(store_liveness::read(&mut tx, questions, clock.now()).await?)
+    let reading = async {
+        let mut tx = db.control().await?;
+        store_liveness::read(&mut tx, questions, clock.now()).await
+    };
+    Ok(timeout(PATIENCE, reading).await??)
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::PgPool;
+
+    use super::*;
+    use crate::{db::gate::Gate, oauth::scope::Scope};
+
+    /// A database that stalls is an outage, of which the caller is told; it does not hold the call.
+    #[sqlx::test]
+    async fn a_stalled_database_is_not_waited_for(pool: PgPool) {
+        let gate = Gate::before(&pool);
+        let liveness = Liveness::start(&gate.stalled_db().await, &Clock::system());
+        let claims = Claims {
+            iss: String::new(),
+            aud: String::new(),
+            sub: UserId::new(),
+            client_id: "app".to_owned(),
+            tenant: TenantId::new(),
+            grant: GrantId::new(),
+            scope: Scope::default(),
+            jti: Uuid::now_v7(),
+            iat: 0,
+            exp: 0,
+        };
+        let fault = timeout(2 * PATIENCE, liveness.check(&claims)).await.expect("it hangs");
+        assert!(fault.unwrap_err().is_unavailable());
+    }
 }

@@ -43,7 +43,7 @@ pub(super) async fn search(
         .collect())
 }
 
-/// A document's whole text, if it is in this store.
+/// A document's whole text with the passage's place in it, if it is in this store.
 pub(super) async fn fetch(
     parts: &Parts,
     scope: TenantScope,
@@ -56,7 +56,11 @@ pub(super) async fn fetch(
     if document.vector_store_id != store {
         return Ok(None);
     }
-    let passage = documents::store::passage(&mut tx, id, i32::try_from(chunk)?).await?;
+    // An id can name a passage that no document has.
+    let passage = match i32::try_from(chunk) {
+        Ok(chunk) => documents::store::passage(&mut tx, id, chunk).await?,
+        Err(_) => None,
+    };
     let text = documents::store::text(&mut tx, id).await?.unwrap_or_default();
     let mut metadata: BTreeMap<String, String> = document.metadata;
     let date = |at: time::OffsetDateTime| {
@@ -67,8 +71,9 @@ pub(super) async fn fetch(
     if let Some(url) = document.url {
         metadata.insert("source_url".to_owned(), url);
     }
+    let place = passage.as_ref().map(|passage| passage.start..passage.end);
     if let Some(passage) = passage.filter(|passage| !passage.heading.is_empty()) {
         metadata.insert("passage_heading".to_owned(), passage.heading);
     }
-    Ok(Some(Text { title: document.title, text, metadata }))
+    Ok(Some(Text { title: document.title, text, passage: place, metadata }))
 }

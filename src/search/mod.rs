@@ -6,13 +6,15 @@ pub mod id;
 mod openai;
 mod snippet;
 mod store;
+mod window;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, ops::Range, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
 pub use id::{Reference, Target};
+use window::window;
 
 use crate::{
     clock::Clock,
@@ -95,7 +97,7 @@ pub struct Fetched {
     pub id: String,
     /// The document's.
     pub title: String,
-    /// The whole text, up to 100,000 characters.
+    /// The whole text, or up to 100,000 characters of it: with the passage that `id` names.
     pub text: String,
     /// Opens the document with the passage highlighted.
     pub url: String,
@@ -303,20 +305,15 @@ impl Search {
         metadata.insert("vector_store".to_owned(), clean::line(&store.name, 80));
         // Whoever reads it should not take orders from it.
         metadata.insert("trust".to_owned(), "untrusted_document".to_owned());
-        let mut text = clean::clean(&found.text).text;
-        if let Some((end, _)) = text.char_indices().nth(MAX_FETCH) {
-            let whole = text.chars().count();
-            text.truncate(end);
-            text.push_str(&format!(
-                "\n\n[Cut here: the first {MAX_FETCH} of {whole} characters are shown. Search for \
-                 what you need from the rest.]"
-            ));
+        let shown = window(clean::clean(&found.text).text, found.passage.as_ref());
+        if let Some(characters) = shown.characters {
             metadata.insert("truncated".to_owned(), "true".to_owned());
+            metadata.insert("characters".to_owned(), characters);
         }
         Fetched {
             id: reference.to_string(),
             title: clean::line(&found.title, 200),
-            text,
+            text: shown.text,
             url: self.url(reference),
             metadata,
         }
@@ -345,5 +342,7 @@ struct Found {
 struct Text {
     title: String,
     text: String,
+    /// Where in the text the passage is that was asked for, in characters.
+    passage: Option<Range<usize>>,
     metadata: BTreeMap<String, String>,
 }

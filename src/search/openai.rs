@@ -15,6 +15,9 @@ use crate::{
     vector_stores::openai::{Client, Error},
 };
 
+/// The most characters of a passage that a snippet is taken from; the API's own end at 4,096 tokens.
+const MAX_PASSAGE: usize = 10_000;
+
 /// The best passage of each file that the API found.
 pub(super) async fn search(
     client: &Client<'_>,
@@ -28,21 +31,21 @@ pub(super) async fn search(
         .filter(|word| word.chars().count() > 3)
         .map(|word| word.to_lowercase().trim_end_matches('s').to_owned())
         .collect();
+    let mut found = client.search(query, limit).await?;
+    // The API answers passages; we answer documents, with the best passage. It may also answer more
+    // than was asked for, and whole books: what is not shown is not looked at.
     let mut seen = BTreeSet::new();
-    let mut hits = Vec::new();
-    for found in client.search(query, limit).await? {
-        // The API answers passages; we answer documents, with the best passage.
-        if !seen.insert(found.file_id.clone()) {
-            continue;
-        }
-        hits.push(Found {
+    found.retain(|found| seen.insert(found.file_id.clone()));
+    found.truncate(limit);
+    let hits = found.into_iter().map(|found| {
+        let text: String = found.text().chars().take(MAX_PASSAGE).collect();
+        Found {
             title: title(found.attributes.as_ref(), found.filename.as_deref(), &found.file_id),
-            snippet: snippet(&clean::clean(&found.text()).text, &words),
+            snippet: snippet(&clean::clean(&text).text, &words),
             reference: Reference { store, document: Target::Outside { file_id: found.file_id } },
-        });
-    }
-    hits.truncate(limit);
-    Ok(hits)
+        }
+    });
+    Ok(hits.collect())
 }
 
 /// A file's whole text, if it is in this store.
@@ -62,7 +65,7 @@ pub(super) async fn fetch(client: &Client<'_>, file_id: &str) -> Result<Option<T
             Some((clean::line(&name, 64), clean::line(&text, 512)))
         })
         .collect();
-    Ok(Some(Text { title, text: file.text, metadata }))
+    Ok(Some(Text { title, text: file.text, passage: None, metadata }))
 }
 
 fn title(

@@ -51,6 +51,9 @@ pub(super) async fn stems(tx: &mut TenantTx, query: &str) -> sqlx::Result<Vec<St
 /// how much of the passage it makes up, saturating (`ts_rank` of one word is the partial sum of
 /// 1/n², the headings' words weighing more). Words are OR-ed: questions rarely have all their
 /// words in one passage. A document scores its best passage, and a little of the rest.
+///
+/// What is counted once is materialized: the planner takes every step for a row or two, and would
+/// count the store again for each passage.
 pub(super) async fn ranked(
     tx: &mut TenantTx,
     store: VectorStoreId,
@@ -72,15 +75,13 @@ pub(super) async fn ranked(
             from chunks chunk
             join word on chunk.lexemes @@ word.query
            where chunk.vector_store_id = $1
-        ), frequency as (
-          select lexeme, count(*)::float8 as n from posting group by lexeme
-        ), size as (
-          select count(*)::float8 as n from chunks where vector_store_id = $1
-        ), passage as (
-          select document_id, ordinal,
-                 sum(times * ln(1 + (size.n - frequency.n + 0.5) / (frequency.n + 0.5)) * weight)
-                   as score
-            from posting join frequency using (lexeme) cross join size
+        ), rarity as materialized (
+          select lexeme, ln(1 + (size.n - found.n + 0.5) / (found.n + 0.5)) as factor
+            from (select lexeme, count(*)::float8 as n from posting group by lexeme) found
+           cross join (select count(*)::float8 as n from chunks where vector_store_id = $1) size
+        ), passage as materialized (
+          select document_id, ordinal, sum(times * factor * weight) as score
+            from posting join rarity using (lexeme)
            group by document_id, ordinal
         ), placed as (
           select document_id, ordinal, score,

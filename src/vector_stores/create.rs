@@ -6,6 +6,7 @@ use reqwest::Url;
 use tokio::time::Instant;
 
 use crate::{
+    audit::{self, Actor, Kind},
     clock::Clock,
     db::{Db, TenantScope, TenantTx},
     fault::Fault,
@@ -53,16 +54,23 @@ pub enum Created {
     Refused(String),
 }
 
-/// Add a builtin store. The name has 1 to 80 characters: see [`store_name`].
+/// Add a builtin store and its event. The name has 1 to 80 characters: see [`store_name`].
 ///
 /// # Errors
 /// When the database fails.
 pub async fn create_builtin(
     tx: &mut TenantTx,
     clock: &Clock,
+    actor: &Actor,
     name: &str,
 ) -> sqlx::Result<Result<VectorStore, NameTaken>> {
-    store::create(tx, VectorStoreId::new(), name, clock.now(), None).await
+    let now = clock.now();
+    let created = store::create(tx, VectorStoreId::new(), name, now, None).await?;
+    if let Ok(store) = &created {
+        let event = store.event(Kind::VectorStoreCreated, tx.scope(), actor, now);
+        audit::store::append(tx, &event).await?;
+    }
+    Ok(created)
 }
 
 /// A store's name as it is kept: trimmed, without control characters, 1 to 80 characters.
@@ -73,13 +81,14 @@ pub fn store_name(text: &str) -> Option<String> {
     fits.then(|| name.to_owned())
 }
 
-/// Add an OpenAI vector store, after it answered a search with this key.
+/// Add an OpenAI vector store and its event, after it answered a search with this key.
 ///
 /// # Errors
 /// When the database fails; what the store or the caller does wrong is a [`Created`].
 pub async fn create_openai(
     context: &Context,
     scope: TenantScope,
+    actor: &Actor,
     new: NewOpenAi,
 ) -> Result<Created, Fault> {
     let Some(name) = store_name(&new.name) else {
@@ -115,18 +124,46 @@ pub async fn create_openai(
     if let Err(error) = client.search("test", 1).await {
         return Ok(Created::Refused(error.to_string()));
     }
+    let checked = Checked {
+        external_id: external_id.to_owned(),
+        base_url: base_url.to_owned(),
+        api_key: new.api_key,
+        name,
+    };
+    // A browser that gives up must not leave it half done.
+    let (context, actor) = (context.clone(), actor.clone());
+    tokio::spawn(async move { save(&context, scope, &actor, checked).await }).await?
+}
+
+/// A store that answered.
+struct Checked {
+    name: String,
+    external_id: String,
+    base_url: String,
+    api_key: Secret,
+}
+
+async fn save(
+    context: &Context,
+    scope: TenantScope,
+    actor: &Actor,
+    checked: Checked,
+) -> Result<Created, Fault> {
     let id = VectorStoreId::new();
-    let mut tx = context.db.tenant(scope).await?;
     let now = context.clock.now();
-    let sealed = credentials::seal(&mut tx, &context.master_key, now, id, &new.api_key).await?;
+    let mut tx = context.db.tenant(scope).await?;
+    let sealed = credentials::seal(&mut tx, &context.master_key, now, id, &checked.api_key).await?;
+    let api_key = checked.api_key.expose();
     let outside = store::Outside {
-        external_id,
-        base_url,
+        external_id: &checked.external_id,
+        base_url: &checked.base_url,
         api_key_sealed: &sealed,
         api_key_hint: &api_key[api_key.len() - 4..],
     };
-    match store::create(&mut tx, id, &name, now, Some(outside)).await? {
+    match store::create(&mut tx, id, &checked.name, now, Some(outside)).await? {
         Ok(created) => {
+            let event = created.event(Kind::VectorStoreCreated, scope, actor, now);
+            audit::store::append(&mut tx, &event).await?;
             tx.commit().await?;
             Ok(Created::Created(created))
         }

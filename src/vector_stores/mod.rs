@@ -14,7 +14,11 @@ use time::OffsetDateTime;
 
 pub use create::{Context, Created, NewOpenAi, create_builtin, create_openai, store_name};
 
-use crate::ids::VectorStoreId;
+use crate::{
+    audit::{Actor, Event, Kind},
+    db::TenantScope,
+    ids::VectorStoreId,
+};
 
 /// What answers for a store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -64,6 +68,25 @@ pub struct VectorStore {
     /// The last time it did not, and why in words; `None` while it works.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+}
+
+impl VectorStore {
+    /// What the audit keeps of an act on it.
+    #[must_use]
+    pub fn event(
+        &self,
+        kind: Kind,
+        scope: TenantScope,
+        actor: &Actor,
+        now: OffsetDateTime,
+    ) -> Event {
+        Event::new(kind, now)
+            .tenant(scope.tenant_id())
+            .by(actor)
+            .with("vector_store", self.id.to_string())
+            .with("name", self.name.clone())
+            .with("backend", self.backend.name())
+    }
 }
 
 /// Why a store did not answer.

@@ -239,7 +239,8 @@ impl Client<'_> {
             let wait = wait.unwrap_or_else(|| {
                 Duration::from_millis(200 << attempt).mul_f64(rand::random::<f64>())
             });
-            if attempt == RETRIES || Instant::now() + wait >= self.deadline {
+            let at = Instant::now().checked_add(wait);
+            if attempt == RETRIES || at.is_none_or(|at| at >= self.deadline) {
                 return Err(error);
             }
             tokio::time::sleep(wait).await;

@@ -243,5 +243,5 @@ async fn one_url_sign_in_search_fetch_revoke() {
     assert_eq!(call.status(), StatusCode::UNAUTHORIZED);
     let refresh = RefreshToken::new(rotated.refresh_token().unwrap().secret().clone());
     let dead = client.exchange_refresh_token(&refresh).request_async(&carry).await.unwrap_err();
-    assert!(format!("{dead:?}").contains("InvalidGrant"), "{dead:?}");
+    assert!(format!("{dead:?}").contains("invalid_grant"), "{dead:?}");
 }

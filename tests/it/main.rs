@@ -5,10 +5,12 @@
 
 mod access;
 mod architecture;
+mod canary;
 mod catalogue;
 mod demo;
 mod documentation;
 mod housekeeping;
+mod isolation;
 mod journey;
 mod knowledge;
 mod mcp;

@@ -5,6 +5,7 @@ use std::{fs, path::Path};
 use super::book;
 use crate::{
     app::Parts,
+    audit::Actor,
     db::TenantScope,
     documents::{self, Importer, Progress, extract::Extractor},
     fault::Fault,
@@ -75,7 +76,8 @@ impl Shelf<'_> {
         if let Some(store) = vector_stores::store::find_by_name(&mut tx, name).await? {
             return Ok(store.id);
         }
-        let created = vector_stores::create_builtin(&mut tx, &self.parts.clock, name).await?;
+        let (clock, actor) = (&self.parts.clock, Actor::default());
+        let created = vector_stores::create_builtin(&mut tx, clock, &actor, name).await?;
         let store = created.map_err(|_| Fault::new("the store was made by another process"))?;
         tx.commit().await?;
         Ok(store.id)

@@ -1,7 +1,7 @@
 //! The Postgres process: is it there, start it, stop it.
 
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -14,12 +14,14 @@ use super::Report;
 use super::cluster::{Cluster, require_room};
 use super::error::{EmbeddedError, While};
 use super::launch::{spawn, tail};
+use super::process::Process;
 
 /// Recovery after a crash reads at most `max_wal_size` of log; this is far beyond that.
 const READY_WITHIN: Duration = Duration::from_secs(600);
 const STOPPED_WITHIN: Duration = Duration::from_secs(60);
 const ORPHANS_GONE_WITHIN: Duration = Duration::from_secs(30);
 const GLANCE: Duration = Duration::from_millis(10);
+const SOCKET: &str = ".s.PGSQL.5432";
 
 /// What `postmaster.pid` says.
 #[derive(Clone, Debug)]
@@ -45,23 +47,13 @@ impl Postmaster {
         Some(Self { pid: Pid::from_raw(pid), socket_folder, status })
     }
 
-    /// Whether the process is Postgres, in this folder: a number alone can belong to anyone.
+    /// Whether the process is Postgres, in this folder. Where we may not know, its socket tells.
     fn runs_in(&self, cluster: &Path) -> bool {
-        let process = Path::new("/proc").join(self.pid.to_string());
-        if Path::new("/proc/self/exe").exists() {
-            let is_postgres = fs::read_link(process.join("exe")).is_ok_and(|program| {
-                program.file_name().is_some_and(|name| name.as_bytes().starts_with(b"postgres"))
-            });
-            return is_postgres
-                && fs::read_link(process.join("cwd")).is_ok_and(|folder| folder == cluster);
+        match Process::of(self.pid, cluster) {
+            Process::Postmaster => true,
+            Process::Other => false,
+            Process::Hidden => UnixStream::connect(self.socket_folder.join(SOCKET)).is_ok(),
         }
-        std::process::Command::new("ps")
-            .args(["-o", "command=", "-p", &self.pid.to_string()])
-            .output()
-            .is_ok_and(|listed| {
-                let command = String::from_utf8_lossy(&listed.stdout).into_owned();
-                command.contains("postgres") && command.contains(&*cluster.to_string_lossy())
-            })
     }
 }
 
@@ -130,7 +122,7 @@ async fn gone(
     log: &Path,
 ) -> Result<(), EmbeddedError> {
     let since = Instant::now();
-    while running.runs_in(&cluster.folder) {
+    while Process::of(running.pid, &cluster.folder) != Process::Other {
         if since.elapsed() > within {
             let (pid, seconds) = (running.pid.as_raw(), within.as_secs());
             return Err(EmbeddedError::WouldNotStop { pid, seconds, log: log.to_owned() });
@@ -140,20 +132,22 @@ async fn gone(
     Ok(())
 }
 
-/// Drop a pid file whose number now belongs to a process of somebody else.
+/// Drop a pid file whose number now belongs to a process that is proved to be somebody else's.
 ///
 /// After a crash in a container, numbers repeat, and Postgres would take that process for its
 /// twin. What is left of a real twin it recognises by its shared memory all the same.
 fn forget_stranger(cluster: &Path) -> Result<(), EmbeddedError> {
     let path = cluster.join("postmaster.pid");
-    let alive = match Postmaster::recorded(cluster) {
-        Some(recorded) => {
-            let _ = fs::remove_file(recorded.socket_folder.join(".s.PGSQL.5432.lock"));
+    let is_useless = match Postmaster::recorded(cluster) {
+        Some(recorded) if Process::of(recorded.pid, cluster) == Process::Other => {
+            let _ = fs::remove_file(recorded.socket_folder.join(format!("{SOCKET}.lock")));
             kill(recorded.pid, None).is_ok()
         }
+        // It may be the twin after all: Postgres decides.
+        Some(_) => false,
         None => path.exists(), // cut off by a full disk or a crash: useless to Postgres too
     };
-    if alive {
+    if is_useless {
         fs::remove_file(&path).while_("remove the stale", &path)?;
     }
     Ok(())

@@ -121,6 +121,34 @@ async fn a_stale_pid_file_with_the_number_of_a_stranger_is_no_obstacle() {
     again.release().await.unwrap();
 }
 
+/// Containers seldom let root look closely at processes of others. All else holds there too.
+#[tokio::test]
+async fn root_that_may_not_trace_others_still_knows_its_postgres() {
+    let without_tracing = ["--bounding-set=-sys_ptrace", "--inh-caps=-sys_ptrace", "--"];
+    let ourselves = std::env::current_exe().unwrap();
+    let mut command = if nix::unistd::geteuid().is_root() {
+        let mut command = tokio::process::Command::new("setpriv");
+        command.args(without_tracing).arg(ourselves);
+        command
+    } else {
+        tokio::process::Command::new(ourselves) // others' processes are closed to it anyway
+    };
+    let these = [
+        "a_committed_row_outlives_a_killed_postgres",
+        "a_killed_postgres_is_started_again_for_those_that_use_it",
+        "of_two_that_share_it_the_last_one_stops_it",
+        "a_stale_pid_file_with_the_number_of_a_stranger_is_no_obstacle",
+    ];
+    let ran = command
+        .arg("--exact")
+        .args(these.map(|name| format!("db::embedded::tests::{name}")))
+        .output()
+        .await
+        .unwrap();
+    let said = String::from_utf8_lossy(&ran.stdout);
+    assert!(ran.status.success() && said.contains(" 4 passed"), "{said}");
+}
+
 /// The socket is the only way in, and only for us: no TCP, no root, no trust.
 #[tokio::test]
 async fn it_listens_privately_as_an_unprivileged_user_and_asks_for_passwords() {

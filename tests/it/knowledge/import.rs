@@ -101,6 +101,43 @@ async fn importing_again_changes_only_what_changed(pool: PgPool) {
     assert_eq!((third.added, third.updated, third.unchanged), (0, 0, 5));
 }
 
+/// A file that now says what another one says no longer says what it said.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn a_file_that_became_another_ones_copy_is_changed(pool: PgPool) {
+    let shelf = Shelf::new(&pool).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    fs::write(path("a.txt"), "About zebras").unwrap();
+    fs::write(path("b.txt"), "About giraffes").unwrap();
+    let sources = [folder.path().to_owned()];
+    shelf.import(&sources).await;
+    fs::copy(path("a.txt"), path("b.txt")).unwrap();
+    let again = shelf.import(&sources).await;
+    assert_eq!((again.added, again.updated, again.unchanged), (0, 1, 1));
+    assert!(shelf.ask("giraffes").await.is_empty());
+    let third = shelf.import(&sources).await;
+    assert_eq!((third.added, third.updated, third.unchanged), (0, 0, 2));
+}
+
+/// What a record says of its address is stored as it was checked, or not at all.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn an_odd_address_stops_no_import(pool: PgPool) {
+    let shelf = Shelf::new(&pool).await;
+    let long = format!("https://a/{}", "\u{e9}".repeat(1_000));
+    let lines: String = ["https://a/\\u0000b", "javascript:alert(1)", &long, "https://b/x y"]
+        .iter()
+        .enumerate()
+        .map(|(n, url)| format!("{{\"_id\":{n},\"text\":\"Tapir {n}.\",\"url\":\"{url}\"}}\n"))
+        .collect();
+    let report = shelf.upload("urls.jsonl", lines.as_bytes()).await;
+    assert_eq!((report.added, report.failed.len()), (4, 0), "{report:?}");
+    let mut tx = shelf.app.db().tenant(shelf.scope).await.unwrap();
+    let listing = documents::store::list(&mut tx, shelf.store, None, 0, 10).await.unwrap();
+    let mut urls: Vec<_> = listing.documents.into_iter().filter_map(|found| found.url).collect();
+    urls.sort();
+    assert_eq!(urls, ["https://a/%00b", "https://b/x%20y"]);
+}
+
 /// [U-08] The same bytes under another name are the same document.
 /// [U-03] A name is shown, and leads nowhere.
 #[sqlx::test(migrator = "callslip::db::MIGRATOR")]

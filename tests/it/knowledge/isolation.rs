@@ -1,4 +1,5 @@
 use callslip::{
+    audit::Actor,
     ids::DocumentId,
     search::{Fetch, Reference, Target},
     vector_stores,
@@ -79,10 +80,16 @@ async fn a_grant_reaches_its_stores_only(pool: PgPool) {
     shelf.upload("a.txt", CANARY.as_bytes()).await;
     let hit = shelf.ask("pelican").await.remove(0);
     let mut tx = shelf.app.db().tenant(shelf.scope).await.unwrap();
-    let other = vector_stores::create_builtin(&mut tx, &shelf.app.clock, "Other").await.unwrap();
+    let other =
+        vector_stores::create_builtin(&mut tx, &shelf.app.clock, &Actor::default(), "Other")
+            .await
+            .unwrap();
     let other = other.unwrap().id;
     assert!(
-        vector_stores::create_builtin(&mut tx, &shelf.app.clock, "Other").await.unwrap().is_err()
+        vector_stores::create_builtin(&mut tx, &shelf.app.clock, &Actor::default(), "Other")
+            .await
+            .unwrap()
+            .is_err()
     );
     tx.commit().await.unwrap();
     for stores in [vec![], vec![other]] {

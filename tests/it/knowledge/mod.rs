@@ -3,11 +3,13 @@
 mod extract;
 mod import;
 mod isolation;
+mod limits;
 mod openai;
 
 use std::{path::PathBuf, time::Duration};
 
 use callslip::{
+    audit::Actor,
     db::TenantScope,
     documents::{self, Importer, Report, Upload, extract::Extractor},
     ids::VectorStoreId,
@@ -46,7 +48,9 @@ impl Shelf {
     async fn of(app: TestApp, slug: &str, allowed: &[&str]) -> Self {
         let scope = scope(&app, slug).await;
         let mut tx = app.db().tenant(scope).await.unwrap();
-        let store = vector_stores::create_builtin(&mut tx, &app.clock, "Books").await.unwrap();
+        let store = vector_stores::create_builtin(&mut tx, &app.clock, &Actor::default(), "Books")
+            .await
+            .unwrap();
         tx.commit().await.unwrap();
         let importer =
             Importer { db: app.db().clone(), clock: app.clock.clone(), extractor: extractor() };

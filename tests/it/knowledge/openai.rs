@@ -1,6 +1,7 @@
 use std::time::{Duration, Instant};
 
 use callslip::{
+    audit::Actor,
     outbound::{Outbound, Policy},
     search::Fetch,
     secret::Secret,
@@ -38,6 +39,7 @@ async fn stage(pool: &PgPool) -> (Shelf, OpenAi, VectorStore) {
     let created = vector_stores::create_openai(
         &context(&shelf, &fake),
         shelf.scope,
+        &Actor::default(),
         new(&fake, "Cloud", KEY),
     )
     .await
@@ -64,7 +66,7 @@ async fn a_store_is_checked_before_it_is_saved(pool: PgPool) {
 
     let context = context(&shelf, &fake);
     let add = async |new: NewOpenAi| {
-        vector_stores::create_openai(&context, shelf.scope, new).await.unwrap()
+        vector_stores::create_openai(&context, shelf.scope, &Actor::default(), new).await.unwrap()
     };
     assert!(matches!(add(new(&fake, "Cloud", KEY)).await, Created::NameTaken));
     let Created::Refused(reason) = add(new(&fake, "Wrong", "sk-wrong-key")).await else { panic!() };
@@ -190,6 +192,7 @@ async fn a_sealed_key_does_not_move(pool: PgPool) {
     let created = vector_stores::create_openai(
         &context(&theirs, &fake),
         theirs.scope,
+        &Actor::default(),
         new(&fake, "Cloud", KEY),
     )
     .await

@@ -1,10 +1,11 @@
 //! No answer without its audit event.
 
 use axum::http::StatusCode;
+use callslip::tenants::Role;
 use serde_json::json;
 use sqlx::PgPool;
 
-use super::stage::Stage;
+use super::stage::{Stage, call};
 
 /// When the answer is there, so is the event: who, through which client, what came of it; not what
 /// was asked.
@@ -52,15 +53,7 @@ async fn an_answered_call_is_on_record(pool: PgPool) {
 #[sqlx::test(migrator = "callslip::db::MIGRATOR")]
 async fn a_call_that_cannot_be_recorded_is_not_answered(pool: PgPool) {
     let stage = Stage::new(&pool).await;
-    sqlx::raw_sql(
-        "create function refuse() returns trigger language plpgsql as
-           $$ begin raise exception 'the disk is full' using errcode = '53100'; end $$;
-         create trigger refuse before insert on audit_events
-           for each statement execute function refuse()",
-    )
-    .execute(&pool)
-    .await
-    .unwrap();
+    refuse_events(&pool).await;
     let answer = stage.call("search", json!({ "query": "x" })).await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(!answer.header("retry-after").is_empty());
@@ -104,4 +97,66 @@ async fn each_of_many_calls_at_once_is_recorded_once(pool: PgPool) {
     answered.sort_by_key(key);
     recorded.sort_by_key(key);
     assert_eq!(answered, recorded);
+}
+
+/// The tenant's admin reads what came of each call, and how much was found.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn the_activity_page_says_what_came_of_each_call(pool: PgPool) {
+    let stage = Stage::new(&pool).await;
+    stage.call("search", json!({ "query": "x" })).await;
+    stage.call("search", json!({ "wrong": "x" })).await;
+    stage.call("fetch", json!({ "id": "nonsense" })).await;
+    let mut admin = stage.app.member(&stage.slug, "grace", Role::Admin).await.sign_in().await;
+    let page = admin.get(&format!("/t/{}/activity", stage.slug)).await;
+    let told: Vec<_> =
+        page.select("tbody th").into_iter().zip(page.select("tbody .badge")).collect();
+    for line in
+        [("Searched: 0 hits", "Answered"), ("Searched", "Refused"), ("Document read", "Not found")]
+    {
+        let line = (line.0.to_owned(), line.1.to_owned());
+        assert!(told.contains(&line), "{line:?} is not in {told:?}");
+    }
+}
+
+/// A call that is turned away before its tool runs is on record too, before its answer leaves.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn a_refused_call_is_on_record(pool: PgPool) {
+    let stage = Stage::new(&pool).await;
+    let token = stage.token_but(json!({ "scope": "offline_access" })).await;
+    let request = stage.request_with("/mcp", &token);
+    let answer = stage.send(request, &call("search", json!({ "query": "x" }))).await;
+    assert_eq!(answer.status, StatusCode::FORBIDDEN);
+    let unknown = "whatever\0somebody says";
+    assert_eq!(stage.call(unknown, json!({})).await.json()["error"]["code"], -32602);
+    let expected = [
+        ("tool.search".to_owned(), json!({ "tool": "search", "outcome": "refused" })),
+        ("tool.unknown".to_owned(), json!({ "outcome": "unknown_tool" })),
+    ];
+    assert_eq!(stage.events().await, expected);
+    let row =
+        sqlx::query!("select user_id, grant_id, request_id from audit_events order by id desc")
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+    assert_eq!((row.user_id, row.grant_id), (Some(stage.user.uuid()), Some(stage.grant.uuid())));
+    assert!(row.request_id.is_some());
+
+    refuse_events(&pool).await;
+    let request = stage.request_with("/mcp", &token);
+    let answer = stage.send(request, &call("search", json!({ "query": "x" }))).await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(stage.call(unknown, json!({})).await.status, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+/// From here on no event can be written.
+async fn refuse_events(pool: &PgPool) {
+    sqlx::raw_sql(
+        "create function refuse() returns trigger language plpgsql as
+           $$ begin raise exception 'the disk is full' using errcode = '53100'; end $$;
+         create trigger refuse before insert on audit_events
+           for each statement execute function refuse()",
+    )
+    .execute(pool)
+    .await
+    .unwrap();
 }

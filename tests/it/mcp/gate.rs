@@ -54,8 +54,8 @@ async fn a_token_that_is_not_good_here_is_invalid(pool: PgPool) {
     let good = stage.token().await;
     let now = stage.app.clock.now().unix_timestamp();
     let mut forged = good.clone();
-    forged
-        .replace_range(good.len() - 4..good.len() - 3, if good.ends_with('A') { "B" } else { "A" });
+    let place = good.len() - 4..good.len() - 3;
+    forged.replace_range(place.clone(), if &good[place] == "A" { "B" } else { "A" });
     let (head, rest) = good.split_once('.').unwrap();
     let (body, _) = rest.split_once('.').unwrap();
     let bad = [
@@ -130,6 +130,14 @@ async fn the_token_comes_in_one_header_and_nowhere_else(pool: PgPool) {
     let answer = stage.app.send(request.body(Body::from(body)).unwrap()).await;
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
 
+    // Nothing of a body is read for somebody who shows no good token: not even that it is too long.
+    let long = "x".repeat((1 << 20) + 1);
+    for request in [Request::post("/mcp"), stage.request_with("/mcp", "junk")] {
+        let request = request.header("content-type", form);
+        let answer = stage.app.send(request.body(Body::from(long.clone())).unwrap()).await;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    }
+
     for scheme in ["bearer", "BEARER", "Bearer ", "bEaReR"] {
         let request = Request::post("/mcp").header("authorization", format!("{scheme} {token}"));
         assert_eq!(stage.send(request, &ping()).await.status, StatusCode::OK, "{scheme}");
@@ -155,7 +163,10 @@ async fn without_the_scope_a_call_is_403_and_says_what_it_needs(pool: PgPool) {
     let list = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/list" });
     let answer = stage.send(stage.request_with("/mcp", &token), &list).await;
     assert_eq!(answer.status, StatusCode::OK);
-    assert!(stage.events().await.is_empty());
+    // The two calls are on record as refused; the list needs no record.
+    let events = stage.events().await;
+    assert_eq!(events.len(), 2);
+    assert!(events.iter().all(|(_, detail)| detail["outcome"] == "refused"));
 }
 
 /// [S-07] Asked of the database on every call: whatever ends behind a token, the next call is 401.

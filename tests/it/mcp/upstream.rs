@@ -12,6 +12,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use callslip::{
+    audit::Actor,
     config::LogFormat,
     db::TenantScope,
     ids::VectorStoreId,
@@ -92,7 +93,7 @@ async fn connected(pool: &PgPool, upstream: &Upstream) -> Stage {
         base_url: Some(format!("http://{address}/v1")),
         api_key: Secret::new(KEY.to_owned()),
     };
-    let created = create_openai(&context, scope(&stage), new).await.unwrap();
+    let created = create_openai(&context, scope(&stage), &Actor::default(), new).await.unwrap();
     let Created::Created(store) = created else { panic!("{created:?}") };
     grant(&stage, store.id).await;
     stage

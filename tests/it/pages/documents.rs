@@ -1,11 +1,15 @@
 //! The list, the page that a citation opens, and uploads.
 
+use std::convert::Infallible;
+
 use axum::{body::Body, extract::Request, http::header};
+use futures_util::stream;
 use sqlx::PgPool;
 
 use super::stage::{Stage, assert_absent, citation};
 use crate::support::{Answer, Browser};
 
+const ACME: &str = "/t/acme/documents";
 const TEXT: &str = "Élan and dogs.\n\n[Are cats attached to their homes? They are.] Und so weiter.";
 
 #[sqlx::test]
@@ -139,6 +143,58 @@ async fn a_file_that_is_too_large_is_named_and_the_others_go_in(pool: PgPool) {
     assert_eq!(page.select("tbody th a"), ["Small."]);
 }
 
+/// Who does not go on sending holds up nobody but their own tenant.
+#[sqlx::test]
+async fn uploads_of_one_tenant_leave_room_for_another(pool: PgPool) {
+    let stage = Stage::set(&pool).await;
+    let store = stage.store(stage.other.id, "Books").await.to_string();
+    let mut ada = stage.signed_in(&stage.ada).await;
+    let (begun, mut waiting) = tokio::sync::mpsc::unbounded_channel();
+    for _ in 0..2 {
+        let (mut ada, begun) = (ada.clone(), begun.clone());
+        let silence = stream::once(async move {
+            begun.send(()).unwrap();
+            std::future::pending::<Result<String, Infallible>>().await
+        });
+        tokio::spawn(async move { send_form(&mut ada, ACME, Body::from_stream(silence)).await });
+        waiting.recv().await.unwrap();
+    }
+    let third = send_form(&mut ada, ACME, Body::from("--cut--\r\n")).await;
+    assert_eq!(third.status, 503);
+
+    let mut eve = stage.signed_in(&stage.eve).await;
+    let path = "/t/other/documents";
+    let token = eve.get(path).await.csrf_token();
+    let fields = [("csrf_token", token.as_str()), ("store", &store)];
+    let done = upload(&mut eve, path, &fields, &[("a.txt", "Text.")]).await;
+    assert_eq!(done.location(), "/t/other/documents?notice=uploaded", "{}", done.text());
+    let many = [&fields[..], &[("more", ""); 99]].concat();
+    assert_eq!(upload(&mut eve, path, &many, &[]).await.status, 400);
+}
+
+/// Whoever is signed out is sent to sign in; the script, which would take that page for success, is
+/// told in words.
+#[sqlx::test]
+async fn an_upload_after_the_session_has_ended_says_so(pool: PgPool) {
+    let stage = Stage::set(&pool).await;
+    let path = "/t/acme/documents";
+    let send = async |accept: &str| {
+        let request = Request::post(path)
+            .header(header::CONTENT_TYPE, "multipart/form-data; boundary=cut")
+            .header(header::ACCEPT, accept)
+            .header("sec-fetch-site", "same-origin")
+            .body(Body::from("--cut--\r\n"))
+            .unwrap();
+        stage.app.browser().send(request).await
+    };
+    let script = send("application/json").await;
+    assert_eq!(script.status, 401);
+    let reason = script.json()["refused"][0]["reason"].as_str().unwrap().to_owned();
+    assert!(reason.contains("signed out"), "{reason}");
+    let form = send("text/html").await;
+    assert!(form.location().starts_with("/sign-in?return_to="), "{}", form.text());
+}
+
 /// Send the upload form: its fields, then its files.
 async fn upload(
     browser: &mut Browser,
@@ -158,10 +214,14 @@ async fn upload(
         );
     }
     body += "--cut--\r\n";
+    send_form(browser, path, Body::from(body)).await
+}
+
+async fn send_form(browser: &mut Browser, path: &str, body: Body) -> Answer {
     let request = Request::post(path)
         .header(header::CONTENT_TYPE, "multipart/form-data; boundary=cut")
         .header("sec-fetch-site", "same-origin")
-        .body(Body::from(body))
+        .body(body)
         .unwrap();
     browser.send(request).await
 }

@@ -1,8 +1,16 @@
 //! Vector stores: added by form, removed with what they hold.
 
+use callslip::{
+    audit::Actor,
+    db::TenantScope,
+    outbound::{Outbound, Policy},
+    secret::Secret,
+    vector_stores::{Context, Created, NewOpenAi, create_openai},
+};
 use sqlx::PgPool;
 
 use super::stage::{Stage, assert_absent};
+use crate::support::openai_fake::{KEY, OpenAi, STORE};
 
 const PATH: &str = "/t/acme/vector-stores";
 
@@ -46,6 +54,23 @@ async fn a_key_that_was_typed_is_never_printed_back(pool: PgPool) {
     assert!(!page.text().contains("sk-canary-key"));
 }
 
+/// Why a store was not added stands on the page as a sentence.
+#[sqlx::test]
+async fn a_refused_store_is_explained_in_a_sentence(pool: PgPool) {
+    let stage = Stage::set(&pool).await;
+    let mut ada = stage.signed_in(&stage.ada).await;
+    let form = [
+        ("backend", "openai"),
+        ("name", "Records"),
+        ("external_id", "vs_records"),
+        ("api_key", "sk-0123456789"),
+        ("base_url", "ftp://example.org"),
+    ];
+    let page = ada.submit(PATH, PATH, &form).await;
+    let error = page.select("[role=alert]").join(" ");
+    assert!(error.contains("The address must be") && error.ends_with('.'), "{error}");
+}
+
 #[sqlx::test]
 async fn removing_a_store_takes_its_documents_along(pool: PgPool) {
     let stage = Stage::set(&pool).await;
@@ -67,4 +92,52 @@ async fn removing_a_store_takes_its_documents_along(pool: PgPool) {
         .unwrap();
     assert_eq!(left, 0);
     assert_eq!(stage.events(stage.acme.id).await.last().unwrap(), "vector_store.deleted");
+}
+
+/// A store with its key and the event that it was added are one act, whoever adds it.
+#[sqlx::test]
+async fn a_store_is_mapped_with_its_event_or_not_at_all(pool: PgPool) {
+    let stage = Stage::set(&pool).await;
+    let fake = OpenAi::start().await;
+    let context = Context {
+        db: stage.app.db().clone(),
+        clock: stage.app.clock.clone(),
+        outbound: Outbound::new(Policy { allowed: vec![fake.host.clone()] }),
+        master_key: stage.app.parts.master_key.clone(),
+    };
+    #[expect(clippy::disallowed_methods, reason = "the test made the tenant")]
+    let scope = TenantScope::proven(stage.acme.id);
+    let actor = Actor { user: Some(stage.ada.id), ..Actor::default() };
+    let add = async |name: &str| {
+        let new = NewOpenAi {
+            name: name.to_owned(),
+            external_id: STORE.to_owned(),
+            base_url: Some(fake.base_url.clone()),
+            api_key: Secret::new(KEY.to_owned()),
+        };
+        create_openai(&context, scope, &actor, new).await
+    };
+    assert!(matches!(add("Cloud").await.unwrap(), Created::Created(_)));
+    let row = sqlx::query!(
+        "select user_id, detail from audit_events where kind = 'vector_store.created'"
+    )
+    .fetch_one(&pool)
+    .await
+    .unwrap();
+    assert_eq!(row.user_id, Some(stage.ada.id.uuid()));
+    assert_eq!(row.detail["name"], "Cloud");
+    assert!(!row.detail.to_string().contains(KEY));
+
+    sqlx::raw_sql(
+        "create function refuse() returns trigger language plpgsql as
+           $$ begin raise exception 'the disk is full' using errcode = '53100'; end $$;
+         create trigger refuse before insert on audit_events
+           for each statement execute function refuse()",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    add("Second").await.unwrap_err();
+    let names = sqlx::query_scalar!("select name from vector_stores").fetch_all(&pool).await;
+    assert_eq!(names.unwrap(), ["Cloud"]);
 }

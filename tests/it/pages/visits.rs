@@ -118,7 +118,7 @@ async fn activity_goes_on_page_by_page(pool: PgPool) {
     let stage = Stage::set(&pool).await;
     sqlx::query!(
         "insert into audit_events (tenant_id, id, at, kind, detail)
-         select $1, gen_random_uuid(), now(), 'tool.search', '{\"hits\": 3}'
+         select $1, gen_random_uuid(), now(), 'tool.search', '{\"outcome\": \"answered\", \"results\": 3}'
            from generate_series(1, 70)",
         stage.acme.id.uuid()
     )
@@ -133,4 +133,17 @@ async fn activity_goes_on_page_by_page(pool: PgPool) {
     let second = ada.get(&next).await;
     assert_eq!(second.select("tbody tr").len(), 20);
     assert!(second.attribute("a[rel=next]", "href").is_empty());
+}
+
+/// A character that Postgres cannot keep is the visitor's doing, not a fault of ours.
+#[sqlx::test]
+async fn a_field_that_is_no_text_is_refused(pool: PgPool) {
+    let stage = Stage::set(&pool).await;
+    let mut ada = stage.signed_in(&stage.ada).await;
+    for path in ["documents?q=%00", "documents?q=cats%00", "activity?kind=%00"] {
+        assert_eq!(ada.get(&format!("/t/acme/{path}")).await.status, 400, "{path}");
+    }
+    let stores = "/t/acme/vector-stores";
+    let form = [("backend", "builtin"), ("name", "Gui\0des")];
+    assert_eq!(ada.submit(stores, stores, &form).await.status, 400);
 }

@@ -28,7 +28,7 @@ use tower::ServiceExt;
 pub use answer::Answer;
 pub use browser::Browser;
 pub use oauth::{Assistant, CHALLENGE, VERIFIER};
-pub use people::PASSWORD;
+pub use people::{PASSWORD, Person};
 
 /// The origin that the application believes it has.
 pub const ORIGIN: &str = "https://callslip.example";

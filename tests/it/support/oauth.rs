@@ -7,6 +7,7 @@ use axum::{
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use callslip::{
+    audit::Actor,
     db::TenantScope,
     ids::{TenantId, VectorStoreId},
     vector_stores,
@@ -78,7 +79,9 @@ impl TestApp {
     pub async fn store(&self, tenant: &str, name: &str) -> VectorStoreId {
         let tenant = self.tenant(tenant).await.id;
         let mut tx = self.db().tenant(scope(tenant)).await.unwrap();
-        let created = vector_stores::create_builtin(&mut tx, &self.clock, name).await.unwrap();
+        let created = vector_stores::create_builtin(&mut tx, &self.clock, &Actor::default(), name)
+            .await
+            .unwrap();
         tx.commit().await.unwrap();
         created.unwrap().id
     }

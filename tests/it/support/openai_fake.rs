@@ -32,6 +32,8 @@ pub(crate) struct State {
     pub(crate) mode: Mode,
     /// Method, path with query, and whether the key was right.
     pub(crate) calls: Vec<(String, bool)>,
+    /// Stands before every text.
+    mark: &'static str,
 }
 
 /// A file of the store: id, name, pages of text.
@@ -56,9 +58,14 @@ pub(crate) struct OpenAi {
 
 impl OpenAi {
     pub(crate) async fn start() -> Self {
+        Self::start_marked("").await
+    }
+
+    /// With a word before every text, which no other fake says.
+    pub(crate) async fn start_marked(mark: &'static str) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let host = listener.local_addr().unwrap().to_string();
-        let state = Arc::new(Mutex::new(State { mode: Mode::Working, calls: Vec::new() }));
+        let state = Arc::new(Mutex::new(State { mode: Mode::Working, calls: Vec::new(), mark }));
         let shared = Arc::clone(&state);
         let router =
             Router::new().fallback(move |request: Request| answer(shared.clone(), request));
@@ -95,7 +102,7 @@ async fn answer(state: Arc<Mutex<State>>, request: Request) -> Response {
     let body = to_bytes(body, 1 << 20).await.unwrap();
     let authorized = parts.headers.get("authorization").and_then(|v| v.to_str().ok())
         == Some(&format!("Bearer {KEY}"));
-    let mode = {
+    let (mode, mark) = {
         let mut state = state.lock().unwrap();
         state.calls.push((format!("{} {}", parts.method, parts.uri), authorized));
         let mode = state.mode;
@@ -105,7 +112,7 @@ async fn answer(state: Arc<Mutex<State>>, request: Request) -> Response {
             Mode::Failing(status, n) => Mode::Failing(status, n - 1),
             other => other,
         };
-        mode
+        (mode, state.mark)
     };
     if !authorized {
         return error(401, "invalid_api_key");
@@ -122,14 +129,18 @@ async fn answer(state: Arc<Mutex<State>>, request: Request) -> Response {
         Mode::Garbage(text) => return Response::new(Body::from(text)),
         Mode::Silent => return std::future::pending().await,
     }
-    route(&parts, &body)
+    route(&parts, &body, mark)
 }
 
-fn route(parts: &Parts, body: &[u8]) -> Response {
+fn marked(mark: &str, text: &str) -> String {
+    format!("{mark} {text}").trim_start().to_owned()
+}
+
+fn route(parts: &Parts, body: &[u8], mark: &str) -> Response {
     let path: Vec<&str> = parts.uri.path().trim_start_matches("/v1/").split('/').collect();
     let file = |id: &str| FILES.iter().find(|file| file.0 == id);
     match (parts.method.as_str(), path.as_slice()) {
-        ("POST", ["vector_stores", STORE, "search"]) => search(body),
+        ("POST", ["vector_stores", STORE, "search"]) => search(body, mark),
         ("GET", ["vector_stores", STORE, "files", id]) if file(id).is_some() => reply(
             200,
             &json!({ "id": id, "object": "vector_store.file", "status": "completed",
@@ -147,7 +158,8 @@ fn route(parts: &Parts, body: &[u8]) -> Response {
             reply(
                 200,
                 &json!({ "object": "vector_store.file_content.page", "has_more": more,
-                         "next_page": next, "data": [{ "type": "text", "text": pages[page] }] }),
+                         "next_page": next,
+                         "data": [{ "type": "text", "text": marked(mark, pages[page]) }] }),
             )
         }
         // Another file of the same account, which is in no store.
@@ -161,13 +173,13 @@ fn route(parts: &Parts, body: &[u8]) -> Response {
     }
 }
 
-fn search(body: &[u8]) -> Response {
+fn search(body: &[u8], mark: &str) -> Response {
     let body: Value = serde_json::from_slice(body).unwrap();
     let most = body["max_num_results"].as_u64().unwrap();
     assert!((1..=50).contains(&most));
     let result = |file: &(&str, &str, &[&str]), score: f64| {
         json!({ "file_id": file.0, "filename": file.1, "score": score, "attributes": {},
-                "content": [{ "type": "text", "text": file.2[0] }] })
+                "content": [{ "type": "text", "text": marked(mark, file.2[0]) }] })
     };
     // The API answers passages: one file may come twice.
     let data = [result(&FILES[0], 0.9), result(&FILES[0], 0.8), result(&FILES[1], 0.5)];

@@ -62,6 +62,20 @@ test("a file of a kind that cannot be read is refused with a reason", async (sta
   await look(page, "documents-refused");
 });
 
+test("an upload after the session has ended is not called received", async (stage) => {
+  const page = await stage.window();
+  await page.goto(`${stage.demo.origin}/sign-in`);
+  await stage.signIn(page, "admin");
+  await page.goto(stage.path("/documents"));
+  await page.context().clearCookies();
+  await page.getByLabel("Files").setInputFiles({ name: "late.txt", mimeType: "text/plain", buffer: Buffer.from("Too late.") });
+  await page.getByRole("button", { name: "Add", exact: true }).click();
+  const row = page.locator("[data-upload-list] li", { hasText: "late.txt" });
+  await row.getByText("Not added").waitFor();
+  await row.getByText("You are signed out").waitFor();
+  await page.context().close();
+});
+
 test("a builtin vector store is added and removed", async (stage) => {
   const page = await stage.seat("admin");
   await page.goto(stage.path("/vector-stores"));

@@ -1,0 +1,257 @@
+//! A tenant with one of everything, each marked with the tenant's own word.
+
+use callslip::{
+    db::TenantScope,
+    documents::{Importer, Upload, ingest_upload},
+    ids::{DocumentId, VectorStoreId},
+    outbound::{Outbound, Policy},
+    search::{Reference, Target},
+    secret::Secret,
+    tenants::{Role, Tenant},
+    vector_stores::{Context, Created, NewOpenAi, create_openai},
+};
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use crate::support::{
+    Answer, Assistant, Browser, ORIGIN, Person, TestApp,
+    openai_fake::{KEY, OpenAi, STORE},
+};
+
+/// How many marked volumes a tenant has.
+pub(super) const VOLUMES: usize = 16;
+
+/// Both tenants, on one installation.
+pub(super) struct Field {
+    pub(super) app: TestApp,
+    /// The attacker.
+    pub(super) acme: Camp,
+    /// What it wants to see.
+    pub(super) zeta: Camp,
+}
+
+/// One tenant.
+pub(super) struct Camp {
+    /// A word that is in everything of this tenant's and in nothing else.
+    pub(super) mark: &'static str,
+    pub(super) tenant: Tenant,
+    pub(super) owner: Person,
+    pub(super) reader: Person,
+    /// Of the builtin backend.
+    pub(super) books: VectorStoreId,
+    /// Of the OpenAI backend.
+    pub(super) cloud: VectorStoreId,
+    /// In the order of their titles; the last one was uploaded under a marked file name.
+    pub(super) documents: Vec<DocumentId>,
+    pub(super) assistant: Assistant,
+    /// For `/mcp`.
+    pub(super) token: String,
+    /// For `/t/{tenant}/mcp`.
+    pub(super) own_token: String,
+}
+
+impl Field {
+    pub(super) async fn set(pool: &PgPool) -> Self {
+        let clouds = [OpenAi::start_marked("acanary").await, OpenAi::start_marked("zanary").await];
+        let hosts = format!("{},{}", clouds[0].host, clouds[1].host);
+        let app = TestApp::with(pool, &[("CALLSLIP_OUTBOUND_ALLOW", &hosts)]).await;
+        let acme = Camp::pitch(&app, "acme", "acanary", &clouds[0]).await;
+        let zeta = Camp::pitch(&app, "zeta", "zanary", &clouds[1]).await;
+        Self { app, acme, zeta }
+    }
+}
+
+impl Camp {
+    async fn pitch(app: &TestApp, slug: &str, mark: &'static str, cloud: &OpenAi) -> Self {
+        let name = format!("The {mark} company").parse().unwrap();
+        let made = app.accounts().create_tenant(&slug.parse().unwrap(), &name).await;
+        let tenant = made.unwrap().unwrap();
+        let owner = app.member(slug, &format!("{mark}-owner"), Role::Owner).await;
+        app.member(slug, &format!("{mark}-admin"), Role::Admin).await;
+        let reader = app.member(slug, &format!("{mark}-reader"), Role::Reader).await;
+        let scope = TenantScope::proven(tenant.id);
+        let books = app.store(slug, &format!("{mark} books")).await;
+        let cloud = add_cloud(app, scope, mark, cloud).await;
+        fill(app, scope, books, mark).await;
+        let documents = sqlx::query_scalar::<_, Uuid>(
+            "select id from documents where tenant_id = $1 order by lower(title)",
+        )
+        .bind(tenant.id.uuid())
+        .fetch_all(&app.pool)
+        .await
+        .unwrap();
+        assert_eq!(documents.len(), VOLUMES + 1);
+
+        let metadata = json!({
+            "client_name": format!("{mark} assistant"),
+            "redirect_uris": [format!("https://{mark}.example/cb")],
+        });
+        let assistant = app.assistant_with(&metadata).await;
+        let mut browser = reader.sign_in().await;
+        let text = |tokens: &Value| tokens["access_token"].as_str().unwrap().to_owned();
+        let token = text(&assistant.tokens(&mut browser, &[]).await);
+        let resource = format!("{ORIGIN}/t/{slug}/mcp");
+        let own_token = text(&assistant.tokens(&mut browser, &[("resource", &resource)]).await);
+        let given_back = text(&assistant.tokens(&mut browser, &[]).await);
+        assert_eq!(assistant.revoke(&given_back).await.status, 200);
+
+        let documents = documents.into_iter().map(DocumentId::from).collect();
+        let camp = Self {
+            mark,
+            tenant,
+            owner,
+            reader,
+            books,
+            cloud,
+            documents,
+            assistant,
+            token,
+            own_token,
+        };
+        camp.look_around(app).await;
+        camp
+    }
+
+    /// Use what is there, so that the audit has something to say, and see that it is marked.
+    async fn look_around(&self, app: &TestApp) {
+        let found = app.tool("/mcp", &self.token, "search", json!({ "query": self.mark })).await;
+        let hits = found["structuredContent"]["results"].as_array().unwrap().clone();
+        assert!(hits.len() > 3, "{found}");
+        for hit in hits {
+            assert!(hit.to_string().contains(self.mark), "{hit}");
+        }
+        for id in [self.volume(0), self.file()] {
+            let read = app.tool("/mcp", &self.token, "fetch", json!({ "id": id })).await;
+            assert!(read["structuredContent"]["text"].to_string().contains(self.mark), "{read}");
+        }
+    }
+
+    /// What `search` calls a volume.
+    pub(super) fn volume(&self, number: usize) -> String {
+        in_books(self.books, self.documents[number])
+    }
+
+    /// What `search` calls a file of the OpenAI store.
+    pub(super) fn file(&self) -> String {
+        let document = Target::Outside { file_id: "file-homes1".to_owned() };
+        Reference { store: self.cloud, document }.to_string()
+    }
+}
+
+/// What stands in the file `zzz-{mark}-notes.txt`.
+pub(super) fn notes(mark: &str) -> String {
+    format!("Zzz: the {mark} notes on ledgers, told nowhere else.")
+}
+
+/// What `search` calls the first passage of a document.
+pub(super) fn in_books(store: VectorStoreId, document: DocumentId) -> String {
+    Reference { store, document: Target::Builtin { document, chunk: 0 } }.to_string()
+}
+
+impl TestApp {
+    /// Send a JSON-RPC message.
+    pub(super) async fn rpc(
+        &self,
+        path: &str,
+        token: &str,
+        headers: &[(&str, &str)],
+        message: &Value,
+    ) -> Answer {
+        let mut request = axum::http::Request::post(path)
+            .header("authorization", format!("Bearer {token}"))
+            .header("content-type", "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.send(request.body(message.to_string().into()).unwrap()).await
+    }
+
+    /// Call a tool that must answer; its result.
+    pub(super) async fn tool(&self, path: &str, token: &str, name: &str, args: Value) -> Value {
+        let answer = self.rpc(path, token, &[], &call(name, &args)).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()["result"].clone()
+    }
+}
+
+impl Browser {
+    /// Send the form that is on the page at `path`, with a file.
+    pub(super) async fn upload(
+        &mut self,
+        path: &str,
+        fields: &[(&str, &str)],
+        file: (&str, &str),
+    ) -> Answer {
+        let token = self.get(path).await.csrf_token();
+        let head = "--cut\r\ncontent-disposition: form-data; name=";
+        let mut form = format!("{head}\"csrf_token\"\r\n\r\n{token}\r\n");
+        for (name, value) in fields {
+            form.push_str(&format!("{head}\"{name}\"\r\n\r\n{value}\r\n"));
+        }
+        let (name, text) = file;
+        form.push_str(&format!("{head}\"file\"; filename=\"{name}\"\r\n\r\n{text}\r\n--cut--\r\n"));
+        let request = axum::http::Request::post(path)
+            .header("sec-fetch-site", "same-origin")
+            .header("content-type", "multipart/form-data; boundary=cut")
+            .body(form.into())
+            .unwrap();
+        self.send(request).await
+    }
+}
+
+/// `tools/call`
+pub(super) fn call(name: &str, arguments: &Value) -> Value {
+    json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call",
+            "params": { "name": name, "arguments": arguments } })
+}
+
+async fn add_cloud(app: &TestApp, scope: TenantScope, mark: &str, cloud: &OpenAi) -> VectorStoreId {
+    let context = Context {
+        db: app.db().clone(),
+        clock: app.clock.clone(),
+        outbound: Outbound::new(Policy { allowed: vec![cloud.host.clone()] }),
+        master_key: app.parts.master_key.clone(),
+    };
+    let new = NewOpenAi {
+        name: format!("{mark} cloud"),
+        external_id: STORE.to_owned(),
+        base_url: Some(cloud.base_url.clone()),
+        api_key: Secret::new(KEY.to_owned()),
+    };
+    let created = create_openai(&context, scope, new).await.unwrap();
+    let Created::Created(store) = created else { panic!("{created:?}") };
+    store.id
+}
+
+/// Volumes with the mark in title, text, metadata and source, and a file with a marked name. Both
+/// tenants' texts have the other words in common.
+async fn fill(app: &TestApp, scope: TenantScope, store: VectorStoreId, mark: &str) {
+    let lines: Vec<String> = (0..VOLUMES)
+        .map(|n| {
+            let record = json!({
+                "_id": format!("{mark}-key-{n}"),
+                "title": format!("{mark} volume {n:02}"),
+                "text": format!("The {mark} pelican {n:02} keeps its ledger in a harbour office."),
+                "url": format!("https://{mark}.example/{n}"),
+                "metadata": { "shelf": format!("{mark} shelf") },
+            });
+            record.to_string()
+        })
+        .collect();
+    let text = notes(mark);
+    let files = [
+        (format!("{mark}-volumes.jsonl"), lines.join("\n").into_bytes()),
+        (format!("zzz-{mark}-notes.txt"), text.into_bytes()),
+    ];
+    let importer = Importer {
+        db: app.db().clone(),
+        clock: app.clock.clone(),
+        extractor: app.parts.extractor.clone(),
+    };
+    for (file_name, bytes) in files {
+        let upload = Upload { file_name, bytes, uploaded_by: None };
+        let report = ingest_upload(&importer, scope, store, upload).await.unwrap();
+        assert!(report.failed.is_empty(), "{report:?}");
+    }
+}

@@ -1,0 +1,78 @@
+//! Large and odd things: they are taken or refused, and hold nobody up.
+
+use std::time::{Duration, Instant};
+
+use callslip::search::{Fetch, Reference, Target};
+use sqlx::PgPool;
+
+use super::Shelf;
+
+/// A file of headings alone, five bytes each, is read in one pass and apart from other work.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn a_file_of_headings_holds_nobody_up(pool: PgPool) {
+    let shelf = Shelf::new(&pool).await;
+    let text = "# a\n".repeat(100_000);
+    let mut others = 0;
+    let upload = shelf.upload("headings.md", text.as_bytes());
+    tokio::pin!(upload);
+    let report = loop {
+        tokio::select! {
+            report = &mut upload => break report,
+            () = tokio::time::sleep(Duration::from_millis(20)) => others += 1,
+        }
+    };
+    assert_eq!((report.added, report.failed.len()), (1, 0), "{report:?}");
+    assert!(others > 3, "others had {others} turns");
+}
+
+/// The passage that was found is in what is fetched, however far down it is.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn a_passage_far_down_is_fetched(pool: PgPool) {
+    let shelf = Shelf::new(&pool).await;
+    let mut text = "Nothing is said here of any animal at all.\n\n".repeat(10_000);
+    text.insert_str(300_000 / 44 * 44, "The quokka smiles at dusk.\n\n");
+    shelf.upload("long.txt", text.as_bytes()).await;
+    let hit = shelf.ask("quokka").await.remove(0);
+    let found = shelf.fetched(&hit.id).await;
+    assert!(found.text.contains("The quokka smiles at dusk."));
+    assert!(found.text.starts_with("[Cut here: characters "), "{}", &found.text[..100]);
+    assert!(found.text.ends_with("from the rest.]"));
+    assert!(found.text.chars().count() < 101_000);
+    assert!(found.metadata["characters"].ends_with(" of 440026"), "{:?}", found.metadata);
+    assert_eq!(found.metadata["truncated"], "true");
+
+    // The document by itself starts where it starts.
+    let mut reference = Reference::parse(&hit.id).unwrap();
+    let Target::Builtin { document, .. } = reference.document else { panic!("not builtin") };
+    reference.document = Target::Builtin { document, chunk: 0 };
+    let found = shelf.fetched(&reference.to_string()).await;
+    assert!(found.text.starts_with("Nothing is said"));
+    assert!(found.metadata["characters"].starts_with("1-"));
+
+    // A passage that no document has.
+    for chunk in [1_000_000, u32::MAX] {
+        reference.document = Target::Builtin { document, chunk };
+        assert!(matches!(shelf.fetch(&reference.to_string()).await, Fetch::Found(_)), "{chunk}");
+    }
+}
+
+/// A word of every passage takes about as long as a word of one: passages are counted once.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn a_common_word_is_found_as_quickly_as_a_rare_one(pool: PgPool) {
+    let shelf = Shelf::new(&pool).await;
+    let filler =
+        "They sleep in the sun and wait for somebody to open the door to them. ".repeat(14);
+    let text: String =
+        (0..4_500).map(|n| format!("# Section {n}\n\nCats {n} stay. {filler}\n\n")).collect();
+    let text = text + "# Last\n\nThe quokka smiles.";
+    let report = shelf.upload("cats.md", text.as_bytes()).await;
+    assert_eq!(report.added, 1, "{report:?}");
+    let mut took = Vec::new();
+    for question in ["quokka", "cats"] {
+        shelf.ask(question).await;
+        let started = Instant::now();
+        assert_eq!(shelf.ask(question).await.len(), 1);
+        took.push(started.elapsed());
+    }
+    assert!(took[1] < took[0] * 20 + Duration::from_millis(200), "{took:?}");
+}
