@@ -31,3 +31,15 @@ create table installation_events (
 );
 create index installation_events_at on installation_events (at desc);
 grant select, insert on installation_events to app_control;
+
+-- Strangers make these too (refused sign-ins, registrations), so what is older than 90 days goes: by
+-- the database's own clock and with its owner's rights, so that no role of the server's can take
+-- away anything younger.
+create function forget_installation_events() returns bigint
+  language sql volatile security definer set search_path = public, pg_temp as $$
+  with forgotten as (
+    delete from installation_events where at < now() - interval '90 days' returning 1)
+  select count(*) from forgotten
+$$;
+revoke all on function forget_installation_events() from public;
+grant execute on function forget_installation_events() to app_control;

@@ -12,7 +12,13 @@ use crate::{
     db::Db,
     documents::{Importer, extract::Extractor},
     fault::Fault,
-    http::{Mounted, PageError, assets, client_ip, headers, request_id, routes::Entry, unread},
+    http::{
+        Mounted, PageError, assets, client_ip, headers,
+        host::{self, Host},
+        request_id,
+        routes::Entry,
+        unread,
+    },
     limits::Limits,
     mcp, oauth,
     outbound::{self, Outbound},
@@ -57,14 +63,15 @@ pub struct App {
 }
 
 impl App {
-    /// Forget what has expired: sessions, links, authorization requests, codes, refresh tokens.
-    /// For a periodic task; any number of nodes may run it.
+    /// Forget what is over: sessions, links, old events of the installation, and what the
+    /// authorization server holds. For a periodic task; any number of nodes may run it.
     ///
     /// # Errors
     /// When the database fails; what was not swept stays refused all the same.
     pub async fn sweep(&self, db: &Db, clock: &Clock) -> Result<(), Fault> {
         let mut tx = db.control().await?;
         session::purge(&mut tx, clock.now()).await?;
+        audit::store::forget_old(&mut tx).await?;
         tx.commit().await?;
         self.oauth.sweep().await
     }
@@ -158,7 +165,9 @@ fn admin(parts: &Parts, gate: Gate, search: Search, outbound: Outbound) -> Admin
 /// What surrounds every slice, outermost last.
 fn wrap(router: Router, config: &Config) -> Router {
     let trusted: Arc<[_]> = config.trusted_proxies.clone().into();
+    let host = Host::new(&config.public_url);
     router
+        .layer(middleware::from_fn_with_state(host, host::check))
         .layer(middleware::from_fn_with_state(config.public_url.clone(), headers::secure))
         .layer(middleware::from_fn_with_state(trusted, client_ip::resolve))
         .layer(middleware::from_fn(unread::drain))

@@ -92,6 +92,16 @@ async fn append_to_installation(conn: &mut PgConnection, event: &Event) -> sqlx:
     Ok(())
 }
 
+/// Forget what happened outside any tenant more than 90 days ago; how much that was.
+///
+/// # Errors
+/// When the database fails.
+pub async fn forget_old(tx: &mut ControlTx) -> sqlx::Result<i64> {
+    sqlx::query_scalar!(r#"select forget_installation_events() as "forgotten!""#)
+        .fetch_one(tx.conn())
+        .await
+}
+
 /// An event as the activity page lists it.
 #[derive(Clone, Debug)]
 pub struct Row {

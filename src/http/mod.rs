@@ -6,6 +6,7 @@ pub mod cookies;
 pub mod csrf;
 pub mod extract;
 pub mod headers;
+pub mod host;
 pub mod page;
 pub mod request_id;
 pub mod routes;

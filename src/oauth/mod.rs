@@ -16,6 +16,7 @@
 //! 10. … for an access token (`access_token`: RFC 9068) and a refresh token.
 //! 11. On every call the resource verifies the token and asks whether its grant lives (`liveness`).
 //! 12. Refresh tokens rotate (`grants::refresh_token`); anybody who may revokes (`revoke`, `grants`).
+//! 13. What is over is forgotten (`sweep`).
 //!
 //! The rules that matter most: a [`redirect_uri::ReturnPath`] exists only where a registered URI
 //! matched; what must outlive a refusal is committed before it; a grant is locked before its codes
@@ -51,7 +52,9 @@ mod store_grants;
 mod store_keys;
 mod store_liveness;
 mod store_requests;
+mod store_sweep;
 mod store_tokens;
+mod sweep;
 mod token;
 
 use std::fmt;
@@ -170,17 +173,12 @@ impl Server {
         self.resources.clone()
     }
 
-    /// Forget requests and revocations whose time has passed. Call it every hour or so.
+    /// Forget what has been over for long enough: requests, codes, tokens, grants, and clients that
+    /// nobody uses. Call it every hour or so.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn sweep(&self) -> Result<(), Fault> {
-        let now = self.clock.now();
-        let mut tx = self.db.control().await?;
-        // A day later, so that somebody who comes back to an old tab still reads why.
-        store_requests::sweep(&mut tx, now - Duration::DAY).await?;
-        store_tokens::sweep(&mut tx, now).await?;
-        tx.commit().await?;
-        Ok(())
+        sweep::sweep(&self.db, self.clock.now()).await
     }
 }

@@ -125,12 +125,3 @@ pub(super) async fn decide(
     .await?;
     Ok(decided.rows_affected() == 1)
 }
-
-/// Forget those whose time passed before `before`.
-pub(super) async fn sweep(tx: &mut ControlTx, before: OffsetDateTime) -> sqlx::Result<u64> {
-    let swept =
-        sqlx::query!("delete from oauth_authorization_requests where expires_at < $1", before,)
-            .execute(tx.conn())
-            .await?;
-    Ok(swept.rows_affected())
-}

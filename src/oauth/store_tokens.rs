@@ -202,11 +202,3 @@ pub(super) async fn revoke_access_token(
     .await?;
     Ok(revoked.rows_affected() == 1)
 }
-
-/// Forget what has expired by itself.
-pub(super) async fn sweep(tx: &mut ControlTx, before: OffsetDateTime) -> sqlx::Result<()> {
-    sqlx::query!("delete from oauth_revoked_access_tokens where expires_at < $1", before)
-        .execute(tx.conn())
-        .await?;
-    Ok(())
-}

@@ -1,6 +1,7 @@
 //! What expired is forgotten, and what lives is not.
 
 use callslip::tenants::Role;
+use serde_json::Value;
 use sqlx::PgPool;
 use time::Duration;
 
@@ -29,4 +30,106 @@ async fn a_sweep_takes_what_expired_and_leaves_the_grant(pool: PgPool) {
     assert_eq!(count(&pool, "oauth_authorization_requests").await, 0);
     let refreshed = assistant.refresh(tokens["refresh_token"].as_str().unwrap(), &[]).await;
     assert_eq!(refreshed.status, 200, "{}", refreshed.text());
+}
+
+/// [D-08] Who registers and never connects is gone after a day; not while somebody is connecting.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn a_client_that_nobody_connected_goes_after_a_day(pool: PgPool) {
+    let app = TestApp::new(&pool).await;
+    let mut browser = app.member("acme", "ada", Role::Reader).await.sign_in().await;
+    let assistant = app.assistant().await;
+    app.clock.advance(Duration::hours(23));
+    app.app.sweep(app.db(), &app.clock).await.unwrap();
+    assert_eq!(count(&pool, "oauth_clients").await, 1);
+    app.clock.advance(Duration::hours(2));
+    let sent = assistant.authorize(&mut browser, &[]).await;
+    assert!(sent.location().starts_with("/oauth/consent"), "{}", sent.text());
+    app.app.sweep(app.db(), &app.clock).await.unwrap();
+    assert_eq!(count(&pool, "oauth_clients").await, 1, "its user is reading the consent page");
+    app.clock.advance(Duration::hours(2));
+    app.app.sweep(app.db(), &app.clock).await.unwrap();
+    assert_eq!(count(&pool, "oauth_clients").await, 0);
+}
+
+/// [D-08] A client with a living grant stays, however long it is silent; one whose grants are over
+/// stays for ninety days after its last use.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn a_client_with_a_living_grant_stays(pool: PgPool) {
+    let app = TestApp::new(&pool).await;
+    let ada = app.member("acme", "ada", Role::Reader).await;
+    app.store("acme", "Library").await;
+    let (silent, ended) = (app.assistant().await, app.assistant().await);
+    let mut browser = ada.sign_in().await;
+    silent.tokens(&mut browser, &[]).await;
+    let tokens = ended.tokens(&mut browser, &[]).await;
+    ended.revoke(tokens["refresh_token"].as_str().unwrap()).await;
+    let mut today = 0;
+    for (day, grants, clients) in [(6, 2, 2), (8, 1, 2), (89, 1, 2), (91, 1, 1), (98, 0, 0)] {
+        app.clock.advance(Duration::days(day - today));
+        today = day;
+        app.app.sweep(app.db(), &app.clock).await.unwrap();
+        assert_eq!(count(&pool, "oauth_grants").await, grants, "day {day}");
+        assert_eq!(count(&pool, "oauth_clients").await, clients, "day {day}");
+    }
+    for table in ["oauth_authorization_codes", "oauth_refresh_tokens", "oauth_grant_vector_stores"]
+    {
+        assert_eq!(count(&pool, table).await, 0, "{table}");
+    }
+}
+
+/// Codes, requests, spent refresh tokens and revocations go once nobody can tell the difference.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn what_is_spent_goes_in_its_time(pool: PgPool) {
+    let app = TestApp::new(&pool).await;
+    let ada = app.member("acme", "ada", Role::Reader).await;
+    let assistant = app.assistant().await;
+    let tokens = assistant.tokens(&mut ada.sign_in().await, &[]).await;
+    let text = |tokens: &Value, name: &str| tokens[name].as_str().unwrap().to_owned();
+    assistant.revoke(&text(&tokens, "access_token")).await;
+    let life = Duration::seconds(tokens["expires_in"].as_i64().unwrap());
+    let day = Duration::DAY;
+    let mut now = Duration::ZERO;
+    for (at, table, rows) in [
+        (Duration::minutes(69), "oauth_authorization_requests", 1),
+        (Duration::minutes(71), "oauth_authorization_requests", 0),
+        (life + Duration::minutes(59), "oauth_revoked_access_tokens", 1),
+        (life + Duration::minutes(61), "oauth_revoked_access_tokens", 0),
+        (day, "oauth_authorization_codes", 1),
+        (day + Duration::minutes(2), "oauth_authorization_codes", 0),
+    ] {
+        // In the order of the table's times, whatever the access token's life.
+        if at > now {
+            app.clock.advance(at - now);
+            now = at;
+        }
+        app.app.sweep(app.db(), &app.clock).await.unwrap();
+        assert_eq!(count(&pool, table).await, rows, "{table} after {at}");
+    }
+    app.clock.advance(20 * day - now);
+    let next = assistant.refresh(&text(&tokens, "refresh_token"), &[]).await.json();
+    app.app.sweep(app.db(), &app.clock).await.unwrap();
+    assert_eq!(count(&pool, "oauth_refresh_tokens").await, 2, "a replay would still be noticed");
+    app.clock.advance(11 * day);
+    app.app.sweep(app.db(), &app.clock).await.unwrap();
+    assert_eq!(count(&pool, "oauth_refresh_tokens").await, 1);
+    let refreshed = assistant.refresh(&text(&next, "refresh_token"), &[]).await;
+    assert_eq!(refreshed.status, 200, "{}", refreshed.text());
+}
+
+/// What happened outside any tenant is kept for ninety days, and nobody can take it away sooner.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn events_of_the_installation_go_after_ninety_days(pool: PgPool) {
+    let app = TestApp::new(&pool).await;
+    sqlx::query!(
+        "insert into installation_events (id, at, kind)
+         select gen_random_uuid(), now() - days * interval '1 day', 'session.refused'
+           from unnest(array[0, 89, 91, 400]) as days"
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    // However far ahead the server's own clock is.
+    app.clock.advance(Duration::days(365));
+    app.app.sweep(app.db(), &app.clock).await.unwrap();
+    assert_eq!(count(&pool, "installation_events").await, 2);
 }

@@ -90,22 +90,31 @@ async fn strangers_spend_their_addresss_quota_and_nobody_elses(pool: PgPool) {
     let token = stage.token().await;
     // A token of ours without its signature: names the grant, proves nothing.
     let forged = token.rsplit_once('.').unwrap().0.to_owned() + ".AAAA";
-    for _ in 0..12 {
-        let answer = knock("198.51.100.7:1", &forged).await;
-        assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
-    }
-    is_limited(&knock("198.51.100.7:2", &forged).await, "address");
-    is_limited(&knock("198.51.100.7:3", &token).await, "address");
+    // 600 at once, a tenth of it; what is paid back meanwhile passes too.
+    let exhaust = async |address: &str| {
+        let mut passed = 0;
+        loop {
+            let answer = knock(address, &forged).await;
+            if answer.status != StatusCode::UNAUTHORIZED {
+                return (passed, answer);
+            }
+            passed += 1;
+        }
+    };
+    let (passed, limited) = exhaust("198.51.100.7:1").await;
+    assert!((60..120).contains(&passed), "{passed}");
+    is_limited(&limited, "address");
+    is_limited(&knock("198.51.100.7:2", &token).await, "address");
     // The grant that the forger named has lost nothing.
     for _ in 0..3 {
         assert_eq!(knock("198.51.100.8:1", &token).await.status, StatusCode::OK);
     }
     // One household of IPv6 addresses is one address.
-    for last in 0..12 {
-        let address = format!("[2001:db8:1:2::{last:x}]:1");
-        assert_eq!(knock(&address, &forged).await.status, StatusCode::UNAUTHORIZED);
-    }
-    is_limited(&knock("[2001:db8:1:2:ffff::1]:1", &forged).await, "address");
+    let (passed, _) = exhaust("[2001:db8:1:2::1]:1").await;
+    assert!((60..120).contains(&passed), "{passed}");
+    let (passed, limited) = exhaust("[2001:db8:1:2:ffff::1]:1").await;
+    assert!(passed < 30, "{passed}");
+    is_limited(&limited, "address");
     assert_eq!(knock("[2001:db8:1:3::1]:1", &forged).await.status, StatusCode::UNAUTHORIZED);
 }
 

@@ -214,3 +214,54 @@ async fn return_to_stays_on_the_site(pool: PgPool) {
         assert_eq!((again.status.as_u16(), again.location()), (303, location), "{return_to:?}");
     }
 }
+
+/// [M-06] [H-01] Under a name that is not ours there is nothing: no page, no document, no token. A
+/// forwarded name changes nothing either.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn another_host_is_answered_nowhere(pool: PgPool) {
+    let app = TestApp::new(&pool).await;
+    let send = async |app: &TestApp, method: &str, path: &str, host: &str| {
+        let request = Request::builder().method(method).uri(path).header(header::HOST, host);
+        app.send(request.body(Body::empty()).unwrap()).await
+    };
+    for (method, path) in [
+        ("GET", "/"),
+        ("GET", "/sign-in"),
+        ("POST", "/sign-in"),
+        ("GET", "/oauth/authorize"),
+        ("POST", "/oauth/register"),
+        ("POST", "/oauth/token"),
+        ("OPTIONS", "/oauth/token"),
+        ("GET", "/oauth/jwks.json"),
+        ("GET", "/.well-known/oauth-authorization-server"),
+        ("POST", "/mcp"),
+        ("OPTIONS", "/mcp"),
+        ("GET", "/no/such/page"),
+    ] {
+        for host in ["evil.example", "callslip.example.evil.example", "localhost", "192.0.2.9:80"] {
+            let answer = send(&app, method, path, host).await;
+            assert_eq!(answer.status, 421, "{method} {path} at {host}");
+            assert!(!answer.text().contains(host) && answer.location().is_empty());
+            assert_eq!(answer.header("x-content-type-options"), "nosniff");
+        }
+        let ours = send(&app, method, path, "callslip.example:443").await;
+        assert_ne!(ours.status, 421, "{method} {path}");
+    }
+    for probe in ["/livez", "/readyz"] {
+        assert_eq!(send(&app, "GET", probe, "10.0.0.7:8700").await.status, 200, "{probe}");
+    }
+    let request = Request::get("/.well-known/oauth-authorization-server")
+        .header("x-forwarded-host", "evil.example")
+        .header("x-forwarded-proto", "http")
+        .header("forwarded", "host=evil.example;proto=http");
+    let answer = app.send(request.body(Body::empty()).unwrap()).await;
+    assert_eq!(answer.json()["issuer"], ORIGIN);
+    assert!(!answer.text().contains("evil"));
+
+    let local = TestApp::with(&pool, &[("CALLSLIP_PUBLIC_URL", "http://127.0.0.1:8700")]).await;
+    for (host, status) in
+        [("127.0.0.1:8700", 200), ("localhost:8700", 200), ("[::1]:8700", 200), ("evil:8700", 421)]
+    {
+        assert_eq!(send(&local, "GET", "/sign-in", host).await.status, status, "{host}");
+    }
+}

@@ -1,0 +1,104 @@
+//! Which `Host` we answer for: a name that leads to us without our knowing is a way around the
+//! same-origin policy (spec rows H-01, M-06).
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Request, State},
+    http::{StatusCode, header, uri::Authority},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+
+use crate::config::PublicUrl;
+
+const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
+
+/// Our own name.
+#[derive(Clone, Debug)]
+pub struct Host {
+    name: Arc<str>,
+    port: Arc<str>,
+    default_port: &'static str,
+    is_loopback: bool,
+}
+
+impl Host {
+    /// The public URL's.
+    #[must_use]
+    pub fn new(public_url: &PublicUrl) -> Self {
+        let default_port = if public_url.is_https() { "443" } else { "80" };
+        let (name, port) = split_port(public_url.authority());
+        Self {
+            name: name.into(),
+            port: port.unwrap_or(default_port).into(),
+            default_port,
+            is_loopback: LOOPBACK.contains(&name),
+        }
+    }
+
+    /// Whether a `Host` names us. Ours, with its port or without a default one; on a loopback
+    /// installation, any of the loopback names.
+    fn is_ours(&self, authority: &str) -> bool {
+        let (host, port) = split_port(authority);
+        let known = host.eq_ignore_ascii_case(&self.name)
+            || (self.is_loopback && LOOPBACK.iter().any(|name| host.eq_ignore_ascii_case(name)));
+        known && port.unwrap_or(self.default_port) == &*self.port
+    }
+
+    fn is_asked_by(&self, request: &Request) -> bool {
+        let named = request.headers().get(header::HOST).map(|value| value.to_str().unwrap_or("?"));
+        let authority = request.uri().authority().map(Authority::as_str);
+        [named, authority].into_iter().flatten().all(|name| self.is_ours(name))
+    }
+}
+
+/// Whether `host[:port]` is this device.
+#[must_use]
+pub fn is_loopback(authority: &str) -> bool {
+    LOOPBACK.contains(&split_port(authority).0)
+}
+
+/// `host[:port]`, also for an IPv6 address in brackets.
+fn split_port(authority: &str) -> (&str, Option<&str>) {
+    let inside = authority.rfind(']').map_or(0, |end| end + 1);
+    match authority[inside..].rfind(':') {
+        Some(colon) => (&authority[..inside + colon], Some(&authority[inside + colon + 1..])),
+        None => (authority, None),
+    }
+}
+
+/// Middleware: see the module. Probes ask by address; what they hear is the same for everybody.
+pub async fn check(State(host): State<Host>, request: Request, next: Next) -> Response {
+    let is_probe = matches!(request.uri().path(), "/livez" | "/readyz");
+    if is_probe || host.is_asked_by(&request) {
+        return next.run(request).await;
+    }
+    let plain = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
+    let message = "This server does not answer for that host.\n";
+    (StatusCode::MISDIRECTED_REQUEST, plain, message).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// [H-01] Hosts that are not ours are told apart, whatever their spelling.
+    #[test]
+    fn only_our_own_hosts_are_ours() {
+        let public = Host::new(&"https://docs.example.com".parse().unwrap());
+        for host in ["docs.example.com", "docs.example.com:443", "Docs.Example.Com"] {
+            assert!(public.is_ours(host), "{host}");
+        }
+        for host in ["docs.example.com:80", "evil.example", "localhost", "docs.example.com.", ""] {
+            assert!(!public.is_ours(host), "{host}");
+        }
+        let local = Host::new(&"http://127.0.0.1:8700".parse().unwrap());
+        for host in ["127.0.0.1:8700", "localhost:8700", "[::1]:8700"] {
+            assert!(local.is_ours(host), "{host}");
+        }
+        for host in ["127.0.0.1", "localhost:9000", "evil.example:8700", "127.0.0.1.evil:8700"] {
+            assert!(!local.is_ours(host), "{host}");
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! Forgetting: what strangers can make grows without end unless it is taken away again.
+//!
+//! What has expired is refused whether it was swept or not; the sweep keeps each kind of row as
+//! long as it still tells something apart.
+
+use time::{Duration, OffsetDateTime};
+
+use super::store_sweep as store;
+use crate::{db::Db, fault::Fault};
+
+/// An old tab that comes back a little late still reads that it was answered.
+const REQUESTS: Duration = Duration::minutes(10);
+/// A code that is replayed meanwhile still ends its grant.
+const CODES: Duration = Duration::DAY;
+/// Other nodes' clocks may be behind.
+const REVOKED_ACCESS_TOKENS: Duration = Duration::HOUR;
+/// A refresh token that comes back meanwhile is still known to be a dead grant's.
+const GRANTS: Duration = Duration::days(7);
+/// For a client that was registered and never connected.
+const UNUSED_CLIENTS: Duration = Duration::DAY;
+/// For a client that was in use once.
+const IDLE_CLIENTS: Duration = Duration::days(90);
+
+/// Delete what has been over for long enough. Any number of nodes may do it at once.
+pub(super) async fn sweep(db: &Db, now: OffsetDateTime) -> Result<(), Fault> {
+    let mut tx = db.control().await?;
+    store::requests(&mut tx, now - REQUESTS).await?;
+    store::codes(&mut tx, now - CODES).await?;
+    store::refresh_tokens(&mut tx, now).await?;
+    store::revoked_access_tokens(&mut tx, now - REVOKED_ACCESS_TOKENS).await?;
+    store::grants(&mut tx, now - GRANTS).await?;
+    tx.commit().await?;
+    // By itself: somebody may be consenting to one of these this very moment.
+    let mut tx = db.control().await?;
+    store::clients(&mut tx, (now - UNUSED_CLIENTS, now - IDLE_CLIENTS), now).await?;
+    tx.commit().await?;
+    Ok(())
+}
