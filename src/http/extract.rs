@@ -47,6 +47,10 @@ where
         let fields = url::form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes())
             .into_owned()
             .collect::<Vec<_>>();
+        // Postgres has no such character in a text. (A password may have it.)
+        if fields.iter().any(|(_, value)| value.contains('\0')) {
+            return Err(PageError::BadRequest("a parameter is not text"));
+        }
         from_fields(&fields).map(Self)
     }
 }
@@ -79,10 +83,6 @@ pub(super) fn from_fields<T: DeserializeOwned>(
 ) -> Result<T, PageError> {
     let mut object = serde_json::Map::new();
     for (name, value) in fields {
-        // Postgres has no such character in a text.
-        if value.contains('\0') {
-            return Err(PageError::BadRequest("a field is not text"));
-        }
         let value = serde_json::Value::from(value.as_str());
         match object.get_mut(name) {
             None => {

@@ -173,6 +173,9 @@ async fn save(
 
 fn check_base_url(outbound: &Outbound, base_url: &str) -> Result<(), String> {
     let url: Url = base_url.parse().map_err(|_| "the base URL is not a URL".to_owned())?;
+    if base_url.contains(char::is_control) {
+        return Err("the base URL must be one line of text".to_owned());
+    }
     if base_url.len() > 512 || url.query().is_some() || url.fragment().is_some() {
         return Err("the base URL must be short and have no query".to_owned());
     }

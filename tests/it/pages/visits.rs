@@ -135,7 +135,7 @@ async fn activity_goes_on_page_by_page(pool: PgPool) {
     assert!(second.attribute("a[rel=next]", "href").is_empty());
 }
 
-/// A character that Postgres cannot keep is the visitor's doing, not a fault of ours.
+/// A character that Postgres cannot keep is the visitor's doing, never a fault of ours.
 #[sqlx::test]
 async fn a_field_that_is_no_text_is_refused(pool: PgPool) {
     let stage = Stage::set(&pool).await;
@@ -144,6 +144,19 @@ async fn a_field_that_is_no_text_is_refused(pool: PgPool) {
         assert_eq!(ada.get(&format!("/t/acme/{path}")).await.status, 400, "{path}");
     }
     let stores = "/t/acme/vector-stores";
-    let form = [("backend", "builtin"), ("name", "Gui\0des")];
-    assert_eq!(ada.submit(stores, stores, &form).await.status, 400);
+    let builtin = [("backend", "builtin"), ("name", "Gui\0des")];
+    assert_eq!(ada.submit(stores, stores, &builtin).await.status, 422);
+    let outside = [
+        ("backend", "openai"),
+        ("name", "Records"),
+        ("external_id", "vs_records"),
+        ("api_key", "sk-0123456789"),
+        ("base_url", "https://1.1.1.1/\0"),
+    ];
+    let page = ada.submit(stores, stores, &outside).await;
+    assert_eq!(page.status, 422);
+    assert!(page.text().contains("one line of text"));
+    let sign_in = [("email", "a\0b@acme.example"), ("password", "nine\0lanterns")];
+    let mut stranger = stage.app.browser();
+    assert!(stranger.submit("/sign-in", "/sign-in", &sign_in).await.status.is_client_error());
 }
