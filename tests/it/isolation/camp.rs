@@ -1,6 +1,7 @@
 //! A tenant with one of everything, each marked with the tenant's own word.
 
 use callslip::{
+    audit::Actor,
     db::TenantScope,
     documents::{Importer, Upload, ingest_upload},
     ids::{DocumentId, VectorStoreId},
@@ -219,7 +220,7 @@ async fn add_cloud(app: &TestApp, scope: TenantScope, mark: &str, cloud: &OpenAi
         base_url: Some(cloud.base_url.clone()),
         api_key: Secret::new(KEY.to_owned()),
     };
-    let created = create_openai(&context, scope, new).await.unwrap();
+    let created = create_openai(&context, scope, &Actor::default(), new).await.unwrap();
     let Created::Created(store) = created else { panic!("{created:?}") };
     store.id
 }
