@@ -308,7 +308,7 @@ async fn a_form_that_comes_back_grants_no_more(pool: PgPool) {
         let changes = [("tenant", borealis.as_str()), ("store", store), ("decision", "approve")];
         let again = browser.consent(sent.location(), &changes).await;
         assert!(again.text().contains("at least one"), "{}", again.text());
-        assert_eq!(again.attribute("input[name=tenant][checked]", "value"), std::slice::from_ref(&borealis));
+        assert_eq!(again.attribute("input[name=tenant][checked]", "value"), [borealis.as_str()]);
         assert_eq!(again.attribute("input[name=store][checked]", "value"), ticked);
     }
     assert_eq!(app.count("oauth_grants").await, 0);
