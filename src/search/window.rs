@@ -25,9 +25,10 @@ pub(super) fn window(text: String, passage: Option<&Range<usize>>) -> Window {
         return Window { text, characters: None };
     }
     places.push(text.len());
-    let beyond = passage.filter(|passage| passage.end > MAX_FETCH && passage.end <= whole);
+    let passage = passage.filter(|passage| passage.end <= whole);
+    let beyond = passage.filter(|passage| passage.end > MAX_FETCH);
     let start = beyond.map_or(0, |passage| start(&text, &places, passage.start));
-    let least = beyond.map_or(0, |passage| passage.end);
+    let least = passage.map_or(0, |passage| passage.end);
     let end = end(&text, &places, (start + MAX_FETCH).min(whole), least);
     let mut shown = String::new();
     if start > 0 {
@@ -105,6 +106,15 @@ mod tests {
         assert!(note.starts_with("[Cut here: "), "{note}");
         assert!(rest.ends_with("homes."));
         assert!(rest.chars().count() <= MAX_FETCH);
+    }
+
+    #[test]
+    fn a_passage_at_the_end_of_the_beginning_is_not_cut_off() {
+        let before = "y".repeat(MAX_FETCH - 1_000) + "\n\n";
+        let text = before.clone() + &"x".repeat(900) + &"z".repeat(MAX_FETCH);
+        let at = before.len();
+        let window = window(text, Some(&(at..at + 900)));
+        assert!(window.text.starts_with('y') && window.text.contains(&"x".repeat(900)));
     }
 
     #[test]
