@@ -47,6 +47,37 @@ pub struct Parts {
     pub extractor: Extractor,
 }
 
+impl Parts {
+    /// The guarded way out of this installation.
+    #[must_use]
+    pub fn outbound(&self) -> Outbound {
+        Outbound::new(outbound::Policy { allowed: self.config.outbound_allow.clone() })
+    }
+
+    /// Questions to hits, over every vector store.
+    #[must_use]
+    pub fn search(&self, outbound: Outbound) -> Search {
+        Search::new(search::Parts {
+            db: self.db.clone(),
+            clock: self.clock.clone(),
+            outbound,
+            master_key: self.master_key.clone(),
+            deadline: STORE_DEADLINE,
+            public_url: self.config.public_url.as_str().to_owned(),
+        })
+    }
+
+    /// Files to documents.
+    #[must_use]
+    pub fn importer(&self) -> Importer {
+        Importer {
+            db: self.db.clone(),
+            clock: self.clock.clone(),
+            extractor: self.extractor.clone(),
+        }
+    }
+}
+
 /// The assembled application.
 #[derive(Clone, Debug)]
 pub struct App {
@@ -104,8 +135,8 @@ pub async fn build(parts: Parts) -> Result<App, Fault> {
         limits: limits.clone(),
     })
     .await?;
-    let outbound = Outbound::new(outbound::Policy { allowed: config.outbound_allow.clone() });
-    let search = search(&parts, outbound.clone());
+    let outbound = parts.outbound();
+    let search = parts.search(outbound.clone());
     let Mounted { router, table } = assets::routes()
         .and(telemetry::routes(parts.db.clone(), draining.clone()))
         .and(sign_in::routes(sign_in))
@@ -114,17 +145,6 @@ pub async fn build(parts: Parts) -> Result<App, Fault> {
         .and(oauth.routes());
     let router = router.fallback(async || PageError::NotFound);
     Ok(App { router: wrap(router, config), table: table.into(), audit, oauth, draining })
-}
-
-fn search(parts: &Parts, outbound: Outbound) -> Search {
-    Search::new(search::Parts {
-        db: parts.db.clone(),
-        clock: parts.clock.clone(),
-        outbound,
-        master_key: parts.master_key.clone(),
-        deadline: STORE_DEADLINE,
-        public_url: parts.config.public_url.as_str().to_owned(),
-    })
 }
 
 fn mcp(
@@ -154,12 +174,7 @@ fn admin(parts: &Parts, gate: Gate, search: Search, outbound: Outbound) -> Admin
         outbound,
         master_key: parts.master_key.clone(),
     };
-    let importer = Importer {
-        db: parts.db.clone(),
-        clock: parts.clock.clone(),
-        extractor: parts.extractor.clone(),
-    };
-    Admin::new(gate, search, stores, importer)
+    Admin::new(gate, search, stores, parts.importer())
 }
 
 /// What surrounds every slice, outermost last.

@@ -7,7 +7,7 @@ mod parse;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
-use crate::{clock::Clock, secret::Secret};
+use crate::secret::Secret;
 pub use parse::{Network, PublicUrl};
 
 /// A variable that the server understands.
@@ -145,12 +145,6 @@ impl Config {
         let variables =
             variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         Self::parse(&variables.collect()).expect("a valid configuration")
-    }
-
-    /// The clock that the server runs by.
-    #[must_use]
-    pub const fn clock(&self) -> Clock {
-        Clock::system()
     }
 }
 

@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Context, Stop, knowledge};
 use crate::{
-    documents::{self, Importer, Progress, Report, extract::Extractor},
+    documents::{self, Progress, Report},
     tenants::Slug,
 };
 
@@ -48,11 +48,7 @@ pub(super) async fn run(args: Args) -> Result<(), Stop> {
 async fn import(context: &Context, args: &Args) -> Result<Report, Stop> {
     let scope = knowledge::tenant(context, &args.tenant).await?;
     let store = knowledge::builtin_store(context, scope, &args.store).await?;
-    let importer = Importer {
-        db: context.parts.db.clone(),
-        clock: context.parts.clock.clone(),
-        extractor: Extractor::this_program(),
-    };
+    let importer = context.parts.importer();
     // Draws on a terminal only.
     let bar = ProgressBar::new(0).with_style(
         ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {eta} {wide_msg}")

@@ -1,13 +1,7 @@
 //! `callslip search`
 
-use std::time::Duration;
-
 use super::{Context, Stop, knowledge};
-use crate::{
-    outbound::{Outbound, Policy},
-    search::{Answer, Parts, Search},
-    tenants::Slug,
-};
+use crate::{search::Answer, tenants::Slug};
 
 /// What to ask, and whom.
 #[derive(Debug, clap::Args)]
@@ -48,15 +42,7 @@ pub(super) async fn run(args: Args) -> Result<(), Stop> {
 async fn search(context: &Context, args: &Args) -> Result<Answer, Stop> {
     let scope = knowledge::tenant(context, &args.tenant).await?;
     let stores = knowledge::stores(context, scope, &args.store).await?;
-    let parts = &context.parts;
-    let search = Search::new(Parts {
-        db: parts.db.clone(),
-        clock: parts.clock.clone(),
-        outbound: Outbound::new(Policy { allowed: parts.config.outbound_allow.clone() }),
-        master_key: parts.master_key.clone(),
-        deadline: Duration::from_secs(10),
-        public_url: parts.config.public_url.as_str().to_owned(),
-    });
+    let search = context.parts.search(context.parts.outbound());
     Ok(search.search(scope, &stores, &args.question, args.limit).await?)
 }
 

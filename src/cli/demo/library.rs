@@ -7,7 +7,7 @@ use crate::{
     app::Parts,
     audit::Actor,
     db::TenantScope,
-    documents::{self, Importer, Progress, extract::Extractor},
+    documents::{self, Progress},
     fault::Fault,
     ids::VectorStoreId,
     tenants::Tenant,
@@ -57,11 +57,7 @@ impl Shelf<'_> {
             return Ok(());
         }
         eprintln!("  importing {told}");
-        let importer = Importer {
-            db: self.parts.db.clone(),
-            clock: self.parts.clock.clone(),
-            extractor: Extractor::this_program(),
-        };
+        let importer = self.parts.importer();
         let quietly = |_: Progress<'_>| {};
         let sources = [file.to_owned()];
         let report = documents::import(&importer, self.scope, store, &sources, &quietly).await?;
