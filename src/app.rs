@@ -21,7 +21,7 @@ use crate::{
     },
     limits::Limits,
     mcp, oauth,
-    outbound::{self, Outbound},
+    outbound::Outbound,
     search::{self, Search},
     secret::seal::MasterKey,
     sign_in::{self, Gate, SignIn, session},
@@ -45,22 +45,18 @@ pub struct Parts {
     pub password_cost: Cost,
     /// What reads uploaded files.
     pub extractor: Extractor,
+    /// The guarded way out of this installation.
+    pub outbound: Outbound,
 }
 
 impl Parts {
-    /// The guarded way out of this installation.
-    #[must_use]
-    pub fn outbound(&self) -> Outbound {
-        Outbound::new(outbound::Policy { allowed: self.config.outbound_allow.clone() })
-    }
-
     /// Questions to hits, over every vector store.
     #[must_use]
-    pub fn search(&self, outbound: Outbound) -> Search {
+    pub fn search(&self) -> Search {
         Search::new(search::Parts {
             db: self.db.clone(),
             clock: self.clock.clone(),
-            outbound,
+            outbound: self.outbound.clone(),
             master_key: self.master_key.clone(),
             deadline: STORE_DEADLINE,
             public_url: self.config.public_url.as_str().to_owned(),
@@ -133,14 +129,14 @@ pub async fn build(parts: Parts) -> Result<App, Fault> {
         master_key: parts.master_key.clone(),
         access_token_minutes: config.access_token_minutes,
         limits: limits.clone(),
+        outbound: parts.outbound.clone(),
     })
     .await?;
-    let outbound = parts.outbound();
-    let search = parts.search(outbound.clone());
+    let search = parts.search();
     let Mounted { router, table } = assets::routes()
         .and(telemetry::routes(parts.db.clone(), draining.clone()))
         .and(sign_in::routes(sign_in))
-        .and(admin::routes(admin(&parts, gate, search.clone(), outbound)))
+        .and(admin::routes(admin(&parts, gate, search.clone())))
         .and(mcp(&parts, &oauth, search, audit.clone(), &limits))
         .and(oauth.routes());
     let router = router.fallback(async || PageError::NotFound);
@@ -167,11 +163,11 @@ fn mcp(
     mcp::routes(parts, limits)
 }
 
-fn admin(parts: &Parts, gate: Gate, search: Search, outbound: Outbound) -> Admin {
+fn admin(parts: &Parts, gate: Gate, search: Search) -> Admin {
     let stores = vector_stores::Context {
         db: parts.db.clone(),
         clock: parts.clock.clone(),
-        outbound,
+        outbound: parts.outbound.clone(),
         master_key: parts.master_key.clone(),
     };
     Admin::new(gate, search, stores, parts.importer())

@@ -184,10 +184,10 @@ impl Event {
         self
     }
 
-    /// Who did it.
+    /// Who did it; `None` for a back end in its own name.
     #[must_use]
-    pub const fn user(mut self, user: UserId) -> Self {
-        self.user = Some(user);
+    pub fn user(mut self, user: impl Into<Option<UserId>>) -> Self {
+        self.user = user.into();
         self
     }
 

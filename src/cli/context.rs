@@ -12,6 +12,7 @@ use crate::{
     db::{Db, MIGRATOR, embedded::Embedded},
     documents::extract::Extractor,
     fault::Fault,
+    outbound::{Outbound, Policy},
     secret::{self, seal::MasterKey},
     sign_in::accounts::Accounts,
     users::password::{Cost, Hashing},
@@ -67,7 +68,9 @@ impl Context {
         db.require_isolation().await.map_err(Stop::because)?;
         db.require_migrated().await.map_err(Stop::because)?;
         let clock = Clock::system();
+        let outbound = Outbound::new(Policy { allowed: config.outbound_allow.clone() });
         let parts = Parts {
+            outbound,
             clock,
             config,
             db,

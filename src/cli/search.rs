@@ -42,7 +42,7 @@ pub(super) async fn run(args: Args) -> Result<(), Stop> {
 async fn search(context: &Context, args: &Args) -> Result<Answer, Stop> {
     let scope = knowledge::tenant(context, &args.tenant).await?;
     let stores = knowledge::stores(context, scope, &args.store).await?;
-    let search = context.parts.search(context.parts.outbound());
+    let search = context.parts.search();
     Ok(search.search(scope, &stores, &args.question, args.limit).await?)
 }
 

@@ -34,7 +34,7 @@ pub(super) struct Caller(Arc<Proved>);
 #[derive(Debug)]
 struct Proved {
     scope: TenantScope,
-    user: UserId,
+    user: Option<UserId>,
     client_id: String,
     grant: GrantId,
     granted: Scope,
@@ -47,7 +47,8 @@ impl Caller {
         self.0.scope
     }
 
-    pub(super) fn user(&self) -> UserId {
+    /// None: a service client in its own name.
+    pub(super) fn user(&self) -> Option<UserId> {
         self.0.user
     }
 
@@ -75,7 +76,7 @@ impl Caller {
     }
 
     pub(super) fn key_user(extensions: &Extensions) -> Option<UserId> {
-        extensions.get::<Self>().map(Self::user)
+        extensions.get::<Self>().and_then(Self::user)
     }
 
     pub(super) fn key_tenant(extensions: &Extensions) -> Option<TenantId> {
@@ -129,11 +130,17 @@ impl Gate {
     async fn caller(&self, token: &str, resource: &Resource) -> Result<Option<Caller>, Fault> {
         let Some(claims) = self.verifier.verify(token) else { return Ok(None) };
         // RFC 9068 §4, RFC 8707 §2: a token for another resource is none for this one.
-        if claims.aud != self.resources.audience(resource) {
+        let is_named = claims.aud == self.resources.audience(resource);
+        if !is_named && claims.aud != self.resources.mcp() {
             return Ok(None);
         }
         // The signature says that the token was good once; this says that its grant still is.
         let Some(alive) = self.liveness.check(&claims).await? else { return Ok(None) };
+        // A client that named no resource (MCP 2025-03-26) may have begun at the tenant's URL: the
+        // token that it got for want of a name holds there too, for the tenant that was chosen.
+        if !is_named && alive.resource_was_sent {
+            return Ok(None);
+        }
         if let Resource::TenantMcp(slug) = resource
             && *slug != alive.tenant_slug
         {
@@ -143,7 +150,7 @@ impl Gate {
         let scope = TenantScope::proven(claims.tenant);
         Ok(Some(Caller(Arc::new(Proved {
             scope,
-            user: claims.sub,
+            user: claims.user(),
             client_id: claims.client_id.clone(),
             grant: claims.grant,
             granted: claims.scope,

@@ -35,8 +35,8 @@ pub struct Claims {
     pub iss: String,
     /// The one resource that it is for, in canonical form.
     pub aud: String,
-    /// The user who consented.
-    pub sub: UserId,
+    /// The user who consented; for a service client's own token the client (RFC 9068 §2.2).
+    pub sub: String,
     /// The client that it was issued to.
     pub client_id: String,
     /// The tenant whose documents it opens.
@@ -51,6 +51,28 @@ pub struct Claims {
     pub iat: i64,
     /// When it ends, in seconds.
     pub exp: i64,
+    /// The key that it is bound to, if any: RFC 9449 §6.1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cnf: Option<Confirmation>,
+    /// Which of our keys signed it, from the header. No claim.
+    #[serde(skip)]
+    pub kid: String,
+}
+
+/// What a token is bound to: RFC 7800 §3.1.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Confirmation {
+    /// The RFC 7638 thumbprint of the client's key, in base64url.
+    pub jkt: String,
+}
+
+impl Claims {
+    /// The user in whose name it acts; none for a service client's own token.
+    #[must_use]
+    pub fn user(&self) -> Option<UserId> {
+        if self.sub == self.client_id { None } else { self.sub.parse().ok() }
+    }
 }
 
 /// Exactly the header that we write: an unknown or repeated member (`jku`, `jwk`, `crit`) is refused.
@@ -139,8 +161,10 @@ impl Verifier {
         crypto::verify(signature, message.as_bytes(), key, Algorithm::EdDSA)
             .ok()
             .filter(|holds| *holds)?;
-        let claims: Claims = part(body)?;
-        (claims.iss == self.inner.issuer).then_some(claims)
+        let claims = Claims { kid: header.kid, ..part(body)? };
+        // Whose it is must be one of the two, or nobody could ask whether they are still there.
+        let is_whole = claims.sub == claims.client_id || claims.user().is_some();
+        (is_whole && claims.iss == self.inner.issuer).then_some(claims)
     }
 
     fn cache<T>(&self, with: impl FnOnce(&mut Cache) -> T) -> T {

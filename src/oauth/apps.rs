@@ -63,14 +63,16 @@ pub async fn revoke(
     by: &By,
 ) -> sqlx::Result<bool> {
     let Some(gone) = store_apps::revoke(tx, tenant, grant, by).await? else { return Ok(false) };
-    let event = Event::new(Kind::GrantRevoked, by.at)
+    let mut event = Event::new(Kind::GrantRevoked, by.at)
         .tenant(tenant)
         .user(by.user)
         .client(&gone.client_id)
         .grant(grant)
         .from(&by.origin)
-        .with("client_name", gone.client_name)
-        .with("of_user", gone.user.to_string());
+        .with("client_name", gone.client_name);
+    if let Some(user) = gone.user {
+        event = event.with("of_user", user.to_string());
+    }
     audit::store::append_control(tx, &event).await?;
     Ok(true)
 }

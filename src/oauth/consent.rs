@@ -148,11 +148,14 @@ async fn approve(
     let grant = Grant {
         id: GrantId::new(),
         tenant: member.tenant.id,
-        user: member.user.id,
+        user: Some(member.user.id),
         client_id: client.client_id.clone(),
+        client_version: request.client_version,
         redirect_uri: request.redirect_uri.clone(),
         resource: request.resource.clone(),
+        resource_was_sent: request.resource_was_sent,
         scope: Scope::from_names(&request.scope),
+        dpop_jkt: request.dpop_jkt.clone(),
         expires_at: now + GRANT_LIVES,
     };
     let code = Plaintext::generate(Kind::AuthorizationCode);
@@ -165,7 +168,7 @@ async fn approve(
         .await?;
     let event = Event::new(Act::ConsentGiven, now)
         .tenant(grant.tenant)
-        .user(grant.user)
+        .user(member.user.id)
         .client(&grant.client_id)
         .grant(grant.id)
         .from(origin)

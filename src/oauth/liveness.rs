@@ -41,8 +41,10 @@ pub struct Alive {
     pub vector_stores: Vec<VectorStoreId>,
     /// The tenant's name in URLs.
     pub tenant_slug: String,
-    /// The user's role in the tenant: `owner`, `admin` or `reader`.
-    pub role: String,
+    /// The user's role in the tenant: `owner`, `admin` or `reader`; none for a service client.
+    pub role: Option<String>,
+    /// Whether the client named the resource, or left it to us.
+    pub resource_was_sent: bool,
 }
 
 /// What is asked about one token.
@@ -50,9 +52,12 @@ pub struct Alive {
 pub(super) struct Question {
     pub(super) tenant: TenantId,
     pub(super) grant: GrantId,
-    pub(super) user: UserId,
+    /// None: a service client in its own name.
+    pub(super) user: Option<UserId>,
     pub(super) client_id: String,
     pub(super) jti: Uuid,
+    /// The key that signed it; none where no access token is shown.
+    pub(super) kid: Option<String>,
 }
 
 /// Asks, in batches.
@@ -104,9 +109,10 @@ impl Liveness {
         let question = Question {
             tenant: claims.tenant,
             grant: claims.grant,
-            user: claims.sub,
+            user: claims.user(),
             client_id: claims.client_id.clone(),
             jti: claims.jti,
+            kid: Some(claims.kid.clone()),
         };
         let (answer, outcome) = oneshot::channel();
         // A database that stalls must not keep the callers, who would only try again meanwhile.
@@ -186,7 +192,7 @@ mod tests {
         let claims = Claims {
             iss: String::new(),
             aud: String::new(),
-            sub: UserId::new(),
+            sub: UserId::new().to_string(),
             client_id: "app".to_owned(),
             tenant: TenantId::new(),
             grant: GrantId::new(),
@@ -194,6 +200,8 @@ mod tests {
             jti: Uuid::now_v7(),
             iat: 0,
             exp: 0,
+            cnf: None,
+            kid: "key".to_owned(),
         };
         let fault = timeout(2 * PATIENCE, liveness.check(&claims)).await.expect("it hangs");
         assert!(fault.unwrap_err().is_unavailable());

@@ -26,6 +26,7 @@ pub mod access_token;
 pub mod apps;
 mod authorize;
 mod client;
+mod client_auth;
 mod client_name;
 mod consent;
 mod consent_page;
@@ -74,6 +75,7 @@ use crate::{
     fault::Fault,
     http::Mounted,
     limits::Limits,
+    outbound::Outbound,
     secret::{derive::DerivationKey, seal::MasterKey},
     sign_in::Gate,
 };
@@ -89,6 +91,8 @@ pub struct Settings {
     pub access_token_minutes: u8,
     /// Counts requests by address.
     pub limits: Limits,
+    /// The way to clients' own documents and keys.
+    pub outbound: Outbound,
 }
 
 /// The authorization server, ready to mount.
@@ -105,6 +109,7 @@ pub struct Server {
     liveness: Liveness,
     resources: Resources,
     limits: Limits,
+    outbound: Outbound,
 }
 
 impl fmt::Debug for Server {
@@ -131,7 +136,7 @@ impl Server {
     /// # Errors
     /// When the database does not answer, or the master key does not open the signing keys.
     pub async fn start(settings: Settings) -> Result<Self, Fault> {
-        let Settings { gate, master_key, access_token_minutes, limits } = settings;
+        let Settings { gate, master_key, access_token_minutes, limits, outbound } = settings;
         let Gate { db, clock, public_url } = gate.clone();
         let keys = Keys::load(&db, &master_key, &clock).await?;
         Ok(Self {
@@ -142,6 +147,7 @@ impl Server {
             access_token_life: Duration::minutes(access_token_minutes.into()),
             keys,
             limits,
+            outbound,
             gate,
             db,
             clock,

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::{
     Server,
-    client::{AuthMethod, Client, GrantType},
+    client::{AuthMethod, Client, GrantType, Source},
     client_name,
     error::{Error, ErrorCode, refuse},
     json, parameters, redirect_uri,
@@ -42,8 +42,8 @@ pub(super) async fn register(
         return Err(refuse(ErrorCode::InvalidClientMetadata, "the body must be a JSON object"));
     };
     let mut client = accept(&asked)?;
-    let secret = (client.token_endpoint_auth_method != AuthMethod::None)
-        .then(|| Plaintext::generate(Kind::ClientSecret));
+    let secret =
+        (!client.accepts(AuthMethod::None)).then(|| Plaintext::generate(Kind::ClientSecret));
     client.secret_hash = secret.as_ref().map(Plaintext::hash);
     let now = server.clock.now();
 
@@ -77,7 +77,7 @@ fn information(client: &Client) -> Map<String, Value> {
         ("response_types".to_owned(), json!(["code"])),
         (
             "token_endpoint_auth_method".to_owned(),
-            json!(client.token_endpoint_auth_method.as_str()),
+            json!(client.token_endpoint_auth_methods.first().map(|method| method.as_str())),
         ),
     ]);
     members
@@ -111,10 +111,15 @@ fn accept(asked: &Map<String, Value>) -> Result<Client, Error> {
     Ok(Client {
         client_id: Uuid::new_v4().to_string(),
         client_name,
+        source: Source::Registration,
         redirect_uris,
         grant_types: grant_types(asked)?,
-        token_endpoint_auth_method: method,
+        token_endpoint_auth_methods: vec![method],
         secret_hash: None,
+        jwks: None,
+        jwks_uri: None,
+        dpop_bound: false,
+        version: 1,
         metadata: other_metadata(asked)?,
     })
 }

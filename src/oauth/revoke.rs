@@ -13,7 +13,8 @@ use time::OffsetDateTime;
 
 use super::{
     Server,
-    client::{self, Client},
+    client::Client,
+    client_auth,
     error::{Error, ErrorCode, refuse},
     grants::RevokedFor,
     json,
@@ -38,7 +39,7 @@ pub(super) async fn revoke(
 ) -> Result<Response, Error> {
     let work = tokio::spawn(async move {
         let mut tx = server.db.control().await?;
-        let client = client::authenticate(&mut tx, &headers, &parameters).await?.0;
+        let client = client_auth::authenticate(&mut tx, &headers, &parameters).await?.0;
         let token = parameters
             .find("token")
             .ok_or(refuse(ErrorCode::InvalidRequest, "token is missing"))?;
@@ -98,7 +99,7 @@ async fn revoke_access_token(
     if store_tokens::revoke_access_token(tx, claims.tenant, claims.jti, expires_at).await? {
         let event = Event::new(Act::GrantRevoked, server.clock.now())
             .tenant(claims.tenant)
-            .user(claims.sub)
+            .user(claims.user())
             .client(&claims.client_id)
             .grant(claims.grant)
             .from(origin)

@@ -48,7 +48,7 @@ async fn list(
         App,
         r#"
         select g.id as "grant: GrantId", g.tenant_id as "tenant: TenantId", t.name as tenant_name,
-               g.user_id as "user: UserId", u.email, c.client_name, g.redirect_uri, g.scope,
+               u.id as "user: UserId", u.email, c.client_name, g.redirect_uri, g.scope,
                array(select s.vector_store_id
                        from oauth_grant_vector_stores s
                       where s.tenant_id = g.tenant_id and s.grant_id = g.id)
@@ -102,7 +102,7 @@ pub async fn count(
 
 /// What was taken back.
 pub(super) struct Revoked {
-    pub(super) user: UserId,
+    pub(super) user: Option<UserId>,
     pub(super) client_id: String,
     pub(super) client_name: String,
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::client::{AuthMethod, Client, GrantType};
+use super::client::{AuthMethod, Client, GrantType, Source};
 use crate::{db::ControlTx, secret::SecretHash};
 
 /// The client with this id, unless disabled.
@@ -14,8 +14,8 @@ pub(super) async fn find(tx: &mut ControlTx, client_id: &str) -> sqlx::Result<Op
     }
     let row = sqlx::query!(
         "
-        select client_id, client_name, redirect_uris, grant_types, token_endpoint_auth_method,
-               secret_hash, metadata
+        select client_id, client_name, source, redirect_uris, grant_types,
+               token_endpoint_auth_methods, secret_hash, jwks, jwks_uri, dpop_bound, version, metadata
           from oauth_clients
          where client_id = $1 and disabled_at is null
         ",
@@ -28,13 +28,22 @@ pub(super) async fn find(tx: &mut ControlTx, client_id: &str) -> sqlx::Result<Op
         Some(Client {
             client_id: row.client_id,
             client_name: row.client_name,
+            source: Source::from_name(&row.source)?,
             redirect_uris: row.redirect_uris,
             grant_types: row.grant_types.iter().filter_map(|n| GrantType::from_name(n)).collect(),
-            token_endpoint_auth_method: AuthMethod::from_name(&row.token_endpoint_auth_method)?,
+            token_endpoint_auth_methods: row
+                .token_endpoint_auth_methods
+                .iter()
+                .filter_map(|name| AuthMethod::from_name(name))
+                .collect(),
             secret_hash: match row.secret_hash {
                 Some(bytes) => Some(SecretHash::from_stored(&bytes)?),
                 None => None,
             },
+            jwks: row.jwks,
+            jwks_uri: row.jwks_uri,
+            dpop_bound: row.dpop_bound,
+            version: row.version,
             metadata,
         })
     }))
@@ -47,19 +56,26 @@ pub(super) async fn create(
 ) -> sqlx::Result<()> {
     let grant_types: Vec<String> =
         client.grant_types.iter().map(|one| one.as_str().to_owned()).collect();
+    let methods: Vec<String> =
+        client.token_endpoint_auth_methods.iter().map(|one| one.as_str().to_owned()).collect();
     sqlx::query!(
         "
         insert into oauth_clients
-               (client_id, client_name, redirect_uris, grant_types, token_endpoint_auth_method,
-                secret_hash, metadata, created_at)
-        values ($1, $2, $3, $4, $5, $6, $7, $8)
+               (client_id, client_name, source, redirect_uris, grant_types,
+                token_endpoint_auth_methods, secret_hash, jwks, jwks_uri, dpop_bound, metadata,
+                created_at)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
         ",
         client.client_id,
         client.client_name,
+        client.source.as_str(),
         &client.redirect_uris,
         &grant_types,
-        client.token_endpoint_auth_method.as_str(),
+        &methods,
         client.secret_hash.as_ref().map(|hash| hash.as_bytes().to_vec()),
+        client.jwks,
+        client.jwks_uri,
+        client.dpop_bound,
         Value::Object(client.metadata.clone()),
         now,
     )

@@ -15,11 +15,19 @@ use crate::{
 pub(super) struct Grant {
     pub(super) id: GrantId,
     pub(super) tenant: TenantId,
-    pub(super) user: UserId,
+    /// None: the client acts in its own name.
+    pub(super) user: Option<UserId>,
     pub(super) client_id: String,
+    /// What of the client was consented to.
+    pub(super) client_version: i32,
+    /// Empty for a service client.
     pub(super) redirect_uri: String,
     pub(super) resource: String,
+    /// Whether the client named the resource, or left it to us.
+    pub(super) resource_was_sent: bool,
     pub(super) scope: Scope,
+    /// The key that its tokens are bound to: RFC 9449.
+    pub(super) dpop_jkt: Option<String>,
     pub(super) expires_at: OffsetDateTime,
 }
 
@@ -33,18 +41,22 @@ pub(super) async fn create(
     sqlx::query!(
         "
         insert into oauth_grants
-               (tenant_id, id, user_id, client_id, redirect_uri, resource, scope, created_at, expires_at)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+               (tenant_id, id, user_id, client_id, redirect_uri, resource, scope, created_at,
+                expires_at, client_version, resource_was_sent, dpop_jkt)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
         ",
         grant.tenant.uuid(),
         grant.id.uuid(),
-        grant.user.uuid(),
+        grant.user.map(UserId::uuid),
         grant.client_id,
         grant.redirect_uri,
         grant.resource,
         &scope,
         now,
         grant.expires_at,
+        grant.client_version,
+        grant.resource_was_sent,
+        grant.dpop_jkt,
     )
     .execute(tx.conn())
     .await?;
@@ -80,7 +92,8 @@ pub(super) async fn lock(tx: &mut ControlTx, by: By<'_>) -> sqlx::Result<Option<
     let row = sqlx::query!(
         r#"
         select id as "id: GrantId", tenant_id as "tenant_id: TenantId",
-               user_id as "user_id: UserId", client_id, redirect_uri, resource, scope, expires_at
+               user_id as "user_id: UserId", client_id, client_version, redirect_uri, resource,
+               resource_was_sent, scope, dpop_jkt, expires_at
           from oauth_grants
          where (tenant_id, id) in (
                select tenant_id, grant_id from oauth_authorization_codes where secret_hash = $1
@@ -98,9 +111,12 @@ pub(super) async fn lock(tx: &mut ControlTx, by: By<'_>) -> sqlx::Result<Option<
         tenant: row.tenant_id,
         user: row.user_id,
         client_id: row.client_id,
+        client_version: row.client_version,
         redirect_uri: row.redirect_uri,
         resource: row.resource,
+        resource_was_sent: row.resource_was_sent,
         scope: Scope::from_names(&row.scope),
+        dpop_jkt: row.dpop_jkt,
         expires_at: row.expires_at,
     }))
 }

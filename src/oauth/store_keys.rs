@@ -36,8 +36,8 @@ pub(super) async fn lock(tx: &mut ControlTx) -> sqlx::Result<()> {
 pub(super) async fn create(tx: &mut ControlTx, row: &Row, now: OffsetDateTime) -> sqlx::Result<()> {
     sqlx::query!(
         "
-        insert into signing_keys (kid, public_key, sealed_key, created_at)
-        values ($1, $2, $3, $4)
+        insert into signing_keys (kid, public_key, sealed_key, created_at, activates_at)
+        values ($1, $2, $3, $4, $4)
         ",
         row.kid,
         row.public_key,

@@ -4,7 +4,10 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::liveness::{Alive, Question};
-use crate::{db::ControlTx, ids::VectorStoreId};
+use crate::{
+    db::ControlTx,
+    ids::{UserId, VectorStoreId},
+};
 
 /// What is known about each question, in order.
 pub(super) struct Answers {
@@ -22,39 +25,48 @@ pub(super) async fn read(
 ) -> sqlx::Result<Answers> {
     let tenants: Vec<Uuid> = questions.iter().map(|one| one.tenant.uuid()).collect();
     let grants: Vec<Uuid> = questions.iter().map(|one| one.grant.uuid()).collect();
-    let users: Vec<Uuid> = questions.iter().map(|one| one.user.uuid()).collect();
+    let users: Vec<Option<Uuid>> = questions.iter().map(|one| one.user.map(UserId::uuid)).collect();
     let clients: Vec<String> = questions.iter().map(|one| one.client_id.clone()).collect();
     let tokens: Vec<Uuid> = questions.iter().map(|one| one.jti).collect();
+    let keys: Vec<Option<String>> = questions.iter().map(|one| one.kid.clone()).collect();
     let rows = sqlx::query!(
         r#"
-        select asked.place as "place!", tenants.slug, memberships.role,
+        select asked.place as "place!", tenants.slug, memberships.role as "role?",
+               grants.resource_was_sent,
                (grants.last_used_at is null
                 or grants.last_used_at < $6 - interval '5 minutes') as "is_stale!",
                array(select vector_store_id
                        from oauth_grant_vector_stores chosen
                       where chosen.tenant_id = grants.tenant_id and chosen.grant_id = grants.id
                       order by vector_store_id) as "vector_stores!"
-          from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::uuid[])
-               with ordinality as asked (tenant_id, grant_id, user_id, client_id, jti, place)
+          from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::uuid[], $7::text[])
+               with ordinality as asked (tenant_id, grant_id, user_id, client_id, jti, kid, place)
           join oauth_grants grants
             on grants.tenant_id = asked.tenant_id and grants.id = asked.grant_id
-           and grants.user_id = asked.user_id and grants.client_id = asked.client_id
+           and grants.user_id is not distinct from asked.user_id
+           and grants.client_id = asked.client_id
            and grants.revoked_at is null and grants.expires_at > $6::timestamptz
           join oauth_clients clients
             on clients.client_id = asked.client_id and clients.disabled_at is null
-          join users on users.id = asked.user_id and users.disabled_at is null
+           and clients.version = grants.client_version
           join tenants on tenants.id = asked.tenant_id and tenants.suspended_at is null
-          join memberships
+          left join users on users.id = asked.user_id and users.disabled_at is null
+          left join memberships
             on memberships.tenant_id = asked.tenant_id and memberships.user_id = asked.user_id
-         where not exists (select from oauth_revoked_access_tokens revoked
+         where (asked.user_id is null or (users.id is not null and memberships.role is not null))
+           and not exists (select from oauth_revoked_access_tokens revoked
                             where revoked.tenant_id = asked.tenant_id and revoked.jti = asked.jti)
+           and (asked.kid is null
+                or exists (select from signing_keys
+                            where signing_keys.kid = asked.kid and retired_at is null))
         "#,
         &tenants,
         &grants,
-        &users,
+        &users as &[Option<Uuid>],
         &clients,
         &tokens,
         now,
+        &keys as &[Option<String>],
     )
     .fetch_all(tx.conn())
     .await?;
@@ -66,7 +78,12 @@ pub(super) async fn read(
                 answers.stale.push(*grant);
             }
             let vector_stores = row.vector_stores.into_iter().map(VectorStoreId::from).collect();
-            *answer = Some(Alive { vector_stores, tenant_slug: row.slug, role: row.role });
+            *answer = Some(Alive {
+                vector_stores,
+                tenant_slug: row.slug,
+                role: row.role,
+                resource_was_sent: row.resource_was_sent,
+            });
         }
     }
     Ok(answers)

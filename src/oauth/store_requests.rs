@@ -11,6 +11,8 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(super) struct AuthorizationRequest {
     pub(super) client_id: String,
+    /// What the client was when the request was checked.
+    pub(super) client_version: i32,
     pub(super) redirect_uri: String,
     pub(super) redirect_uri_was_sent: bool,
     pub(super) state: Option<String>,
@@ -18,6 +20,10 @@ pub(super) struct AuthorizationRequest {
     pub(super) scope: Vec<String>,
     /// The canonical form: what will be the audience.
     pub(super) resource: String,
+    /// Whether the client named the resource, or left it to us.
+    pub(super) resource_was_sent: bool,
+    /// The key that its tokens shall be bound to: RFC 9449 §10.
+    pub(super) dpop_jkt: Option<String>,
 }
 
 /// What came of looking one up.
@@ -44,8 +50,9 @@ pub(super) async fn create(
         "
         insert into oauth_authorization_requests
                (secret_hash, browser_hash, client_id, redirect_uri, redirect_uri_was_sent, state,
-                code_challenge, scope, resource, created_at, expires_at)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+                code_challenge, scope, resource, created_at, expires_at, client_version,
+                resource_was_sent, dpop_jkt)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
         ",
         secret.as_bytes(),
         browser.as_bytes(),
@@ -58,6 +65,9 @@ pub(super) async fn create(
         request.resource,
         now,
         expires_at,
+        request.client_version,
+        request.resource_was_sent,
+        request.dpop_jkt,
     )
     .execute(tx.conn())
     .await?;
@@ -73,8 +83,8 @@ pub(super) async fn find(
 ) -> sqlx::Result<Found> {
     let row = sqlx::query!(
         "
-        select browser_hash, client_id, redirect_uri, redirect_uri_was_sent, state, code_challenge,
-               scope, resource, expires_at, decided_at
+        select browser_hash, client_id, client_version, redirect_uri, redirect_uri_was_sent, state,
+               code_challenge, scope, resource, resource_was_sent, dpop_jkt, expires_at, decided_at
           from oauth_authorization_requests
          where secret_hash = $1
         ",
@@ -94,12 +104,15 @@ pub(super) async fn find(
     }
     Ok(Found::Waiting(AuthorizationRequest {
         client_id: row.client_id,
+        client_version: row.client_version,
         redirect_uri: row.redirect_uri,
         redirect_uri_was_sent: row.redirect_uri_was_sent,
         state: row.state,
-        code_challenge: row.code_challenge,
+        code_challenge: row.code_challenge.unwrap_or_default(),
         scope: row.scope,
         resource: row.resource,
+        resource_was_sent: row.resource_was_sent,
+        dpop_jkt: row.dpop_jkt,
     }))
 }
 

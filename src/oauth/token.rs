@@ -11,8 +11,9 @@ use uuid::Uuid;
 
 use super::{
     Server,
-    access_token::{self, Claims},
-    client::{self, GrantType},
+    access_token::{self, Claims, Confirmation},
+    client::GrantType,
+    client_auth,
     error::{Error, ErrorCode, refuse},
     grants::{authorization_code, refresh_token},
     json,
@@ -66,7 +67,7 @@ async fn grant(
         "grant_type must be authorization_code or refresh_token",
     ))?;
     let mut tx = server.db.control().await?;
-    let client = client::authenticate(&mut tx, headers, parameters).await?;
+    let client = client_auth::authenticate(&mut tx, headers, parameters).await?;
     if !client.0.may_use(grant_type) {
         return Err(refuse(
             ErrorCode::UnauthorizedClient,
@@ -125,6 +126,7 @@ impl Call<'_> {
             user: grant.user,
             client_id: grant.client_id.clone(),
             jti: Uuid::nil(),
+            kid: None,
         };
         let answers = store_liveness::read(tx, &[question], self.now).await?;
         if answers.alive.first().is_some_and(Option::is_some) {
@@ -177,7 +179,7 @@ impl Call<'_> {
         let claims = Claims {
             iss: self.server.public_url.as_str().to_owned(),
             aud: grant.resource.clone(),
-            sub: grant.user,
+            sub: grant.user.map_or_else(|| grant.client_id.clone(), |user| user.to_string()),
             client_id: grant.client_id.clone(),
             tenant: grant.tenant,
             grant: grant.id,
@@ -185,6 +187,8 @@ impl Call<'_> {
             jti: Uuid::now_v7(),
             iat,
             exp: iat + expires_in,
+            cnf: grant.dpop_jkt.clone().map(|jkt| Confirmation { jkt }),
+            kid: String::new(),
         };
         let access_token = access_token::sign(&self.server.keys, &claims)?;
         Ok(TokenResponse { access_token, token_type: "Bearer", expires_in, refresh_token, scope })

@@ -53,6 +53,10 @@ pub enum Kind {
     ClientSecret,
     /// A pending authorization request.
     AuthorizationRequest,
+    /// An authorization request that a client pushed.
+    PushedRequest,
+    /// What a client manages its registration with.
+    RegistrationAccessToken,
     /// A signed-in browser session.
     Session,
     /// A browser that has not signed in.
@@ -68,6 +72,8 @@ impl Kind {
             Self::RefreshToken => "csl_rt_",
             Self::ClientSecret => "csl_cs_",
             Self::AuthorizationRequest => "csl_ar_",
+            Self::PushedRequest => "csl_pr_",
+            Self::RegistrationAccessToken => "csl_ra_",
             Self::Session => "csl_se_",
             Self::Browser => "csl_br_",
             Self::OneTimeLink => "csl_ot_",

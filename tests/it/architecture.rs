@@ -32,6 +32,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "db",
             "http",
             "limits",
+            "outbound",
             "audit",
             "tenants",
             "users",

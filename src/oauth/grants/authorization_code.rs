@@ -5,7 +5,8 @@ use crate::{
     audit::{self, Event, Kind as Act},
     db::ControlTx,
     oauth::{
-        client::{AuthenticatedClient, GrantType},
+        client::GrantType,
+        client_auth::AuthenticatedClient,
         error::{Error, ErrorCode, refuse},
         pkce::{CodeChallenge, CodeVerifier},
         store_clients,

@@ -14,7 +14,7 @@ use crate::{
     audit::{self, Event, Kind as Act},
     db::ControlTx,
     oauth::{
-        client::AuthenticatedClient,
+        client_auth::AuthenticatedClient,
         error::{Error, ErrorCode, refuse},
         scope::Scope,
         store_clients,

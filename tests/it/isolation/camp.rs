@@ -4,7 +4,7 @@ use callslip::{
     audit::{Actor, Origin},
     db::TenantScope,
     documents::{Importer, Upload, ingest_upload},
-    ids::{DocumentId, VectorStoreId},
+    ids::{DocumentId, TenantId, UserId, VectorStoreId},
     outbound::{Outbound, Policy},
     search::{Reference, Target},
     secret::Secret,
@@ -63,6 +63,28 @@ impl Field {
     }
 }
 
+/// The tenant's rules for apps, an app that waits for approval, and a back end.
+async fn plant_rules(app: &TestApp, tenant: TenantId, user: UserId, mark: &str) {
+    let client_id = format!("{mark}-back-end");
+    for sql in [
+        "insert into tenant_oauth_policies (tenant_id, updated_at)
+         select $1, now() where $2::uuid is not null and $3::text is not null",
+        "insert into oauth_app_approvals
+                (tenant_id, app_identity, client_name, place, requested_by, requested_at)
+         select $1, sha256($3::bytea), $3, $3 || '.example', $2, now()",
+        "insert into oauth_clients
+                (client_id, client_name, source, redirect_uris, grant_types,
+                 token_endpoint_auth_methods, secret_hash, created_at)
+         select $3, $3, 'tenant', '{}', '{}', '{client_secret_basic}', sha256($3::bytea), now()
+          where $1::uuid is not null and $2::uuid is not null",
+        "insert into oauth_service_clients (tenant_id, client_id, created_by, created_at)
+         select $1, $3, $2, now()",
+    ] {
+        let insert = sqlx::query(sql).bind(tenant.uuid()).bind(user.uuid()).bind(&client_id);
+        insert.execute(&app.pool).await.unwrap();
+    }
+}
+
 impl Camp {
     async fn pitch(app: &TestApp, slug: &str, mark: &'static str, cloud: &OpenAi) -> Self {
         let name = format!("The {mark} company").parse().unwrap();
@@ -97,6 +119,7 @@ impl Camp {
         let given_back = text(&assistant.tokens(&mut browser, &[]).await);
         assert_eq!(assistant.revoke(&given_back).await.status, 200);
 
+        plant_rules(app, tenant.id, reader.user.id, mark).await;
         let documents = documents.into_iter().map(DocumentId::from).collect();
         let camp = Self {
             mark,

@@ -161,7 +161,7 @@ async fn further_fields_are_not_assigned(pool: PgPool) {
         let token = tokens["access_token"].as_str().unwrap();
         let claims = field.app.app.oauth.verifier().verify(token).unwrap();
         assert_eq!(claims.tenant, field.acme.tenant.id);
-        assert_eq!(claims.sub, field.acme.reader.user.id);
+        assert_eq!(claims.user(), Some(field.acme.reader.user.id));
         let alive = field.app.app.oauth.liveness().check(&claims).await.unwrap().unwrap();
         assert!(!alive.vector_stores.contains(&field.zeta.books));
     }

@@ -85,9 +85,9 @@ impl Stage {
         .unwrap();
         sqlx::query!(
             "insert into oauth_clients (client_id, client_name, redirect_uris, grant_types,
-                                        token_endpoint_auth_method, created_at)
+                                        token_endpoint_auth_methods, created_at)
              values ($1, 'Assistant', '{https://assistant.example/callback}',
-                     '{authorization_code}', 'none', $2)",
+                     '{authorization_code}', '{none}', $2)",
             self.client_id,
             now,
         )

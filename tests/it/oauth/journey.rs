@@ -47,10 +47,10 @@ async fn an_assistant_connects_and_is_disconnected(pool: PgPool) {
     let access_token = tokens["access_token"].as_str().unwrap();
     let claims = app.app.oauth.verifier().verify(access_token).unwrap();
     assert_eq!(claims.aud, "https://callslip.example/mcp");
-    assert_eq!(claims.sub, ada.user.id);
+    assert_eq!(claims.user(), Some(ada.user.id));
     let alive = app.app.oauth.liveness().check(&claims).await.unwrap().unwrap();
     assert_eq!(alive.vector_stores, [library], "the user's narrowing holds");
-    assert_eq!((alive.tenant_slug.as_str(), alive.role.as_str()), ("acme", "reader"));
+    assert_eq!((alive.tenant_slug.as_str(), alive.role.as_deref()), ("acme", Some("reader")));
 
     let refreshed = assistant.refresh(tokens["refresh_token"].as_str().unwrap(), &[]).await;
     assert_eq!(refreshed.status, 200, "{}", refreshed.text());

@@ -124,9 +124,9 @@ impl Stage {
         let client_id = format!("client-{id}");
         sqlx::query!(
             "insert into oauth_clients (client_id, client_name, redirect_uris, grant_types,
-                                        token_endpoint_auth_method, created_at)
+                                        token_endpoint_auth_methods, created_at)
              values ($1, $2, array['https://client.example/callback'],
-                     array['authorization_code'], 'none', now())",
+                     array['authorization_code'], '{none}', now())",
             client_id,
             client_name,
         )

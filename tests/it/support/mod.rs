@@ -19,6 +19,7 @@ use callslip::{
     config::Config,
     db::Db,
     documents::extract::Extractor,
+    outbound::{Outbound, Policy},
     secret::seal::MasterKey,
     users::password::Cost,
 };
@@ -55,8 +56,10 @@ impl TestApp {
             vec![("CALLSLIP_PUBLIC_URL", ORIGIN), ("CALLSLIP_RATE_LIMIT_SCALE", "100000")];
         all.extend_from_slice(variables);
         let clock = Clock::movable();
+        let config = Config::of(&all);
         let parts = Parts {
-            config: Config::of(&all),
+            outbound: Outbound::new(Policy { allowed: config.outbound_allow.clone() }),
+            config,
             db: Db::over(pool),
             clock: clock.clone(),
             master_key: MasterKey::from_hex(&"5a".repeat(32)).unwrap(),
