@@ -30,6 +30,7 @@ mod authorization_request;
 mod authorize;
 mod client;
 mod client_auth;
+mod client_document;
 mod client_name;
 mod consent;
 mod consent_page;
@@ -117,6 +118,7 @@ pub struct Server {
     resources: Resources,
     limits: Limits,
     outbound: Outbound,
+    documents: client_document::Reader,
 }
 
 impl fmt::Debug for Server {
@@ -146,7 +148,10 @@ impl Server {
         let Settings { gate, master_key, access_token_minutes, limits, outbound } = settings;
         let Gate { db, clock, public_url } = gate.clone();
         let keys = Keys::load(&db, &master_key, &clock).await?;
+        let documents =
+            client_document::Reader::new(db.clone(), clock.clone(), outbound.clone(), &limits);
         Ok(Self {
+            documents,
             verifier: Verifier::new(keys.clone(), public_url.as_str(), clock.clone()),
             liveness: Liveness::start(&db, &clock),
             resources: Resources::new(&public_url),
