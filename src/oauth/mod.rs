@@ -63,8 +63,10 @@ mod store_pushed;
 mod store_requests;
 mod store_sweep;
 mod store_tokens;
+mod store_unresolved;
 mod sweep;
 mod token;
+mod unresolved;
 
 use std::fmt;
 
@@ -82,7 +84,7 @@ use crate::{
     db::Db,
     fault::Fault,
     http::Mounted,
-    limits::Limits,
+    limits::{Counter, Limits},
     outbound::Outbound,
     secret::{derive::DerivationKey, seal::MasterKey},
     sign_in::Gate,
@@ -119,6 +121,7 @@ pub struct Server {
     limits: Limits,
     outbound: Outbound,
     documents: client_document::Reader,
+    pushed_documents: Counter<()>,
 }
 
 impl fmt::Debug for Server {
@@ -152,6 +155,7 @@ impl Server {
             client_document::Reader::new(db.clone(), clock.clone(), outbound.clone(), &limits);
         Ok(Self {
             documents,
+            pushed_documents: limits.counter(par::DOCUMENTS),
             verifier: Verifier::new(keys.clone(), public_url.as_str(), clock.clone()),
             liveness: Liveness::start(&db, &clock),
             resources: Resources::new(&public_url),
