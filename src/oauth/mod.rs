@@ -26,7 +26,9 @@ pub mod access_token;
 pub mod apps;
 mod authorize;
 mod client;
+mod client_assertion;
 mod client_auth;
+mod client_keys;
 mod client_name;
 mod consent;
 mod consent_page;
@@ -36,6 +38,7 @@ mod json;
 mod jwk_set;
 mod jwks;
 mod jws;
+mod key_metadata;
 mod keys;
 pub mod liveness;
 mod metadata;
@@ -67,6 +70,7 @@ use axum::extract::FromRef;
 use time::Duration;
 
 use access_token::Verifier;
+use client_keys::ClientKeys;
 use keys::Keys;
 use liveness::Liveness;
 use resource::Resources;
@@ -77,7 +81,7 @@ use crate::{
     db::Db,
     fault::Fault,
     http::Mounted,
-    limits::Limits,
+    limits::{Failures, Limits},
     outbound::Outbound,
     secret::{derive::DerivationKey, seal::MasterKey},
     sign_in::Gate,
@@ -113,6 +117,8 @@ pub struct Server {
     resources: Resources,
     limits: Limits,
     outbound: Outbound,
+    client_keys: ClientKeys,
+    failed_clients: Failures<client_auth::Attempt>,
 }
 
 impl fmt::Debug for Server {
@@ -148,6 +154,8 @@ impl Server {
             resources: Resources::new(&public_url),
             refresh_key: master_key.derivation_key("callslip refresh token"),
             access_token_life: Duration::minutes(access_token_minutes.into()),
+            client_keys: ClientKeys::new(&outbound, &limits, &clock),
+            failed_clients: limits.failures(client_auth::FAILURES, &clock),
             keys,
             limits,
             outbound,
