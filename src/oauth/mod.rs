@@ -28,6 +28,7 @@ mod authorize;
 mod client;
 mod client_assertion;
 mod client_auth;
+mod client_document;
 mod client_keys;
 mod client_name;
 mod consent;
@@ -119,6 +120,7 @@ pub struct Server {
     outbound: Outbound,
     client_keys: ClientKeys,
     failed_clients: Failures<client_auth::Attempt>,
+    documents: client_document::Reader,
 }
 
 impl fmt::Debug for Server {
@@ -148,7 +150,10 @@ impl Server {
         let Settings { gate, master_key, access_token_minutes, limits, outbound } = settings;
         let Gate { db, clock, public_url } = gate.clone();
         let keys = Keys::load(&db, &master_key, &clock).await?;
+        let documents =
+            client_document::Reader::new(db.clone(), clock.clone(), outbound.clone(), &limits);
         Ok(Self {
+            documents,
             verifier: Verifier::new(keys.clone(), public_url.as_str(), clock.clone()),
             liveness: Liveness::start(&db, &clock),
             resources: Resources::new(&public_url),
