@@ -68,6 +68,9 @@ async fn grant(
     ))?;
     let mut tx = server.db.control().await?;
     let client = client_auth::authenticate(&mut tx, headers, parameters).await?;
+    if let Err(unwelcome) = server.policy.check(&client.0) {
+        return Err(refuse(ErrorCode::UnauthorizedClient, unwelcome.description()));
+    }
     if !client.0.may_use(grant_type) {
         return Err(refuse(
             ErrorCode::UnauthorizedClient,
