@@ -88,6 +88,9 @@ async fn begin(
         return weigh(server, &client, &pushed).map(Begun::Known);
     }
     let client = if client_document::is_url(client_id) {
+        if let Err(unwelcome) = server.policy.check_document(client_id) {
+            return Err(PageError::BadRequest(unwelcome.sentence()));
+        }
         match client_document::find(tx, client_id, server.clock.now()).await? {
             Some(client) => client,
             None => return Ok(Begun::Unread),
@@ -104,6 +107,9 @@ pub(super) fn weigh(
     client: &Client,
     parameters: &Parameters,
 ) -> Result<Waiting, PageError> {
+    if let Err(unwelcome) = server.policy.check(client) {
+        return Err(PageError::BadRequest(unwelcome.sentence()));
+    }
     let to = return_path(client, parameters).ok_or(PageError::BadRequest(
         "The app that sent you here wants the answer at an address that it has not registered. \
          Nothing was sent there.",

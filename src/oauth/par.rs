@@ -16,7 +16,7 @@ use super::{
     Server,
     authorization_request::{LONGEST, PARAMETERS, check, return_path},
     client::Client,
-    client_auth,
+    client_auth::{self, Sender},
     client_document::{self, Unusable},
     error::{Error, ErrorCode, refuse},
     json,
@@ -47,23 +47,33 @@ struct PushedResponse {
 
 pub(super) async fn push(
     State(server): State<Server>,
-    headers: HeaderMap,
+    sender: Sender,
     parameters: Parameters,
 ) -> Result<Response, Error> {
     read_document(&server, &parameters).await?;
+    let presented = client_auth::present(&server, &sender, &parameters).await?;
     let mut tx = server.db.control().await?;
-    let client = client_auth::authenticate(&mut tx, &headers, &parameters).await?.0;
-    let encoded = require_grantable(&server, &client, &parameters)?;
+    let client = presented.prove(&mut tx).await?.0;
+    let response = presented.settle(keep(&server, tx, &client, &parameters).await).await?;
+    Ok(json::answer(StatusCode::CREATED, HeaderMap::new(), &response))
+}
+
+async fn keep(
+    server: &Server,
+    mut tx: ControlTx,
+    client: &Client,
+    parameters: &Parameters,
+) -> Result<PushedResponse, Error> {
+    let encoded = require_grantable(server, client, parameters)?;
     let secret = Plaintext::generate(Kind::PushedRequest);
     let now = server.clock.now();
     let life = (now, now + LIVES);
     store_pushed::create(&mut tx, &secret.hash(), &client.client_id, &encoded, life).await?;
     tx.commit().await?;
-    let response = PushedResponse {
+    Ok(PushedResponse {
         request_uri: format!("{URN}{}", secret.expose()),
         expires_in: LIVES.whole_seconds(),
-    };
-    Ok(json::answer(StatusCode::CREATED, HeaderMap::new(), &response))
+    })
 }
 
 /// Have the client's document at hand, where it is described by one. The caller is nobody yet: one
@@ -72,6 +82,9 @@ async fn read_document(server: &Server, parameters: &Parameters) -> Result<(), E
     let Some(client_id) = parameters.find("client_id") else { return Ok(()) };
     if !client_document::is_url(client_id) {
         return Ok(());
+    }
+    if let Err(unwelcome) = server.policy.check_document(client_id) {
+        return Err(refuse(ErrorCode::UnauthorizedClient, unwelcome.description()));
     }
     let mut known = client_document::refresh_known(server, client_id).await?;
     if matches!(known, Err(Unusable::Unknown)) {
@@ -92,6 +105,9 @@ fn require_grantable(
     client: &Client,
     parameters: &Parameters,
 ) -> Result<String, Error> {
+    if let Err(unwelcome) = server.policy.check(client) {
+        return Err(refuse(ErrorCode::UnauthorizedClient, unwelcome.description()));
+    }
     if parameters.find("request_uri").is_some() {
         return Err(refuse(
             ErrorCode::InvalidRequest,
