@@ -54,8 +54,10 @@ mod store_keys;
 mod store_liveness;
 mod store_requests;
 mod store_sweep;
+mod store_tenant_policy;
 mod store_tokens;
 mod sweep;
+pub mod tenant_policy;
 mod token;
 
 use std::fmt;
