@@ -15,6 +15,7 @@ use serde::Serialize;
 use super::{
     Server,
     client::{AuthMethod, GrantType},
+    dpop::Dpop,
     json,
     resource::Resources,
     scope::Scope,
@@ -37,6 +38,7 @@ struct AuthorizationServer {
     code_challenge_methods_supported: [&'static str; 1],
     token_endpoint_auth_methods_supported: Vec<&'static str>,
     revocation_endpoint_auth_methods_supported: Vec<&'static str>,
+    dpop_signing_alg_values_supported: Vec<&'static str>,
     scopes_supported: Vec<&'static str>,
     authorization_response_iss_parameter_supported: bool,
     client_id_metadata_document_supported: bool,
@@ -49,6 +51,7 @@ struct ProtectedResource {
     authorization_servers: [String; 1],
     scopes_supported: Vec<&'static str>,
     bearer_methods_supported: [&'static str; 1],
+    dpop_signing_alg_values_supported: Vec<&'static str>,
     resource_name: &'static str,
 }
 
@@ -72,6 +75,7 @@ pub(super) async fn authorization_server(State(server): State<Server>) -> Respon
             code_challenge_methods_supported: ["S256"],
             token_endpoint_auth_methods_supported: methods(),
             revocation_endpoint_auth_methods_supported: methods(),
+            dpop_signing_alg_values_supported: Dpop::algorithms(),
             scopes_supported: Scope::all().names(),
             authorization_response_iss_parameter_supported: true,
             client_id_metadata_document_supported: false,
@@ -97,6 +101,7 @@ pub(super) async fn protected_resource(State(server): State<Server>, uri: Uri) -
             // offline_access is between client and authorization server.
             scopes_supported: Scope::SEARCH_READ.names(),
             bearer_methods_supported: ["header"],
+            dpop_signing_alg_values_supported: Dpop::algorithms(),
             resource_name: "Callslip",
         },
     )

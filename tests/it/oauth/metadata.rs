@@ -30,6 +30,7 @@ async fn the_authorization_server_describes_itself(pool: PgPool) {
                 ["none", "client_secret_basic", "client_secret_post"],
             "revocation_endpoint_auth_methods_supported":
                 ["none", "client_secret_basic", "client_secret_post"],
+            "dpop_signing_alg_values_supported": ["EdDSA", "ES256", "PS256", "RS256"],
             "scopes_supported": ["search:read", "offline_access"],
             "authorization_response_iss_parameter_supported": true,
             "client_id_metadata_document_supported": false,
@@ -63,6 +64,7 @@ async fn every_resource_describes_itself(pool: PgPool) {
                 "authorization_servers": [ORIGIN],
                 "scopes_supported": ["search:read"],
                 "bearer_methods_supported": ["header"],
+                "dpop_signing_alg_values_supported": ["EdDSA", "ES256", "PS256", "RS256"],
                 "resource_name": "Callslip",
             }),
             "{path}"
