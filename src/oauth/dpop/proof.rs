@@ -16,7 +16,7 @@ use crate::oauth::{
 /// How far a client's clock may be off, in seconds.
 const SKEW: i64 = 60;
 /// How long a proof is remembered after its time: nodes' clocks may differ as well.
-const REMEMBERED: Duration = Duration::seconds(2 * SKEW);
+const REMEMBERED: Duration = Duration::seconds(3 * SKEW);
 /// The longest `jti`.
 const MAX_JTI: usize = 128;
 

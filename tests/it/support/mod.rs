@@ -2,6 +2,7 @@
 
 mod answer;
 mod browser;
+mod dpop;
 mod oauth;
 pub mod openai_fake;
 mod people;
@@ -28,6 +29,7 @@ use tower::ServiceExt;
 
 pub use answer::Answer;
 pub use browser::Browser;
+pub use dpop::ClientKey;
 pub use oauth::{Assistant, CHALLENGE, VERIFIER};
 pub use people::{PASSWORD, Person};
 
