@@ -35,6 +35,7 @@ pub const VARIABLES: &[Variable] = &[
     Variable { name: "CALLSLIP_OUTBOUND_ALLOW", default: "" },
     Variable { name: "CALLSLIP_RATE_LIMIT_SCALE", default: "1" },
     Variable { name: "CALLSLIP_ACCESS_TOKEN_MINUTES", default: "30" },
+    Variable { name: "CALLSLIP_SIGNING_KEY_DAYS", default: "90" },
     Variable { name: "CALLSLIP_LOG", default: "info" },
     Variable { name: "CALLSLIP_LOG_FORMAT", default: "json" },
 ];
@@ -79,6 +80,8 @@ pub struct Config {
     pub rate_limit_scale: f64,
     /// How long an access token lives.
     pub access_token_minutes: u8,
+    /// How long a key signs access tokens before its successor is published.
+    pub signing_key_days: u16,
     /// A `tracing` filter.
     pub log: String,
     /// How log lines look.
@@ -128,6 +131,7 @@ impl Config {
             outbound_allow: reader.list("CALLSLIP_OUTBOUND_ALLOW", "hosts"),
             rate_limit_scale: reader.scale("CALLSLIP_RATE_LIMIT_SCALE"),
             access_token_minutes: reader.within("CALLSLIP_ACCESS_TOKEN_MINUTES", 5, 60),
+            signing_key_days: reader.within("CALLSLIP_SIGNING_KEY_DAYS", 7, 365),
             log: reader.parsed("CALLSLIP_LOG", "a filter"),
             log_format: reader.log_format("CALLSLIP_LOG_FORMAT"),
         };

@@ -128,7 +128,7 @@ pub(super) async fn require_access_token(
 
 impl Gate {
     async fn caller(&self, token: &str, resource: &Resource) -> Result<Option<Caller>, Fault> {
-        let Some(claims) = self.verifier.verify(token) else { return Ok(None) };
+        let Some(claims) = self.verifier.verify(token).await else { return Ok(None) };
         // RFC 9068 §4, RFC 8707 §2: a token for another resource is none for this one.
         let is_named = claims.aud == self.resources.audience(resource);
         if !is_named && claims.aud != self.resources.mcp() {

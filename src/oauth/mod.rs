@@ -45,6 +45,7 @@ mod redirect_uri;
 mod register;
 pub mod resource;
 mod revoke;
+pub mod rotation;
 mod routes;
 pub mod scope;
 mod store_apps;
@@ -67,6 +68,7 @@ use access_token::Verifier;
 use keys::Keys;
 use liveness::Liveness;
 use resource::Resources;
+use rotation::Rotation;
 
 use crate::{
     clock::Clock,
@@ -89,6 +91,8 @@ pub struct Settings {
     pub master_key: MasterKey,
     /// How long an access token lives.
     pub access_token_minutes: u8,
+    /// How long a key signs until the sweep publishes its successor.
+    pub signing_key_days: u16,
     /// Counts requests by address.
     pub limits: Limits,
     /// The way to clients' own documents and keys.
@@ -104,6 +108,8 @@ pub struct Server {
     public_url: PublicUrl,
     access_token_life: Duration,
     keys: Keys,
+    rotation: Rotation,
+    signing_key_days: u16,
     refresh_key: DerivationKey,
     verifier: Verifier,
     liveness: Liveness,
@@ -136,15 +142,17 @@ impl Server {
     /// # Errors
     /// When the database does not answer, or the master key does not open the signing keys.
     pub async fn start(settings: Settings) -> Result<Self, Fault> {
-        let Settings { gate, master_key, access_token_minutes, limits, outbound } = settings;
+        let Settings { gate, master_key, access_token_minutes, limits, outbound, .. } = settings;
         let Gate { db, clock, public_url } = gate.clone();
-        let keys = Keys::load(&db, &master_key, &clock).await?;
+        let keys = Keys::start(&db, &master_key, &clock).await?;
         Ok(Self {
             verifier: Verifier::new(keys.clone(), public_url.as_str(), clock.clone()),
             liveness: Liveness::start(&db, &clock),
             resources: Resources::new(&public_url),
             refresh_key: master_key.derivation_key("callslip refresh token"),
             access_token_life: Duration::minutes(access_token_minutes.into()),
+            rotation: Rotation { db: db.clone(), clock: clock.clone(), master_key },
+            signing_key_days: settings.signing_key_days,
             keys,
             limits,
             outbound,
@@ -180,11 +188,15 @@ impl Server {
     }
 
     /// Forget what has been over for long enough: requests, codes, tokens, grants, and clients that
-    /// nobody uses. Call it every hour or so.
+    /// nobody uses. And let the signing keys go their way. Call it every hour or so.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn sweep(&self) -> Result<(), Fault> {
-        sweep::sweep(&self.db, self.clock.now()).await
+        sweep::sweep(&self.db, self.clock.now()).await?;
+        if self.rotation.tend(self.signing_key_days).await? {
+            self.keys.reload().await?;
+        }
+        Ok(())
     }
 }
