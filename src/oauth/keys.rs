@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// How often the keys are read again.
-const EVERY: time::Duration = time::Duration::from_secs(15);
+const EVERY: Duration = Duration::seconds(15);
 /// How long the database may take to tell them.
 const PATIENCE: time::Duration = time::Duration::from_secs(5);
 /// A name that nobody knows makes us look again, at most this often (spec row J-05).
@@ -75,6 +75,13 @@ impl KeySet {
     }
 }
 
+/// The keys, and which reading of them this was: an earlier one never takes the place of a later.
+struct Reading {
+    number: u64,
+    at: OffsetDateTime,
+    set: Arc<KeySet>,
+}
+
 /// The keys, kept up to date. Clones share.
 #[derive(Clone)]
 pub(super) struct Keys(Arc<Shared>);
@@ -83,8 +90,8 @@ struct Shared {
     db: Db,
     clock: Clock,
     master: MasterKey,
-    set: RwLock<(u64, Arc<KeySet>)>,
-    /// Numbers the readings: an earlier one never takes the place of a later one.
+    latest: RwLock<Reading>,
+    /// How many readings were begun.
     readings: AtomicU64,
     /// When an unknown name last made us look again.
     asked: Mutex<OffsetDateTime>,
@@ -96,9 +103,11 @@ impl Keys {
     /// Read the keys, making the first one when there is none, and keep them up to date until the
     /// last clone is dropped.
     pub(super) async fn start(db: &Db, master: &MasterKey, clock: &Clock) -> Result<Self, Fault> {
+        let at = clock.now();
         let rows = rotation::find_or_create_first(db, master, clock).await?;
+        let set = Arc::new(parsed(&rows, master, None)?);
         let keys = Self(Arc::new(Shared {
-            set: RwLock::new((0, Arc::new(parsed(&rows, master, None)?))),
+            latest: RwLock::new(Reading { number: 0, at, set }),
             readings: AtomicU64::new(0),
             asked: Mutex::new(OffsetDateTime::UNIX_EPOCH),
             asking: tokio::sync::Mutex::default(),
@@ -109,7 +118,7 @@ impl Keys {
         let shared = Arc::downgrade(&keys.0);
         tokio::spawn(async move {
             loop {
-                sleep(EVERY).await;
+                sleep(EVERY.unsigned_abs()).await;
                 let Some(shared) = shared.upgrade() else { return };
                 if let Err(fault) = Self(shared).reload().await {
                     fault.log();
@@ -121,7 +130,7 @@ impl Keys {
 
     /// As they are now, as far as this process knows.
     pub(super) fn set(&self) -> Arc<KeySet> {
-        Arc::clone(&self.0.set.read().unwrap_or_else(PoisonError::into_inner).1)
+        Arc::clone(&self.0.latest.read().unwrap_or_else(PoisonError::into_inner).set)
     }
 
     /// The one that signs now.
@@ -176,14 +185,25 @@ impl Keys {
         timeout(PATIENCE, reading).await?
     }
 
+    /// Read the keys again unless they were read a moment ago: whoever signs must know whose turn
+    /// it is.
+    pub(super) async fn renew_in(&self, tx: &mut ControlTx) -> Result<(), Fault> {
+        let read_at = self.0.latest.read().unwrap_or_else(PoisonError::into_inner).at;
+        if (self.0.clock.now() - read_at).abs() < EVERY {
+            return Ok(());
+        }
+        self.reload_in(tx).await
+    }
+
     /// Read the keys again, in somebody's transaction.
     pub(super) async fn reload_in(&self, tx: &mut ControlTx) -> Result<(), Fault> {
         let number = self.0.readings.fetch_add(1, Ordering::Relaxed) + 1;
+        let at = self.0.clock.now();
         let rows = store_keys::live(tx).await?;
         let set = Arc::new(parsed(&rows, &self.0.master, Some(&self.set()))?);
-        let mut kept = self.0.set.write().unwrap_or_else(PoisonError::into_inner);
-        if kept.0 < number {
-            *kept = (number, set);
+        let mut latest = self.0.latest.write().unwrap_or_else(PoisonError::into_inner);
+        if latest.number < number {
+            *latest = Reading { number, at, set };
         }
         Ok(())
     }
@@ -259,4 +279,42 @@ fn thumbprint(x: &str) -> String {
 /// Whether a name could be one of ours: 32 bytes in base64url.
 fn is_thumbprint(kid: &str) -> bool {
     URL_SAFE_NO_PAD.decode(kid).is_ok_and(|bytes| bytes.len() == 32)
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::PgPool;
+
+    use super::*;
+    use crate::db::gate::Gate;
+
+    /// [J-05] Names that somebody makes up cost one look at the database in ten seconds, however
+    /// many there are, and one that no key could have costs none.
+    #[sqlx::test]
+    async fn made_up_names_do_not_keep_the_database_busy(pool: PgPool) {
+        let gate = Gate::before(&pool);
+        let clock = Clock::movable();
+        let keys = Keys::start(&gate.db(), &MasterKey::generate(), &clock).await.unwrap();
+        let requests = || *gate.requests.borrow();
+        let made_up = || URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
+        let mut before = requests();
+        for kid in ["", "../../etc/passwd", "' or 1=1 --", "AAAA", &"A".repeat(8000)] {
+            assert!(keys.find(kid).await.is_none());
+        }
+        assert_eq!(requests(), before);
+        for _ in 0..3 {
+            assert!(keys.find(&made_up()).await.is_none());
+            assert!(requests() > before, "a new key would not be found");
+            before = requests();
+            for _ in 0..100 {
+                assert!(keys.find(&made_up()).await.is_none());
+            }
+            clock.advance(Duration::milliseconds(9_500));
+            assert!(keys.find(&made_up()).await.is_none());
+            assert_eq!(requests(), before);
+            clock.advance(Duration::milliseconds(500));
+        }
+        let signing = keys.signing().kid.clone();
+        assert!(keys.find(&signing).await.is_some_and(|key| key.kid == signing));
+    }
 }

@@ -128,6 +128,7 @@ impl Call<'_> {
             jti: Uuid::nil(),
             kid: None,
         };
+        self.server.keys.renew_in(tx).await?;
         // And would a token live that was signed now? The key may have been retired elsewhere.
         let signing = Some(self.server.keys.signing().kid.clone());
         let signed = Question { kid: signing, ..question.clone() };

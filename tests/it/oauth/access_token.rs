@@ -72,7 +72,8 @@ async fn only_what_we_signed_is_a_token(pool: PgPool) {
     }
 }
 
-/// [J-06] At its last second a token is good, and at the next it is not.
+/// [J-06] A token is good until half a minute past its end, since another node's clock may have been
+/// ahead when it was signed, and no second longer.
 #[sqlx::test(migrator = "callslip::db::MIGRATOR")]
 async fn a_token_ends_on_time(pool: PgPool) {
     let app = TestApp::with(&pool, &[("CALLSLIP_ACCESS_TOKEN_MINUTES", "5")]).await;
@@ -80,9 +81,9 @@ async fn a_token_ends_on_time(pool: PgPool) {
     let tokens = app.assistant().await.tokens(&mut browser, &[]).await;
     assert_eq!(tokens["expires_in"], 300);
     let token = tokens["access_token"].as_str().unwrap();
-    app.clock.advance(Duration::seconds(290));
+    app.clock.advance(Duration::seconds(325));
     assert!(app.accepts(token).await);
-    app.clock.advance(Duration::seconds(11));
+    app.clock.advance(Duration::seconds(6));
     assert!(!app.accepts(token).await);
 }
 
