@@ -12,5 +12,6 @@ mod redirect_uri;
 mod refresh;
 mod register;
 mod revoke;
+mod rotation;
 mod token;
 mod unresolved;
