@@ -231,7 +231,39 @@ async fn a_hostile_state_does_no_harm(pool: PgPool) {
     }
 }
 
-/// Who has to sign in on the way, with a wrong password first, ends at the same request.
+/// Two tabs of one client, answered crosswise: each gets what it asked for.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn two_tabs_do_not_disturb_each_other(pool: PgPool) {
+    let app = TestApp::new(&pool).await;
+    let mut browser = app.member("acme", "ada", Role::Reader).await.sign_in().await;
+    let assistant = app.assistant().await;
+    let tenant = format!("{ORIGIN}/t/acme/mcp");
+    let first = [("state", "first"), ("resource", tenant.as_str())];
+    let first = assistant.authorize(&mut browser, &first).await;
+    let second = [("state", "second"), ("scope", "search:read offline_access")];
+    let second = assistant.authorize(&mut browser, &second).await;
+    let pages = [browser.get(first.location()).await, browser.get(second.location()).await];
+    for (n, sent, state) in [(1, &second, "second"), (0, &first, "first")] {
+        let mut fields = pages[n].form_fields();
+        fields.push(("decision".to_owned(), "approve".to_owned()));
+        let fields: Vec<(&str, &str)> =
+            fields.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        let approved = browser.post(sent.location(), &fields).await;
+        assert_eq!(approved.returned("state"), [state]);
+        let code = approved.returned("code").concat();
+        let tokens = assistant.exchange(&code, &[("resource", "")]).await.json();
+        let access_token = tokens["access_token"].as_str().unwrap();
+        let claims = app.app.oauth.verifier().verify(access_token).await.unwrap();
+        let (resource, scope) = match state {
+            "first" => (tenant.clone(), "search:read"),
+            _ => (format!("{ORIGIN}/mcp"), "search:read offline_access"),
+        };
+        assert_eq!((claims.aud.clone(), tokens["scope"].as_str()), (resource, Some(scope)));
+        assert!(app.accepts(access_token).await);
+    }
+}
+
+/// Who has to sign in on the way, with a wrong password first, ends at the same request.
 #[sqlx::test(migrator = "callslip::db::MIGRATOR")]
 async fn the_request_survives_the_sign_in(pool: PgPool) {
     let app = TestApp::new(&pool).await;
@@ -253,7 +285,8 @@ async fn the_request_survives_the_sign_in(pool: PgPool) {
     assert_eq!(approved.returned("iss"), [ORIGIN]);
     let code = approved.returned("code").concat();
     let tokens = assistant.exchange(&code, &[("resource", &resource)]).await.json();
-    let claims = app.app.oauth.verifier().verify(tokens["access_token"].as_str().unwrap()).unwrap();
+    let claims =
+        app.app.oauth.verifier().verify(tokens["access_token"].as_str().unwrap()).await.unwrap();
     assert_eq!((claims.aud.as_str(), claims.iss.as_str()), (resource.as_str(), ORIGIN));
 }
 

@@ -262,3 +262,21 @@ async fn a_proof_names_the_key(pool: PgPool) {
     let proof = key.proof(&app, "/oauth/token", None).await;
     assert_eq!(assistant.exchange_proven(&code, &[&proof]).await.status, 200);
 }
+
+/// Pushing is limited by address, as the token endpoint is.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn pushing_is_limited(pool: PgPool) {
+    let app = TestApp::with(&pool, &[("CALLSLIP_RATE_LIMIT_SCALE", "0.01")]).await;
+    let assistant = app.assistant().await;
+    assert_eq!(assistant.push(&[]).await.status, 201);
+    let mut limited = assistant.push(&[]).await;
+    for _ in 0..60 {
+        if limited.status == 429 {
+            break;
+        }
+        limited = assistant.push(&[]).await;
+    }
+    assert_eq!(limited.status, 429);
+    assert!(limited.header("retry-after").parse::<u64>().unwrap() >= 1);
+    assert!(limited.json()["error"].is_string());
+}
