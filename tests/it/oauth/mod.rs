@@ -10,6 +10,7 @@ mod metadata;
 mod par;
 mod redirect_uri;
 mod refresh;
+mod refused;
 mod register;
 mod revoke;
 mod rotation;
