@@ -12,4 +12,5 @@ mod refresh;
 mod register;
 mod revoke;
 mod rotation;
+mod rust_clients;
 mod token;
