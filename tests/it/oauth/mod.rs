@@ -14,5 +14,6 @@ mod refused;
 mod register;
 mod revoke;
 mod rotation;
+mod rust_clients;
 mod token;
 mod unresolved;
