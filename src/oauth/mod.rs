@@ -29,8 +29,10 @@ mod asker;
 mod authorization_request;
 mod authorize;
 mod client;
+mod client_assertion;
 mod client_auth;
 mod client_document;
+mod client_keys;
 mod client_name;
 mod consent;
 mod consent_page;
@@ -38,7 +40,10 @@ mod declined;
 mod error;
 mod grants;
 mod json;
+mod jwk_set;
 mod jwks;
+mod jws;
+mod key_metadata;
 mod keys;
 pub mod liveness;
 mod metadata;
@@ -47,6 +52,7 @@ mod par;
 mod parameters;
 mod pending;
 mod pkce;
+mod policy;
 mod redirect_uri;
 mod refused;
 mod register;
@@ -59,6 +65,7 @@ mod store_clients;
 mod store_grants;
 mod store_keys;
 mod store_liveness;
+mod store_proofs;
 mod store_pushed;
 mod store_requests;
 mod store_sweep;
@@ -72,17 +79,19 @@ use axum::extract::FromRef;
 use time::Duration;
 
 use access_token::Verifier;
+use client_keys::ClientKeys;
 use keys::Keys;
 use liveness::Liveness;
+use policy::Policy;
 use resource::Resources;
 
 use crate::{
     clock::Clock,
-    config::PublicUrl,
+    config::{Clients, PublicUrl},
     db::Db,
     fault::Fault,
     http::Mounted,
-    limits::Limits,
+    limits::{Failures, Limits},
     outbound::Outbound,
     secret::{derive::DerivationKey, seal::MasterKey},
     sign_in::Gate,
@@ -97,6 +106,8 @@ pub struct Settings {
     pub master_key: MasterKey,
     /// How long an access token lives.
     pub access_token_minutes: u8,
+    /// Which clients the installation takes.
+    pub clients: Clients,
     /// Counts requests by address.
     pub limits: Limits,
     /// The way to clients' own documents and keys.
@@ -116,8 +127,11 @@ pub struct Server {
     verifier: Verifier,
     liveness: Liveness,
     resources: Resources,
+    policy: Policy,
     limits: Limits,
     outbound: Outbound,
+    client_keys: ClientKeys,
+    failed_clients: Failures<client_auth::Attempt>,
     documents: client_document::Reader,
 }
 
@@ -145,7 +159,8 @@ impl Server {
     /// # Errors
     /// When the database does not answer, or the master key does not open the signing keys.
     pub async fn start(settings: Settings) -> Result<Self, Fault> {
-        let Settings { gate, master_key, access_token_minutes, limits, outbound } = settings;
+        let Settings { gate, master_key, access_token_minutes, clients, limits, outbound } =
+            settings;
         let Gate { db, clock, public_url } = gate.clone();
         let keys = Keys::load(&db, &master_key, &clock).await?;
         let documents =
@@ -157,6 +172,9 @@ impl Server {
             resources: Resources::new(&public_url),
             refresh_key: master_key.derivation_key("callslip refresh token"),
             access_token_life: Duration::minutes(access_token_minutes.into()),
+            policy: Policy::new(clients),
+            client_keys: ClientKeys::new(&outbound, &limits, &clock),
+            failed_clients: limits.failures(client_auth::FAILURES, &clock),
             keys,
             limits,
             outbound,
