@@ -29,7 +29,7 @@ use tower::ServiceExt;
 
 pub use answer::Answer;
 pub use browser::Browser;
-pub use oauth::{Assistant, CHALLENGE, VERIFIER};
+pub use oauth::{Assistant, CHALLENGE, CHATGPT, VERIFIER, changed};
 pub use people::{PASSWORD, Person};
 
 /// The origin that the application believes it has.
