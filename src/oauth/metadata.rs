@@ -83,7 +83,7 @@ pub(super) async fn authorization_server(State(server): State<Server>) -> Respon
             revocation_endpoint_auth_signing_alg_values_supported: algorithms(),
             scopes_supported: Scope::all().names(),
             authorization_response_iss_parameter_supported: true,
-            client_id_metadata_document_supported: false,
+            client_id_metadata_document_supported: server.policy.has_documents(),
             protected_resources: [server.resources.mcp()],
         },
     )

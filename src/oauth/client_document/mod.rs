@@ -94,6 +94,9 @@ async fn go_on(
         Some(fresh) if fresh.is_fresh(server.clock.now()) => return Ok(Ok(fresh.client.clone())),
         Some(_) | None => {}
     }
+    if let Err(unwelcome) = server.policy.check_document(location.as_str()) {
+        return Ok(Err(Unusable::Unwelcome(unwelcome)));
+    }
     match server.documents.fetch(&location).await {
         Landed::Stored => {
             let stored = self::known(server, location.as_str()).await?;

@@ -37,7 +37,7 @@ async fn the_authorization_server_describes_itself(pool: PgPool) {
                 ["EdDSA", "ES256", "PS256", "RS256"],
             "scopes_supported": ["search:read", "offline_access"],
             "authorization_response_iss_parameter_supported": true,
-            "client_id_metadata_document_supported": false,
+            "client_id_metadata_document_supported": true,
             "protected_resources": [format!("{ORIGIN}/mcp")],
         })
     );

@@ -3,6 +3,7 @@
 
 mod access_token;
 mod authorize;
+mod client_document;
 mod consent;
 mod journey;
 mod metadata;
