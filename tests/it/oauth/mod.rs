@@ -4,7 +4,9 @@
 mod access_token;
 mod authorize;
 mod client_document;
+mod clients;
 mod consent;
+mod dpop;
 mod journey;
 mod metadata;
 mod par;
@@ -12,5 +14,6 @@ mod redirect_uri;
 mod refresh;
 mod register;
 mod revoke;
+mod rotation;
 mod token;
 mod unresolved;
