@@ -25,7 +25,7 @@ use super::{
     Server,
     client::{AuthMethod, Client},
     client_assertion::{self, Assertion},
-    client_document,
+    client_document::{self, AssertionAudience},
     client_keys::Found,
     error::{Error, ErrorCode, Refusal, refuse},
     parameters::Parameters,
@@ -113,7 +113,13 @@ pub(super) async fn present<'a>(
     }
     let Credentials { client_id, method, claim } = credentials;
     let proof = match claim {
-        Claim::Secret(secret) => Proof::Secret { client_id, secret, method },
+        Claim::Secret(secret) => {
+            // What it may still do, its document says.
+            if client_document::is_url(&client_id) && attempt.find(&client_id).await?.is_none() {
+                return Err(attempt.failed(UNKNOWN));
+            }
+            Proof::Secret { client_id, secret, method }
+        }
         Claim::Assertion(assertion) => attempt.verify(&assertion).await?,
     };
     Ok(Presented { attempt, proof })
@@ -186,7 +192,7 @@ impl Failing<'_> {
                 ));
             }
         }
-        if assertion.audience() != Some(self.server.public_url.as_str()) {
+        if !self.is_for_us(&client, assertion) {
             return Err(self.failed(
                 "aud of the client assertion must be the issuer of this server and nothing else",
             ));
@@ -195,6 +201,16 @@ impl Failing<'_> {
             client: Box::new(client),
             digest: assertion.digest(),
             forgotten_at: assertion.forgotten_at(),
+        })
+    }
+
+    /// The issuer, or what a well-known client is known to put in its place.
+    fn is_for_us(&self, client: &Client, assertion: &Assertion<'_>) -> bool {
+        let issuer = self.server.public_url.as_str();
+        let Some(named) = assertion.audience() else { return false };
+        client_document::assertion_audiences(&client.client_id).iter().any(|one| match one {
+            AssertionAudience::Issuer => named == issuer,
+            AssertionAudience::TokenEndpoint => named.strip_prefix(issuer) == Some("/oauth/token"),
         })
     }
 

@@ -3,6 +3,8 @@
 
 mod access_token;
 mod authorize;
+mod client_document;
+mod clients;
 mod consent;
 mod dpop;
 mod journey;
