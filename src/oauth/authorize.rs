@@ -64,6 +64,9 @@ pub(super) async fn authorize(
     let parameters = Parameters::parse(uri.query().unwrap_or_default().as_bytes());
     let mut tx = server.db.control().await?;
     let client = find_client(&mut tx, &parameters).await?;
+    if let Err(unwelcome) = server.policy.check(&client) {
+        return Err(PageError::BadRequest(unwelcome.sentence()));
+    }
     let to = return_path(&client, &parameters)?;
     let request = match check(&server, &client, &to, &parameters) {
         Ok(request) => request,

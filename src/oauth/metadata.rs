@@ -29,7 +29,8 @@ struct AuthorizationServer {
     issuer: String,
     authorization_endpoint: String,
     token_endpoint: String,
-    registration_endpoint: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    registration_endpoint: Option<String>,
     revocation_endpoint: String,
     jwks_uri: String,
     response_types_supported: [&'static str; 1],
@@ -67,7 +68,7 @@ pub(super) async fn authorization_server(State(server): State<Server>) -> Respon
             issuer: issuer.to_owned(),
             authorization_endpoint: at("/oauth/authorize"),
             token_endpoint: at("/oauth/token"),
-            registration_endpoint: at("/oauth/register"),
+            registration_endpoint: server.policy.has_registration().then(|| at("/oauth/register")),
             revocation_endpoint: at("/oauth/revoke"),
             jwks_uri: at("/oauth/jwks.json"),
             response_types_supported: ["code"],

@@ -47,6 +47,7 @@ mod not_a_member;
 mod parameters;
 mod pending;
 mod pkce;
+mod policy;
 mod redirect_uri;
 mod register;
 pub mod resource;
@@ -74,11 +75,12 @@ use access_token::Verifier;
 use client_keys::ClientKeys;
 use keys::Keys;
 use liveness::Liveness;
+use policy::Policy;
 use resource::Resources;
 
 use crate::{
     clock::Clock,
-    config::PublicUrl,
+    config::{Clients, PublicUrl},
     db::Db,
     fault::Fault,
     http::Mounted,
@@ -97,6 +99,8 @@ pub struct Settings {
     pub master_key: MasterKey,
     /// How long an access token lives.
     pub access_token_minutes: u8,
+    /// Which clients the installation takes.
+    pub clients: Clients,
     /// Counts requests by address.
     pub limits: Limits,
     /// The way to clients' own documents and keys.
@@ -116,6 +120,7 @@ pub struct Server {
     verifier: Verifier,
     liveness: Liveness,
     resources: Resources,
+    policy: Policy,
     limits: Limits,
     outbound: Outbound,
     client_keys: ClientKeys,
@@ -147,7 +152,8 @@ impl Server {
     /// # Errors
     /// When the database does not answer, or the master key does not open the signing keys.
     pub async fn start(settings: Settings) -> Result<Self, Fault> {
-        let Settings { gate, master_key, access_token_minutes, limits, outbound } = settings;
+        let Settings { gate, master_key, access_token_minutes, clients, limits, outbound } =
+            settings;
         let Gate { db, clock, public_url } = gate.clone();
         let keys = Keys::load(&db, &master_key, &clock).await?;
         let documents =
@@ -159,6 +165,7 @@ impl Server {
             resources: Resources::new(&public_url),
             refresh_key: master_key.derivation_key("callslip refresh token"),
             access_token_life: Duration::minutes(access_token_minutes.into()),
+            policy: Policy::new(clients),
             client_keys: ClientKeys::new(&outbound, &limits, &clock),
             failed_clients: limits.failures(client_auth::FAILURES, &clock),
             keys,

@@ -78,6 +78,9 @@ async fn redeem(
     grant_type: GrantType,
     call: &Call<'_>,
 ) -> Result<TokenResponse, Error> {
+    if let Err(unwelcome) = call.server.policy.check(&client.0) {
+        return Err(refuse(ErrorCode::UnauthorizedClient, unwelcome.description()));
+    }
     if !client.0.may_use(grant_type) {
         return Err(refuse(
             ErrorCode::UnauthorizedClient,
