@@ -17,6 +17,7 @@ use super::{
     client::{AuthMethod, GrantType},
     dpop::Dpop,
     json,
+    jws::Algorithm,
     resource::Resources,
     scope::Scope,
 };
@@ -37,7 +38,9 @@ struct AuthorizationServer {
     grant_types_supported: Vec<&'static str>,
     code_challenge_methods_supported: [&'static str; 1],
     token_endpoint_auth_methods_supported: Vec<&'static str>,
+    token_endpoint_auth_signing_alg_values_supported: Vec<&'static str>,
     revocation_endpoint_auth_methods_supported: Vec<&'static str>,
+    revocation_endpoint_auth_signing_alg_values_supported: Vec<&'static str>,
     dpop_signing_alg_values_supported: Vec<&'static str>,
     scopes_supported: Vec<&'static str>,
     authorization_response_iss_parameter_supported: bool,
@@ -59,6 +62,7 @@ struct ProtectedResource {
 pub(super) async fn authorization_server(State(server): State<Server>) -> Response {
     let issuer = server.public_url.as_str();
     let at = |path: &str| format!("{issuer}{path}");
+    let algorithms = || Algorithm::ALL.iter().map(|one| one.as_str()).collect::<Vec<_>>();
     let methods = || AuthMethod::ALL.iter().map(|one| one.as_str()).collect::<Vec<_>>();
     json::document(
         SECONDS,
@@ -74,7 +78,9 @@ pub(super) async fn authorization_server(State(server): State<Server>) -> Respon
             grant_types_supported: GrantType::ALL.iter().map(|one| one.as_str()).collect(),
             code_challenge_methods_supported: ["S256"],
             token_endpoint_auth_methods_supported: methods(),
+            token_endpoint_auth_signing_alg_values_supported: algorithms(),
             revocation_endpoint_auth_methods_supported: methods(),
+            revocation_endpoint_auth_signing_alg_values_supported: algorithms(),
             dpop_signing_alg_values_supported: Dpop::algorithms(),
             scopes_supported: Scope::all().names(),
             authorization_response_iss_parameter_supported: true,

@@ -27,7 +27,9 @@ pub mod access_token;
 pub mod apps;
 mod authorize;
 mod client;
+mod client_assertion;
 mod client_auth;
+mod client_keys;
 mod client_name;
 mod consent;
 mod consent_page;
@@ -38,6 +40,7 @@ mod json;
 mod jwk_set;
 mod jwks;
 mod jws;
+mod key_metadata;
 mod keys;
 pub mod liveness;
 mod metadata;
@@ -71,6 +74,7 @@ use axum::extract::FromRef;
 use time::Duration;
 
 use access_token::Verifier;
+use client_keys::ClientKeys;
 use dpop::Dpop;
 use keys::Keys;
 use liveness::Liveness;
@@ -82,7 +86,7 @@ use crate::{
     db::Db,
     fault::Fault,
     http::Mounted,
-    limits::Limits,
+    limits::{Failures, Limits},
     outbound::Outbound,
     secret::{derive::DerivationKey, seal::MasterKey},
     sign_in::Gate,
@@ -119,6 +123,8 @@ pub struct Server {
     resources: Resources,
     limits: Limits,
     outbound: Outbound,
+    client_keys: ClientKeys,
+    failed_clients: Failures<client_auth::Attempt>,
 }
 
 impl fmt::Debug for Server {
@@ -160,6 +166,8 @@ impl Server {
                 master_key.derivation_key("callslip dpop nonce"),
             ),
             access_token_life: Duration::minutes(access_token_minutes.into()),
+            client_keys: ClientKeys::new(&outbound, &limits, &clock),
+            failed_clients: limits.failures(client_auth::FAILURES, &clock),
             keys,
             limits,
             outbound,

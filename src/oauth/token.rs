@@ -13,7 +13,7 @@ use super::{
     Server,
     access_token::{self, Claims, Confirmation},
     client::GrantType,
-    client_auth,
+    client_auth::{self, AuthenticatedClient, Sender},
     dpop::{self, Dpop, Proof, Refused, Target, binding},
     error::{Error, ErrorCode, refuse},
     grants::{authorization_code, refresh_token},
@@ -49,12 +49,12 @@ pub(super) struct TokenResponse {
 pub(super) async fn token(
     State(server): State<Server>,
     origin: Origin,
-    headers: HeaderMap,
+    sender: Sender,
     parameters: Parameters,
 ) -> Response {
-    let (dpop, is_proven) = (server.dpop.clone(), Dpop::is_shown(&headers));
+    let (dpop, is_proven) = (server.dpop.clone(), Dpop::is_shown(&sender.headers));
     // A client that hangs up must not leave a code half redeemed: the work goes on without it.
-    let work = tokio::spawn(async move { grant(&server, &origin, &headers, &parameters).await });
+    let work = tokio::spawn(async move { grant(&server, &origin, &sender, &parameters).await });
     let outcome = work.await.map_err(Error::from).flatten();
     let mut response = match outcome {
         Ok(tokens) => json::answer(StatusCode::OK, HeaderMap::new(), &tokens),
@@ -69,19 +69,34 @@ pub(super) async fn token(
 async fn grant(
     server: &Server,
     origin: &Origin,
-    headers: &HeaderMap,
+    sender: &Sender,
     parameters: &Parameters,
 ) -> Result<TokenResponse, Error> {
     let target = Target { method: &Method::POST, path: PATH, access_token: None };
-    let proof = server.dpop.check(headers, &target).map_err(Refused::refusal)?;
+    let proof = server.dpop.check(&sender.headers, &target).map_err(Refused::refusal)?;
     let call =
         Call { server, parameters, origin, proof: proof.as_ref(), now: server.clock.now() };
     let grant_type = GrantType::from_name(call.require("grant_type")?).ok_or(refuse(
         ErrorCode::UnsupportedGrantType,
         "grant_type must be authorization_code or refresh_token",
     ))?;
+    let presented = client_auth::present(server, sender, parameters).await?;
     let mut tx = server.db.control().await?;
-    let client = client_auth::authenticate(&mut tx, headers, parameters).await?;
+    let client = presented.prove(&mut tx).await?;
+    let outcome = presented.settle(redeem(tx, &client, grant_type, &call).await).await;
+    // A refusal must not leave a good proof to whoever picks it up.
+    if let (Err(Error::Refused(_)), Some(proof)) = (&outcome, call.proof) {
+        server.dpop.spend(proof).await?;
+    }
+    outcome
+}
+
+async fn redeem(
+    mut tx: ControlTx,
+    client: &AuthenticatedClient,
+    grant_type: GrantType,
+    call: &Call<'_>,
+) -> Result<TokenResponse, Error> {
     if !client.0.may_use(grant_type) {
         return Err(refuse(
             ErrorCode::UnauthorizedClient,
@@ -89,17 +104,14 @@ async fn grant(
         ));
     }
     binding::require_registered(&client.0, call.proof)?;
-    if let Some(proof) = call.proof {
-        if !dpop::spend(&mut tx, proof).await? {
-            return Err(dpop::USED.refusal());
-        }
-        // Spent whatever comes of the request: a refusal must not leave it to somebody else.
-        tx.commit().await?;
-        tx = server.db.control().await?;
+    if let Some(proof) = call.proof
+        && !dpop::spend(&mut tx, proof).await?
+    {
+        return Err(dpop::USED.refusal());
     }
     match grant_type {
-        GrantType::AuthorizationCode => authorization_code::exchange(tx, &client, &call).await,
-        GrantType::RefreshToken => refresh_token::refresh(tx, &client, &call).await,
+        GrantType::AuthorizationCode => authorization_code::exchange(tx, client, call).await,
+        GrantType::RefreshToken => refresh_token::refresh(tx, client, call).await,
     }
 }
 
