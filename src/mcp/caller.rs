@@ -122,7 +122,8 @@ pub(super) async fn require_access_token(
         Err(reason) => return Challenge { reason, ..challenge }.into_response(),
     };
     let challenge = Challenge { scheme: shown.scheme, ..challenge };
-    let mut response = match gate.identify(&request, &shown) {
+    let claims = gate.verifier.verify(&shown.token).ok_or(Reason::InvalidToken);
+    let mut response = match claims.and_then(|claims| gate.identify(claims, &request, &shown)) {
         Ok(identity) => gate.let_in(identity, &resource, request, next).await,
         Err(reason) => Err(reason),
     }
@@ -141,9 +142,13 @@ struct Identity {
 }
 
 impl Gate {
-    /// The token, and that it is shown as it must be: RFC 9449 §7.1, §7.2.
-    fn identify(&self, request: &Request, shown: &Shown) -> Result<Identity, Reason> {
-        let claims = self.verifier.verify(&shown.token).ok_or(Reason::InvalidToken)?;
+    /// Whether the token is shown as it must be: RFC 9449 §7.1, §7.2.
+    fn identify(
+        &self,
+        claims: Arc<Claims>,
+        request: &Request,
+        shown: &Shown,
+    ) -> Result<Identity, Reason> {
         let proof = match (shown.scheme, &claims.cnf) {
             (Scheme::Bearer, None) => None,
             (Scheme::Dpop, Some(bound)) => {
