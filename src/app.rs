@@ -154,6 +154,7 @@ fn mcp(
     let parts = mcp::Parts {
         verifier: oauth.verifier(),
         liveness: oauth.liveness(),
+        dpop: oauth.dpop(),
         resources: oauth.resources(),
         search,
         audit,

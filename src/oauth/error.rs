@@ -23,6 +23,9 @@ pub(super) enum ErrorCode {
     /// RFC 8707 §2.
     InvalidTarget,
     AccessDenied,
+    /// RFC 9449 §12.2.
+    InvalidDpopProof,
+    UseDpopNonce,
     /// RFC 7591 §3.2.2.
     InvalidRedirectUri,
     /// RFC 7591 §3.2.2.
@@ -51,6 +54,8 @@ impl ErrorCode {
             Self::InvalidScope => "invalid_scope",
             Self::InvalidTarget => "invalid_target",
             Self::AccessDenied => "access_denied",
+            Self::InvalidDpopProof => "invalid_dpop_proof",
+            Self::UseDpopNonce => "use_dpop_nonce",
             Self::InvalidRedirectUri => "invalid_redirect_uri",
             Self::InvalidClientMetadata => "invalid_client_metadata",
             Self::UnapprovedSoftwareStatement => "unapproved_software_statement",
@@ -169,6 +174,8 @@ mod tests {
         for code in [
             ErrorCode::InvalidRequest,
             ErrorCode::UnsupportedResponseType,
+            ErrorCode::InvalidDpopProof,
+            ErrorCode::UseDpopNonce,
             ErrorCode::InvalidRedirectUri,
             ErrorCode::RequestUriNotSupported,
             ErrorCode::TemporarilyUnavailable,

@@ -15,6 +15,7 @@ use serde::Serialize;
 use super::{
     Server,
     client::{AuthMethod, GrantType},
+    dpop::Dpop,
     json,
     jws::Algorithm,
     resource::Resources,
@@ -41,6 +42,7 @@ struct AuthorizationServer {
     token_endpoint_auth_signing_alg_values_supported: Vec<&'static str>,
     revocation_endpoint_auth_methods_supported: Vec<&'static str>,
     revocation_endpoint_auth_signing_alg_values_supported: Vec<&'static str>,
+    dpop_signing_alg_values_supported: Vec<&'static str>,
     scopes_supported: Vec<&'static str>,
     authorization_response_iss_parameter_supported: bool,
     client_id_metadata_document_supported: bool,
@@ -53,6 +55,7 @@ struct ProtectedResource {
     authorization_servers: [String; 1],
     scopes_supported: Vec<&'static str>,
     bearer_methods_supported: [&'static str; 1],
+    dpop_signing_alg_values_supported: Vec<&'static str>,
     resource_name: &'static str,
 }
 
@@ -79,6 +82,7 @@ pub(super) async fn authorization_server(State(server): State<Server>) -> Respon
             token_endpoint_auth_signing_alg_values_supported: algorithms(),
             revocation_endpoint_auth_methods_supported: methods(),
             revocation_endpoint_auth_signing_alg_values_supported: algorithms(),
+            dpop_signing_alg_values_supported: Dpop::algorithms(),
             scopes_supported: Scope::all().names(),
             authorization_response_iss_parameter_supported: true,
             client_id_metadata_document_supported: false,
@@ -104,6 +108,7 @@ pub(super) async fn protected_resource(State(server): State<Server>, uri: Uri) -
             // offline_access is between client and authorization server.
             scopes_supported: Scope::SEARCH_READ.names(),
             bearer_methods_supported: ["header"],
+            dpop_signing_alg_values_supported: Dpop::algorithms(),
             resource_name: "Callslip",
         },
     )

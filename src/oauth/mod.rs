@@ -13,7 +13,8 @@
 //! 7. 303 to the client with `code`, `state` and `iss` (RFC 9207).
 //! 8. The client authenticates at `/oauth/token` (`token`, `client`).
 //! 9. The code is redeemed once (`grants::authorization_code`) …
-//! 10. … for an access token (`access_token`: RFC 9068) and a refresh token.
+//! 10. … for an access token (`access_token`: RFC 9068) and a refresh token, bound to a key of the
+//!     client's where it shows one (`dpop`: RFC 9449).
 //! 11. On every call the resource verifies the token and asks whether its grant lives (`liveness`).
 //! 12. Refresh tokens rotate (`grants::refresh_token`); anybody who may revokes (`revoke`, `grants`).
 //! 13. What is over is forgotten (`sweep`).
@@ -33,6 +34,7 @@ mod client_keys;
 mod client_name;
 mod consent;
 mod consent_page;
+pub mod dpop;
 mod error;
 mod grants;
 mod json;
@@ -62,8 +64,10 @@ mod store_liveness;
 mod store_proofs;
 mod store_requests;
 mod store_sweep;
+mod store_tenant_policy;
 mod store_tokens;
 mod sweep;
+pub mod tenant_policy;
 mod token;
 
 use std::fmt;
@@ -73,6 +77,7 @@ use time::Duration;
 
 use access_token::Verifier;
 use client_keys::ClientKeys;
+use dpop::Dpop;
 use keys::Keys;
 use liveness::Liveness;
 use policy::Policy;
@@ -117,12 +122,12 @@ pub struct Server {
     access_token_life: Duration,
     keys: Keys,
     refresh_key: DerivationKey,
+    dpop: Dpop,
     verifier: Verifier,
     liveness: Liveness,
     resources: Resources,
     policy: Policy,
     limits: Limits,
-    outbound: Outbound,
     client_keys: ClientKeys,
     failed_clients: Failures<client_auth::Attempt>,
     documents: client_document::Reader,
@@ -164,13 +169,18 @@ impl Server {
             liveness: Liveness::start(&db, &clock),
             resources: Resources::new(&public_url),
             refresh_key: master_key.derivation_key("callslip refresh token"),
+            dpop: Dpop::new(
+                &db,
+                &clock,
+                &public_url,
+                master_key.derivation_key("callslip dpop nonce"),
+            ),
             access_token_life: Duration::minutes(access_token_minutes.into()),
             policy: Policy::new(clients),
             client_keys: ClientKeys::new(&outbound, &limits, &clock),
             failed_clients: limits.failures(client_auth::FAILURES, &clock),
             keys,
             limits,
-            outbound,
             gate,
             db,
             clock,
@@ -194,6 +204,12 @@ impl Server {
     #[must_use]
     pub fn liveness(&self) -> Liveness {
         self.liveness.clone()
+    }
+
+    /// For the protected resource: is this a proof for that request?
+    #[must_use]
+    pub fn dpop(&self) -> Dpop {
+        self.dpop.clone()
     }
 
     /// For the protected resource: which audience, and where is its metadata?
