@@ -33,6 +33,7 @@ struct AuthorizationServer {
     #[serde(skip_serializing_if = "Option::is_none")]
     registration_endpoint: Option<String>,
     revocation_endpoint: String,
+    pushed_authorization_request_endpoint: String,
     jwks_uri: String,
     response_types_supported: [&'static str; 1],
     response_modes_supported: [&'static str; 1],
@@ -73,6 +74,7 @@ pub(super) async fn authorization_server(State(server): State<Server>) -> Respon
             token_endpoint: at("/oauth/token"),
             registration_endpoint: server.policy.has_registration().then(|| at("/oauth/register")),
             revocation_endpoint: at("/oauth/revoke"),
+            pushed_authorization_request_endpoint: at("/oauth/par"),
             jwks_uri: at("/oauth/jwks.json"),
             response_types_supported: ["code"],
             response_modes_supported: ["query"],
