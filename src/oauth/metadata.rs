@@ -87,7 +87,7 @@ pub(super) async fn authorization_server(State(server): State<Server>) -> Respon
             dpop_signing_alg_values_supported: Dpop::algorithms(),
             scopes_supported: Scope::all().names(),
             authorization_response_iss_parameter_supported: true,
-            client_id_metadata_document_supported: false,
+            client_id_metadata_document_supported: server.policy.has_documents(),
             protected_resources: [server.resources.mcp()],
         },
     )

@@ -17,6 +17,7 @@ use super::{
     authorization_request::{LONGEST, PARAMETERS, check, return_path},
     client::Client,
     client_auth::{self, Sender},
+    client_document::{self, Unusable},
     error::{Error, ErrorCode, refuse},
     json,
     parameters::Parameters,
@@ -25,6 +26,7 @@ use super::{
 use crate::{
     db::ControlTx,
     http::PageError,
+    limits::Policy,
     secret::{Kind, Plaintext},
 };
 
@@ -32,6 +34,9 @@ use crate::{
 const URN: &str = "urn:ietf:params:oauth:request_uri:";
 /// How long the browser may take to bring it.
 const LIVES: Duration = Duration::seconds(60);
+
+/// Documents that are read for pushing clients, in all.
+pub(super) const DOCUMENTS: Policy = Policy { name: "pushed documents", per_minute: 20, burst: 20 };
 
 /// RFC 9126 §2.2.
 #[derive(Serialize)]
@@ -45,6 +50,7 @@ pub(super) async fn push(
     sender: Sender,
     parameters: Parameters,
 ) -> Result<Response, Error> {
+    read_document(&server, &parameters).await?;
     let presented = client_auth::present(&server, &sender, &parameters).await?;
     let mut tx = server.db.control().await?;
     let client = presented.prove(&mut tx).await?.0;
@@ -68,6 +74,29 @@ async fn keep(
         request_uri: format!("{URN}{}", secret.expose()),
         expires_in: LIVES.whole_seconds(),
     })
+}
+
+/// Have the client's document at hand, where it is described by one. The caller is nobody yet: one
+/// that was never read is read within a budget, so that strangers cannot use up everybody's.
+async fn read_document(server: &Server, parameters: &Parameters) -> Result<(), Error> {
+    let Some(client_id) = parameters.find("client_id") else { return Ok(()) };
+    if !client_document::is_url(client_id) {
+        return Ok(());
+    }
+    if let Err(unwelcome) = server.policy.check_document(client_id) {
+        return Err(refuse(ErrorCode::UnauthorizedClient, unwelcome.description()));
+    }
+    let mut known = client_document::refresh_known(server, client_id).await?;
+    if matches!(known, Err(Unusable::Unknown)) {
+        if let Err(limited) = server.pushed_documents.count(&()) {
+            return Err(Error::TooMany { retry_after: limited.retry_after });
+        }
+        known = client_document::read(server, client_id).await?;
+    }
+    match known {
+        Ok(_) => Ok(()),
+        Err(why) => Err(refuse(ErrorCode::InvalidClient, why.sentence())),
+    }
 }
 
 /// §2.1: checked as the authorization endpoint would. What is kept of it holds no credentials.

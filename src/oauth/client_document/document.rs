@@ -5,7 +5,9 @@ use serde_json::{Map, Value};
 use super::location::Location;
 use crate::oauth::{
     client::{AuthMethod, Client, GrantType, Source},
-    client_name, redirect_uri,
+    client_name,
+    policy::Unwelcome,
+    redirect_uri,
 };
 
 /// The most redirect URIs in one document.
@@ -54,6 +56,8 @@ pub(in crate::oauth) enum Unusable {
     Unknown,
     /// Disabled here.
     Disabled,
+    /// Not taken by this installation: not even read.
+    Unwelcome(Unwelcome),
 }
 
 impl Unusable {
@@ -98,6 +102,7 @@ impl Unusable {
             }
             Self::Unknown => "The app is not known here.",
             Self::Disabled => "The app has been disabled here.",
+            Self::Unwelcome(unwelcome) => unwelcome.sentence(),
         }
     }
 

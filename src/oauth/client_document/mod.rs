@@ -15,6 +15,7 @@ mod store;
 use time::{Duration, OffsetDateTime};
 
 pub(super) use document::Unusable;
+pub(super) use pinned::AssertionAudience;
 pub(super) use reader::Reader;
 
 use super::{Server, client::Client};
@@ -35,6 +36,12 @@ pub(super) fn is_url(client_id: &str) -> bool {
 /// Whether the document is of a well-known assistant's, on its own host: the name in it is true.
 pub(super) fn is_well_known(client_id: &str) -> bool {
     Location::parse(client_id).is_some_and(|location| pinned::is_well_known(&location))
+}
+
+/// What the assertions of this client may name as their audience; the issuer at least.
+pub(super) fn assertion_audiences(client_id: &str) -> &'static [AssertionAudience] {
+    let location = Location::parse(client_id);
+    location.map_or(pinned::ISSUER, |location| pinned::assertion_audiences(&location))
 }
 
 /// The client, where its document was read lately. Fetches nothing.
@@ -86,6 +93,9 @@ async fn go_on(
         Some(known) if known.is_disabled => return Ok(Err(Unusable::Disabled)),
         Some(fresh) if fresh.is_fresh(server.clock.now()) => return Ok(Ok(fresh.client.clone())),
         Some(_) | None => {}
+    }
+    if let Err(unwelcome) = server.policy.check_document(location.as_str()) {
+        return Ok(Err(Unusable::Unwelcome(unwelcome)));
     }
     match server.documents.fetch(&location).await {
         Landed::Stored => {

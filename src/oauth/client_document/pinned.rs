@@ -14,9 +14,30 @@ use time::{
 use super::{document, location::Location};
 use crate::oauth::client::Client;
 
-const FILES: &[(&str, &str)] = &[("chatgpt.json", include_str!("pinned/chatgpt.json"))];
+const FILES: &[(&str, &str)] = &[
+    ("chatgpt.json", include_str!("pinned/chatgpt.json")),
+    ("claude-code.json", include_str!("pinned/claude-code.json")),
+    ("claude.json", include_str!("pinned/claude.json")),
+    ("codex.json", include_str!("pinned/codex.json")),
+    ("opencode.json", include_str!("pinned/opencode.json")),
+    ("vscode.json", include_str!("pinned/vscode.json")),
+    ("zed.json", include_str!("pinned/zed.json")),
+];
 
 const DAY: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]");
+
+/// What a client may name as the audience of its assertions: RFC 7523 §3, and the newer advice to
+/// take the issuer alone.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::oauth) enum AssertionAudience {
+    /// Ours.
+    Issuer,
+    /// The URL of our token endpoint.
+    TokenEndpoint,
+}
+
+pub(super) const ISSUER: &[AssertionAudience] = &[AssertionAudience::Issuer];
 
 /// As in the file.
 #[derive(Deserialize)]
@@ -27,13 +48,21 @@ struct File {
     /// Who saw it, and where.
     #[expect(dead_code, reason = "for people who read the file")]
     source: String,
+    /// Where the client is known to name something else than the issuer.
+    #[serde(default = "issuer")]
+    assertion_audiences: Vec<AssertionAudience>,
     document: Value,
+}
+
+fn issuer() -> Vec<AssertionAudience> {
+    ISSUER.to_vec()
 }
 
 struct Pinned {
     location: Location,
     client: Client,
     seen: OffsetDateTime,
+    assertion_audiences: Vec<AssertionAudience>,
 }
 
 static PINNED: LazyLock<Vec<Pinned>> =
@@ -44,13 +73,19 @@ fn parse(file: &str) -> Option<Pinned> {
     let location = Location::parse(file.document.get("client_id")?.as_str()?)?;
     let client = document::understand(&location, file.document.to_string().as_bytes()).ok()?;
     let seen = Date::parse(&file.seen, DAY).ok()?.midnight().assume_utc();
-    Some(Pinned { location, client, seen })
+    Some(Pinned { location, client, seen, assertion_audiences: file.assertion_audiences })
 }
 
 /// The pinned copy of this document, and when it was seen.
 pub(super) fn find(location: &Location) -> Option<(Client, OffsetDateTime)> {
     let found = PINNED.iter().find(|pinned| pinned.location == *location)?;
     Some((found.client.clone(), found.seen))
+}
+
+/// The audiences that the assertions of this client may name.
+pub(super) fn assertion_audiences(location: &Location) -> &'static [AssertionAudience] {
+    let found = PINNED.iter().find(|pinned| pinned.location == *location);
+    found.map_or(ISSUER, |pinned| &pinned.assertion_audiences)
 }
 
 /// Whether a pinned document lives in the same place.
@@ -75,6 +110,22 @@ mod tests {
         assert_eq!(listed, there);
         for (name, file) in FILES {
             assert!(parse(file).is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn only_the_assistants_own_places_are_well_known() {
+        for (url, expected) in [
+            ("https://chatgpt.com/oauth/client.json", true),
+            ("https://chatgpt.com/oauth/connector-1/client.json", true),
+            ("https://claude.ai/oauth/mcp-oauth-client-metadata", true),
+            ("https://chatgpt.com/share/client.json", false),
+            ("https://chatgpt.com/oauth", false),
+            ("https://chatgpt.com:8443/oauth/client.json", false),
+            ("https://chatgpt.com.evil.example/oauth/client.json", false),
+            ("https://evil.example/oauth/client.json", false),
+        ] {
+            assert_eq!(is_well_known(&Location::parse(url).unwrap()), expected, "{url}");
         }
     }
 }

@@ -3,13 +3,17 @@
 
 mod access_token;
 mod authorize;
+mod client_auth;
+mod client_document;
 mod consent;
 mod dpop;
 mod journey;
 mod metadata;
+mod par;
 mod redirect_uri;
 mod refresh;
 mod register;
 mod revoke;
 mod rotation;
 mod token;
+mod unresolved;

@@ -28,6 +28,7 @@ use tokio_rustls::{
         server::{ClientHello, ResolvesServerCert},
         sign::CertifiedKey,
     },
+    server::TlsStream,
 };
 
 /// What the host says at one address.
@@ -185,6 +186,12 @@ impl DocumentHost {
             .with_cert_resolver(Arc::new(AnyHost));
         let mut stream = TlsAcceptor::from(Arc::new(config)).accept(stream).await.ok()?;
         let sni = stream.get_ref().1.server_name().unwrap_or_default().to_owned();
+        while self.answer(&mut stream, &sni).await? {}
+        stream.shutdown().await.ok()
+    }
+
+    /// Take one request; `true` where the connection stays open for another.
+    async fn answer(&self, stream: &mut TlsStream<TcpStream>, sni: &str) -> Option<bool> {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             head.push(stream.read_u8().await.ok()?);
@@ -198,18 +205,23 @@ impl DocumentHost {
         self.gate.subscribe().wait_for(|open| *open).await.ok()?;
         let reply = self.state.lock().unwrap().replies.get(&url).cloned();
         match reply.unwrap_or_else(|| Reply::new(404, &[], "")) {
-            Reply::Bytes(bytes) => stream.write_all(&bytes).await.ok()?,
+            Reply::Bytes(bytes) => {
+                stream.write_all(&bytes).await.ok()?;
+                stream.flush().await.ok()?;
+                Some(!String::from_utf8_lossy(&bytes).contains("connection: close"))
+            }
             Reply::Drip(bytes) => {
                 stream.write_all(&bytes).await.ok()?;
                 while stream.write_all(b" ").await.is_ok() {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
+                Some(false)
             }
             Reply::Silence => {
                 let _ = stream.read_u8().await;
+                Some(false)
             }
         }
-        stream.shutdown().await.ok()
     }
 }
 
@@ -221,7 +233,7 @@ impl Drop for Closing<'_> {
     }
 }
 
-fn parse(sni: String, head: &str) -> Seen {
+fn parse(sni: &str, head: &str) -> Seen {
     let mut lines = head.lines();
     let mut first = lines.next().unwrap_or_default().split(' ');
     let (method, path) = (first.next().unwrap_or_default(), first.next().unwrap_or_default());
@@ -230,7 +242,7 @@ fn parse(sni: String, head: &str) -> Seen {
         .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
         .collect();
     let host = headers.get("host").map(String::as_str).unwrap_or_default();
-    Seen { sni, request: format!("{method} https://{host}{path}"), headers }
+    Seen { sni: sni.to_owned(), request: format!("{method} https://{host}{path}"), headers }
 }
 
 /// The authority that tests believe.

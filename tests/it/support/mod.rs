@@ -32,7 +32,7 @@ use tower::ServiceExt;
 pub use answer::Answer;
 pub use browser::Browser;
 pub use dpop::ClientKey;
-pub use oauth::{Assistant, CHALLENGE, VERIFIER};
+pub use oauth::{Assistant, CHALLENGE, CHATGPT, VERIFIER, changed};
 pub use people::{PASSWORD, Person};
 pub use terminal::Terminal;
 
@@ -60,13 +60,24 @@ impl TestApp {
 
     /// With variables of its own.
     pub async fn with(pool: &PgPool, variables: &[(&str, &str)]) -> Self {
+        Self::over(pool, variables, None).await
+    }
+
+    /// With variables and a way out of its own.
+    pub async fn over(
+        pool: &PgPool,
+        variables: &[(&str, &str)],
+        outbound: Option<Outbound>,
+    ) -> Self {
         let mut all =
             vec![("CALLSLIP_PUBLIC_URL", ORIGIN), ("CALLSLIP_RATE_LIMIT_SCALE", "100000")];
         all.extend_from_slice(variables);
         let clock = Clock::movable();
         let config = Config::of(&all);
         let parts = Parts {
-            outbound: Outbound::new(Policy { allowed: config.outbound_allow.clone() }),
+            outbound: outbound.unwrap_or_else(|| {
+                Outbound::new(Policy { allowed: config.outbound_allow.clone() })
+            }),
             config,
             db: Db::over(pool),
             clock: clock.clone(),
