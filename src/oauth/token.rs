@@ -82,7 +82,12 @@ async fn grant(
     let presented = client_auth::present(server, sender, parameters).await?;
     let mut tx = server.db.control().await?;
     let client = presented.prove(&mut tx).await?;
-    presented.settle(redeem(tx, &client, grant_type, &call).await).await
+    let outcome = presented.settle(redeem(tx, &client, grant_type, &call).await).await;
+    // A refusal must not leave a good proof to whoever picks it up.
+    if let (Err(Error::Refused(_)), Some(proof)) = (&outcome, call.proof) {
+        server.dpop.spend(proof).await?;
+    }
+    outcome
 }
 
 async fn redeem(
@@ -101,13 +106,10 @@ async fn redeem(
         ));
     }
     binding::require_registered(&client.0, call.proof)?;
-    if let Some(proof) = call.proof {
-        if !dpop::spend(&mut tx, proof).await? {
-            return Err(dpop::USED.refusal());
-        }
-        // Spent whatever comes of the request: a refusal must not leave it to somebody else.
-        tx.commit().await?;
-        tx = call.server.db.control().await?;
+    if let Some(proof) = call.proof
+        && !dpop::spend(&mut tx, proof).await?
+    {
+        return Err(dpop::USED.refusal());
     }
     match grant_type {
         GrantType::AuthorizationCode => authorization_code::exchange(tx, client, call).await,

@@ -3,6 +3,7 @@
 
 mod access_token;
 mod authorize;
+mod client_auth;
 mod client_document;
 mod clients;
 mod consent;
