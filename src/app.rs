@@ -128,6 +128,7 @@ pub async fn build(parts: Parts) -> Result<App, Fault> {
         gate: gate.clone(),
         master_key: parts.master_key.clone(),
         access_token_minutes: config.access_token_minutes,
+        clients: config.clients.clone(),
         limits: limits.clone(),
         outbound: parts.outbound.clone(),
     })

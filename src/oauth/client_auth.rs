@@ -25,6 +25,7 @@ use super::{
     Server,
     client::{AuthMethod, Client},
     client_assertion::{self, Assertion},
+    client_document,
     client_keys::Found,
     error::{Error, ErrorCode, Refusal, refuse},
     parameters::Parameters,
@@ -197,8 +198,12 @@ impl Failing<'_> {
         })
     }
 
-    /// In a transaction of its own, which ends before anything is fetched.
+    /// In transactions of its own, which end before anything is fetched. The document of a client
+    /// that is known is read again when it is due: its keys may have changed.
     async fn find(&self, client_id: &str) -> Result<Option<Client>, Error> {
+        if client_document::is_url(client_id) {
+            return Ok(client_document::refresh_known(self.server, client_id).await?.ok());
+        }
         let mut tx = self.server.db.control().await?;
         Ok(store_clients::find(&mut tx, client_id).await?)
     }

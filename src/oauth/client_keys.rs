@@ -10,15 +10,13 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use reqwest::{
-    Method, Url,
-    header::{self, HeaderMap, HeaderValue},
-};
+use reqwest::Url;
 use time::{Duration, OffsetDateTime};
 use tokio::{sync::Semaphore, time::timeout};
 
 use super::{
     client::{Client, Source},
+    client_document::freshness,
     jwk_set::{KeySet, PublicKey},
     jws::Algorithm,
 };
@@ -26,16 +24,15 @@ use crate::{
     clock::Clock,
     http::json,
     limits::{Counter, Limits, Policy},
-    outbound::{Outbound, Request},
+    outbound::Outbound,
 };
 
 /// The largest key set that is read.
 const MAX_BYTES: usize = 64 * 1024;
-/// For the whole fetch.
-const DEADLINE: std::time::Duration = std::time::Duration::from_secs(5);
-/// A key set is kept at least, and at most, this long, whatever its host says.
-const SHORTEST: Duration = Duration::minutes(5);
-const LONGEST: Duration = Duration::DAY;
+/// How long one waits for others' fetches to end.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
+/// How old a key set may be at most, when its host is away.
+const OLDEST: Duration = Duration::DAY;
 /// Between two fetches of one address.
 const PAUSE: Duration = Duration::seconds(10);
 /// How many addresses are remembered.
@@ -92,7 +89,7 @@ impl State {
 
     /// For when nothing newer can be had.
     fn stale(&self, now: OffsetDateTime) -> Option<&KeySet> {
-        self.keys.as_deref().filter(|_| self.fetched_at.is_some_and(|at| now - at < LONGEST))
+        self.keys.as_deref().filter(|_| self.fetched_at.is_some_and(|at| now - at < OLDEST))
     }
 }
 
@@ -175,19 +172,9 @@ impl ClientKeys {
         if let Some(party) = party {
             self.inner.hosts.count(&(party, url.host_str()?.to_owned())).ok()?;
         }
-        let _place = timeout(DEADLINE, self.inner.in_flight.acquire()).await.ok()?.ok()?;
-        let mut headers = HeaderMap::new();
-        let accept = HeaderValue::from_static("application/jwk-set+json, application/json");
-        headers.insert(header::ACCEPT, accept);
-        let request = Request {
-            method: Method::GET,
-            url,
-            headers,
-            body: None,
-            deadline: DEADLINE,
-            max_bytes: MAX_BYTES,
-        };
-        let answer = match self.inner.outbound.send(request).await {
+        let _place = timeout(PATIENCE, self.inner.in_flight.acquire()).await.ok()?.ok()?;
+        let accept = "application/jwk-set+json, application/json";
+        let answer = match self.inner.outbound.read_document(url, accept, MAX_BYTES).await {
             Ok(answer) => answer,
             Err(error) => {
                 tracing::warn!(jwks_uri = uri, %error, "a client's keys could not be fetched");
@@ -201,7 +188,7 @@ impl ClientKeys {
             let status = answer.status;
             tracing::warn!(jwks_uri = uri, status, "a client's keys are not a key set");
         }
-        Some((set?, life(&answer.headers)))
+        Some((set?, freshness::life(&answer.headers)))
     }
 }
 
@@ -218,40 +205,4 @@ fn party(client: &Client) -> String {
         Source::Registration | Source::Tenant => None,
     };
     described_at.and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default()
-}
-
-/// RFC 9111 §5.2.2.1, within bounds.
-fn life(headers: &HeaderMap) -> Duration {
-    let max_age = headers
-        .get_all(header::CACHE_CONTROL)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|directive| directive.split_once('='))
-        .find(|(name, _)| name.trim().eq_ignore_ascii_case("max-age"))
-        .and_then(|(_, seconds)| seconds.trim().trim_matches('"').parse::<u32>().ok());
-    max_age.map_or(SHORTEST, |seconds| Duration::seconds(seconds.into())).clamp(SHORTEST, LONGEST)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_key_set_is_kept_as_its_host_says_within_bounds() {
-        for (value, expected) in [
-            ("", SHORTEST),
-            ("no-store", SHORTEST),
-            ("max-age=1", SHORTEST),
-            ("public, Max-Age=3600", Duration::HOUR),
-            ("max-age=\"600\"", Duration::minutes(10)),
-            ("max-age=99999999", LONGEST),
-            ("max-age=99999999999999999999", SHORTEST),
-            ("max-age=-1", SHORTEST),
-        ] {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::CACHE_CONTROL, value.parse().unwrap());
-            assert_eq!(life(&headers), expected, "{value}");
-        }
-    }
 }

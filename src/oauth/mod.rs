@@ -5,10 +5,11 @@
 //! 1. A client that was turned away at `/mcp` reads the metadata of the resource and of this server
 //!    (`metadata`: RFC 9728, RFC 8414).
 //! 2. It registers itself (`register`: RFC 7591).
-//! 3. The browser comes to `/oauth/authorize`; the request is checked against what the client
-//!    registered (`authorize`, `redirect_uri`, `pkce`, `scope`, `resource`).
-//! 4. What holds is stored; the browser keeps nothing but its name. It signs in where needed.
-//! 5. The user sees who asks for what (`consent`) …
+//! 3. The browser comes to `/oauth/authorize`, with the request or with the name of one that the
+//!    client pushed (`par`: RFC 9126); the request is checked against what the client registered
+//!    (`authorization_request`, `redirect_uri`, `pkce`, `scope`, `resource`).
+//! 4. It is stored; the browser keeps nothing but its name. It signs in where needed.
+//! 5. The user sees who asks for what (`consent`), or why it cannot be granted (`refused`) …
 //! 6. … and narrows, approves or denies it. A grant and a code come of it.
 //! 7. 303 to the client with `code`, `state` and `iss` (RFC 9207).
 //! 8. The client authenticates at `/oauth/token` (`token`, `client`).
@@ -25,14 +26,18 @@
 
 pub mod access_token;
 pub mod apps;
+mod asker;
+mod authorization_request;
 mod authorize;
 mod client;
 mod client_assertion;
 mod client_auth;
+mod client_document;
 mod client_keys;
 mod client_name;
 mod consent;
 mod consent_page;
+mod declined;
 pub mod dpop;
 mod error;
 mod grants;
@@ -45,10 +50,13 @@ mod keys;
 pub mod liveness;
 mod metadata;
 mod not_a_member;
+mod par;
 mod parameters;
 mod pending;
 mod pkce;
+mod policy;
 mod redirect_uri;
+mod refused;
 mod register;
 pub mod resource;
 mod revoke;
@@ -60,6 +68,7 @@ mod store_grants;
 mod store_keys;
 mod store_liveness;
 mod store_proofs;
+mod store_pushed;
 mod store_requests;
 mod store_sweep;
 mod store_tenant_policy;
@@ -78,11 +87,12 @@ use client_keys::ClientKeys;
 use dpop::Dpop;
 use keys::Keys;
 use liveness::Liveness;
+use policy::Policy;
 use resource::Resources;
 
 use crate::{
     clock::Clock,
-    config::PublicUrl,
+    config::{Clients, PublicUrl},
     db::Db,
     fault::Fault,
     http::Mounted,
@@ -101,6 +111,8 @@ pub struct Settings {
     pub master_key: MasterKey,
     /// How long an access token lives.
     pub access_token_minutes: u8,
+    /// Which clients the installation takes.
+    pub clients: Clients,
     /// Counts requests by address.
     pub limits: Limits,
     /// The way to clients' own documents and keys.
@@ -121,10 +133,12 @@ pub struct Server {
     verifier: Verifier,
     liveness: Liveness,
     resources: Resources,
+    policy: Policy,
     limits: Limits,
     outbound: Outbound,
     client_keys: ClientKeys,
     failed_clients: Failures<client_auth::Attempt>,
+    documents: client_document::Reader,
 }
 
 impl fmt::Debug for Server {
@@ -151,10 +165,14 @@ impl Server {
     /// # Errors
     /// When the database does not answer, or the master key does not open the signing keys.
     pub async fn start(settings: Settings) -> Result<Self, Fault> {
-        let Settings { gate, master_key, access_token_minutes, limits, outbound } = settings;
+        let Settings { gate, master_key, access_token_minutes, clients, limits, outbound } =
+            settings;
         let Gate { db, clock, public_url } = gate.clone();
         let keys = Keys::load(&db, &master_key, &clock).await?;
+        let documents =
+            client_document::Reader::new(db.clone(), clock.clone(), outbound.clone(), &limits);
         Ok(Self {
+            documents,
             verifier: Verifier::new(keys.clone(), public_url.as_str(), clock.clone()),
             liveness: Liveness::start(&db, &clock),
             resources: Resources::new(&public_url),
@@ -166,6 +184,7 @@ impl Server {
                 master_key.derivation_key("callslip dpop nonce"),
             ),
             access_token_life: Duration::minutes(access_token_minutes.into()),
+            policy: Policy::new(clients),
             client_keys: ClientKeys::new(&outbound, &limits, &clock),
             failed_clients: limits.failures(client_auth::FAILURES, &clock),
             keys,

@@ -42,6 +42,18 @@ impl Parameters {
         self.once.get(name).map(String::as_str)
     }
 
+    /// Put a value in the place of the one that was sent, or of none.
+    pub(super) fn set(&mut self, name: &str, value: &str) {
+        self.once.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// These of them, url-encoded: what [`Parameters::parse`] reads back.
+    pub(super) fn encode(&self, names: &[&str]) -> String {
+        let mut encoded = url::form_urlencoded::Serializer::new(String::new());
+        encoded.extend_pairs(names.iter().filter_map(|name| Some((*name, self.find(name)?))));
+        encoded.finish()
+    }
+
     pub(super) fn is_repeated(&self, name: &str) -> bool {
         self.repeated.contains(name)
     }
@@ -98,5 +110,6 @@ mod tests {
         assert_eq!(parameters.find("e"), Some("x y z"));
         assert!(parameters.is_repeated("c") && parameters.is_repeated("d"));
         assert!(!parameters.is_repeated("b"));
+        assert_eq!(parameters.encode(&["e", "c", "none"]), "e=x+y+z");
     }
 }

@@ -122,7 +122,9 @@ fn require_target(
         let expected = URL_SAFE_NO_PAD.encode(Sha256::digest(token));
         let ath = claims.ath.as_deref().unwrap_or_default();
         if !bool::from(ath.as_bytes().ct_eq(expected.as_bytes())) {
-            return Err(Refused::Proof("ath of the DPoP proof is not the hash of the access token"));
+            return Err(Refused::Proof(
+                "ath of the DPoP proof is not the hash of the access token",
+            ));
         }
     }
     Ok(format!("{origin}{path}"))

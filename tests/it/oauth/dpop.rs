@@ -69,7 +69,11 @@ fn claims(token: &str) -> Value {
 
 #[track_caller]
 fn assert_refused(answer: &Answer, error: &str) {
-    assert_eq!((answer.status.as_u16(), &answer.json()["error"]), (400, &error.into()), "{answer:?}");
+    assert_eq!(
+        (answer.status.as_u16(), &answer.json()["error"]),
+        (400, &error.into()),
+        "{answer:?}"
+    );
     assert_eq!(answer.header("cache-control"), "no-store");
 }
 

@@ -2,6 +2,7 @@
 
 mod answer;
 mod browser;
+pub mod document_host;
 mod dpop;
 mod oauth;
 pub mod openai_fake;
