@@ -44,6 +44,7 @@ pub const VARIABLES: &[Variable] = &[
     Variable { name: "CALLSLIP_CLIENT_HOSTS", default: "" },
     Variable { name: "CALLSLIP_REGISTRATIONS_PER_HOUR", default: "60" },
     Variable { name: "CALLSLIP_REGISTRATIONS_PER_HOUR_TOTAL", default: "2000" },
+    Variable { name: "CALLSLIP_SIGNING_KEY_DAYS", default: "90" },
     Variable { name: "CALLSLIP_LOG", default: "info" },
     Variable { name: "CALLSLIP_LOG_FORMAT", default: "json" },
 ];
@@ -92,6 +93,8 @@ pub struct Config {
     pub access_token_minutes: u8,
     /// Which OAuth clients are taken.
     pub clients: Clients,
+    /// How long a key signs access tokens before its successor is published.
+    pub signing_key_days: u16,
     /// A `tracing` filter.
     pub log: String,
     /// How log lines look.
@@ -143,6 +146,7 @@ impl Config {
             rate_limit_scale: reader.scale("CALLSLIP_RATE_LIMIT_SCALE"),
             access_token_minutes: reader.within("CALLSLIP_ACCESS_TOKEN_MINUTES", 5, 60),
             clients: Clients::read(&mut reader),
+            signing_key_days: reader.within("CALLSLIP_SIGNING_KEY_DAYS", 7, 365),
             log: reader.parsed("CALLSLIP_LOG", "a filter"),
             log_format: reader.log_format("CALLSLIP_LOG_FORMAT"),
         };

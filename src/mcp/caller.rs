@@ -122,8 +122,8 @@ pub(super) async fn require_access_token(
         Err(reason) => return Challenge { reason, ..challenge }.into_response(),
     };
     let challenge = Challenge { scheme: shown.scheme, ..challenge };
-    let claims = gate.verifier.verify(&shown.token).ok_or(Reason::InvalidToken);
-    let mut response = match claims.and_then(|claims| gate.identify(claims, &request, &shown)) {
+    let claims = gate.verifier.verify(&shown.token).await;
+    let mut response = match gate.identify(&request, &shown, claims) {
         Ok(identity) => gate.let_in(identity, &resource, request, next).await,
         Err(reason) => Err(reason),
     }
@@ -142,13 +142,14 @@ struct Identity {
 }
 
 impl Gate {
-    /// Whether the token is shown as it must be: RFC 9449 §7.1, §7.2.
+    /// What the token says, where it is shown as it must be: RFC 9449 §7.1, §7.2.
     fn identify(
         &self,
-        claims: Arc<Claims>,
         request: &Request,
         shown: &Shown,
+        claims: Option<Arc<Claims>>,
     ) -> Result<Identity, Reason> {
+        let claims = claims.ok_or(Reason::InvalidToken)?;
         let proof = match (shown.scheme, &claims.cnf) {
             (Scheme::Bearer, None) => None,
             (Scheme::Dpop, Some(bound)) => {

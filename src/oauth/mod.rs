@@ -60,6 +60,7 @@ mod refused;
 mod register;
 pub mod resource;
 mod revoke;
+pub mod rotation;
 mod routes;
 pub mod scope;
 mod store_apps;
@@ -89,6 +90,7 @@ use keys::Keys;
 use liveness::Liveness;
 use policy::Policy;
 use resource::Resources;
+use rotation::Rotation;
 
 use crate::{
     clock::Clock,
@@ -113,6 +115,8 @@ pub struct Settings {
     pub access_token_minutes: u8,
     /// Which clients the installation takes.
     pub clients: Clients,
+    /// How long a key signs until the sweep publishes its successor.
+    pub signing_key_days: u16,
     /// Counts requests by address.
     pub limits: Limits,
     /// The way to clients' own documents and keys.
@@ -128,6 +132,8 @@ pub struct Server {
     public_url: PublicUrl,
     access_token_life: Duration,
     keys: Keys,
+    rotation: Rotation,
+    signing_key_days: u16,
     refresh_key: DerivationKey,
     dpop: Dpop,
     verifier: Verifier,
@@ -165,10 +171,9 @@ impl Server {
     /// # Errors
     /// When the database does not answer, or the master key does not open the signing keys.
     pub async fn start(settings: Settings) -> Result<Self, Fault> {
-        let Settings { gate, master_key, access_token_minutes, clients, limits, outbound } =
-            settings;
+        let Settings { gate, master_key, access_token_minutes, limits, outbound, .. } = settings;
         let Gate { db, clock, public_url } = gate.clone();
-        let keys = Keys::load(&db, &master_key, &clock).await?;
+        let keys = Keys::start(&db, &master_key, &clock).await?;
         let documents =
             client_document::Reader::new(db.clone(), clock.clone(), outbound.clone(), &limits);
         Ok(Self {
@@ -184,9 +189,11 @@ impl Server {
                 master_key.derivation_key("callslip dpop nonce"),
             ),
             access_token_life: Duration::minutes(access_token_minutes.into()),
-            policy: Policy::new(clients),
+            policy: Policy::new(settings.clients),
             client_keys: ClientKeys::new(&outbound, &limits, &clock),
             failed_clients: limits.failures(client_auth::FAILURES, &clock),
+            rotation: Rotation { db: db.clone(), clock: clock.clone(), master_key },
+            signing_key_days: settings.signing_key_days,
             keys,
             limits,
             outbound,
@@ -228,11 +235,15 @@ impl Server {
     }
 
     /// Forget what has been over for long enough: requests, codes, tokens, grants, and clients that
-    /// nobody uses. Call it every hour or so.
+    /// nobody uses. And let the signing keys go their way. Call it every hour or so.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn sweep(&self) -> Result<(), Fault> {
-        sweep::sweep(&self.db, self.clock.now()).await
+        sweep::sweep(&self.db, self.clock.now()).await?;
+        if self.rotation.tend(self.signing_key_days).await? {
+            self.keys.reload().await?;
+        }
+        Ok(())
     }
 }

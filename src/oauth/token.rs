@@ -150,11 +150,15 @@ impl Call<'_> {
             jti: Uuid::nil(),
             kid: None,
         };
-        let answers = store_liveness::read(tx, &[question], self.now).await?;
-        if answers.alive.first().is_some_and(Option::is_some) {
-            Ok(())
-        } else {
-            Err(refuse(ErrorCode::InvalidGrant, "the user's consent has ended"))
+        self.server.keys.renew_in(tx).await?;
+        // And would a token live that was signed now? The key may have been retired elsewhere.
+        let signing = Some(self.server.keys.signing().kid.clone());
+        let signed = Question { kid: signing, ..question.clone() };
+        let answers = store_liveness::read(tx, &[question, signed], self.now).await?;
+        match answers.alive.as_slice() {
+            [Some(_), Some(_)] => Ok(()),
+            [Some(_), None] => Ok(self.server.keys.reload_in(tx).await?),
+            _ => Err(refuse(ErrorCode::InvalidGrant, "the user's consent has ended")),
         }
     }
 

@@ -11,4 +11,5 @@ mod redirect_uri;
 mod refresh;
 mod register;
 mod revoke;
+mod rotation;
 mod token;
