@@ -17,6 +17,7 @@ use super::{
     authorization_request::{LONGEST, PARAMETERS, check, return_path},
     client::Client,
     client_auth::{self, Sender},
+    client_document::{self, Unusable},
     dpop::{self, Proof},
     error::{Error, ErrorCode, refuse},
     json,
@@ -26,6 +27,7 @@ use super::{
 use crate::{
     db::ControlTx,
     http::PageError,
+    limits::Policy,
     secret::{Kind, Plaintext},
 };
 
@@ -35,6 +37,9 @@ pub(super) const PATH: &str = "/oauth/par";
 const URN: &str = "urn:ietf:params:oauth:request_uri:";
 /// How long the browser may take to bring it.
 const LIVES: Duration = Duration::seconds(60);
+
+/// Documents that are read for pushing clients, in all.
+pub(super) const DOCUMENTS: Policy = Policy { name: "pushed documents", per_minute: 20, burst: 20 };
 
 /// RFC 9126 §2.2.
 #[derive(Serialize)]
@@ -49,25 +54,25 @@ pub(super) async fn push(
     mut parameters: Parameters,
 ) -> Result<Response, Error> {
     let proof = server.dpop.check_at_endpoint(&sender.headers, PATH)?;
-    if let Some(proof) = &proof {
-        name_key(&mut parameters, proof)?;
-    }
+    read_document(&server, &parameters).await?;
     let presented = client_auth::present(&server, &sender, &parameters).await?;
     let mut tx = server.db.control().await?;
     let client = presented.prove(&mut tx).await?.0;
-    let outcome = keep(&server, tx, (&client, proof.as_ref()), &parameters).await;
-    let outcome = server.dpop.settle(proof.as_ref(), presented.settle(outcome).await).await;
-    let response = outcome?;
-    Ok(json::answer(StatusCode::CREATED, HeaderMap::new(), &response))
+    let pushed = keep(&server, tx, &client, (&mut parameters, proof.as_ref())).await;
+    let pushed = server.dpop.settle(proof.as_ref(), presented.settle(pushed).await).await?;
+    Ok(json::answer(StatusCode::CREATED, HeaderMap::new(), &pushed))
 }
 
 async fn keep(
     server: &Server,
     mut tx: ControlTx,
-    (client, proof): (&Client, Option<&Proof>),
-    parameters: &Parameters,
+    client: &Client,
+    (parameters, proof): (&mut Parameters, Option<&Proof>),
 ) -> Result<PushedResponse, Error> {
     dpop::spend(&mut tx, proof).await?;
+    if let Some(proof) = proof {
+        name_key(parameters, proof)?;
+    }
     let encoded = require_grantable(server, client, parameters)?;
     let secret = Plaintext::generate(Kind::PushedRequest);
     let now = server.clock.now();
@@ -80,16 +85,39 @@ async fn keep(
     })
 }
 
-/// RFC 9449 §10.1: a proof names the key that the code shall be bound to, as `dpop_jkt` does.
+/// RFC 9449 §10.1: a proof next to a pushed request says the same as `dpop_jkt`.
 fn name_key(parameters: &mut Parameters, proof: &Proof) -> Result<(), Error> {
     if parameters.find("dpop_jkt").is_some_and(|named| named != proof.jkt()) {
         return Err(refuse(
             ErrorCode::InvalidDpopProof,
-            "dpop_jkt is not the thumbprint of the key that signed the DPoP proof",
+            "dpop_jkt must be the thumbprint of the key that signed the DPoP proof",
         ));
     }
-    parameters.set("dpop_jkt", proof.jkt());
+    parameters.put("dpop_jkt", proof.jkt());
     Ok(())
+}
+
+/// Have the client's document at hand, where it is described by one. The caller is nobody yet: one
+/// that was never read is read within a budget, so that strangers cannot use up everybody's.
+async fn read_document(server: &Server, parameters: &Parameters) -> Result<(), Error> {
+    let Some(client_id) = parameters.find("client_id") else { return Ok(()) };
+    if !client_document::is_url(client_id) {
+        return Ok(());
+    }
+    if let Err(unwelcome) = server.policy.check_document(client_id) {
+        return Err(refuse(ErrorCode::UnauthorizedClient, unwelcome.description()));
+    }
+    let mut known = client_document::refresh_known(server, client_id).await?;
+    if matches!(known, Err(Unusable::Unknown)) {
+        if let Err(limited) = server.pushed_documents.count(&()) {
+            return Err(Error::TooMany { retry_after: limited.retry_after });
+        }
+        known = client_document::read(server, client_id).await?;
+    }
+    match known {
+        Ok(_) => Ok(()),
+        Err(why) => Err(refuse(ErrorCode::InvalidClient, why.sentence())),
+    }
 }
 
 /// §2.1: checked as the authorization endpoint would. What is kept of it holds no credentials.

@@ -42,8 +42,8 @@ impl Parameters {
         self.once.get(name).map(String::as_str)
     }
 
-    /// Put a value in the place of the one that was sent, or of none.
-    pub(super) fn set(&mut self, name: &str, value: &str) {
+    /// Say what the request said in another way.
+    pub(super) fn put(&mut self, name: &str, value: &str) {
         self.once.insert(name.to_owned(), value.to_owned());
     }
 
