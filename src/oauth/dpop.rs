@@ -1,13 +1,13 @@
 //! DPoP: tokens that are worth nothing without a key that the client keeps (RFC 9449).
 //!
 //! A client that wants it signs a proof for each request with a key of its own. At the token
-//! endpoint the proof's key is written into the grant and into its tokens ([`binding`]); at the
+//! endpoint the proof's key is written into the grant and into its tokens (`binding`); at the
 //! resource the token counts only next to a proof by the same key. Nobody has to: a token is bound
 //! where the client shows a proof, and must be where the client registered so
 //! (`dpop_bound_access_tokens`) or the tenant demands it.
 //!
 //! A proof holds for one request: for its method and URL, for a minute, with a nonce of ours
-//! ([`nonce`]), and once, which the shared store says ([`Dpop::spend`]).
+//! (`nonce`), and once, which the shared store says ([`Dpop::spend`]).
 
 pub(super) mod binding;
 mod nonce;

@@ -182,10 +182,7 @@ impl Stage {
 
     /// The name of our key.
     pub(crate) async fn kid(&self) -> String {
-        sqlx::query_scalar!("select kid from signing_keys")
-            .fetch_one(&self.app.pool)
-            .await
-            .unwrap()
+        sqlx::query_scalar!("select kid from signing_keys").fetch_one(&self.app.pool).await.unwrap()
     }
 
     /// These very texts, signed by our key.
