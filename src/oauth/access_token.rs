@@ -165,7 +165,9 @@ impl Verifier {
         let claims = Claims { kid: header.kid, ..part(body)? };
         // Whose it is must be one of the two, or nobody could ask whether they are still there.
         let is_whole = claims.sub == claims.client_id || claims.user().is_some();
-        (is_whole && claims.iss == self.inner.issuer).then_some(claims)
+        // A time before 1970 is none (spec row J-03).
+        let has_span = (0..claims.exp).contains(&claims.iat);
+        (is_whole && has_span && claims.iss == self.inner.issuer).then_some(claims)
     }
 
     fn cache<T>(&self, with: impl FnOnce(&mut Cache) -> T) -> T {

@@ -6,8 +6,8 @@
 
 use axum::{
     extract::State,
-    http::{HeaderMap, Method, StatusCode},
-    response::{IntoResponse, Response},
+    http::{HeaderMap, StatusCode},
+    response::Response,
 };
 use serde::Serialize;
 use time::Duration;
@@ -18,7 +18,7 @@ use super::{
     client::Client,
     client_auth::{self, Sender},
     client_document::{self, Unusable},
-    dpop::{self, Dpop, Proof, Refused, Target},
+    dpop::{self, Proof},
     error::{Error, ErrorCode, refuse},
     json,
     parameters::Parameters,
@@ -52,37 +52,15 @@ pub(super) async fn push(
     State(server): State<Server>,
     sender: Sender,
     mut parameters: Parameters,
-) -> Response {
-    let mut response = match accept(&server, &sender, &mut parameters).await {
-        Ok(pushed) => json::answer(StatusCode::CREATED, HeaderMap::new(), &pushed),
-        Err(error) => error.into_response(),
-    };
-    if Dpop::is_shown(&sender.headers) {
-        server.dpop.offer_nonce(response.headers_mut());
-    }
-    response
-}
-
-async fn accept(
-    server: &Server,
-    sender: &Sender,
-    parameters: &mut Parameters,
-) -> Result<PushedResponse, Error> {
-    let target = Target { method: &Method::POST, path: PATH, access_token: None };
-    let proof = server.dpop.check(&sender.headers, &target).map_err(Refused::refusal)?;
-    read_document(server, parameters).await?;
-    let presented = client_auth::present(server, sender, parameters).await?;
+) -> Result<Response, Error> {
+    let proof = server.dpop.check_at_endpoint(&sender.headers, PATH)?;
+    read_document(&server, &parameters).await?;
+    let presented = client_auth::present(&server, &sender, &parameters).await?;
     let mut tx = server.db.control().await?;
     let client = presented.prove(&mut tx).await?.0;
-    if let Some(proof) = &proof {
-        if !dpop::spend(&mut tx, proof).await? {
-            return presented.settle(Err(dpop::USED.refusal())).await;
-        }
-        // Spent whatever comes of the request: a refusal must not leave it to somebody else.
-        tx.commit().await?;
-        tx = server.db.control().await?;
-    }
-    presented.settle(keep(server, tx, &client, (parameters, proof.as_ref())).await).await
+    let pushed = keep(&server, tx, &client, (&mut parameters, proof.as_ref())).await;
+    let pushed = server.dpop.settle(proof.as_ref(), presented.settle(pushed).await).await?;
+    Ok(json::answer(StatusCode::CREATED, HeaderMap::new(), &pushed))
 }
 
 async fn keep(
@@ -91,6 +69,7 @@ async fn keep(
     client: &Client,
     (parameters, proof): (&mut Parameters, Option<&Proof>),
 ) -> Result<PushedResponse, Error> {
+    dpop::spend(&mut tx, proof).await?;
     if let Some(proof) = proof {
         name_key(parameters, proof)?;
     }

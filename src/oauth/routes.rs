@@ -7,7 +7,7 @@ use axum::{
 };
 
 use super::{
-    Server, authorize, consent,
+    Server, authorize, consent, dpop,
     error::Error,
     json::{any_origin, preflight},
     jwks, metadata, par, register, revoke, token,
@@ -98,11 +98,12 @@ fn registration(server: &Server) -> Routes<Server> {
 /// Steps 8 to 10, and 12; and what a client pushes ahead of step 3.
 fn tokens(server: &Server) -> Routes<Server> {
     Routes::new()
-        .post("/oauth/token", Access::Client, token::token)
+        .post(token::PATH, Access::Client, token::token)
         .post("/oauth/revoke", Access::Client, revoke::revoke)
         .post(par::PATH, Access::Client, par::push)
+        .route_layer(from_fn_with_state(server.dpop.clone(), dpop::tell_nonce))
         .route_layer(server.limits.layer(TOKEN, limits::by_address, too_many))
-        .options("/oauth/token", Access::Public, preflight)
+        .options(token::PATH, Access::Public, preflight)
         .options("/oauth/revoke", Access::Public, preflight)
         .options(par::PATH, Access::Public, preflight)
         .route_layer(from_fn(any_origin))

@@ -2,8 +2,8 @@
 
 use axum::{
     extract::State,
-    http::{HeaderMap, Method, StatusCode},
-    response::{IntoResponse, Response},
+    http::{HeaderMap, StatusCode},
+    response::Response,
 };
 use serde::Serialize;
 use time::{Duration, OffsetDateTime};
@@ -14,7 +14,7 @@ use super::{
     access_token::{self, Claims, Confirmation},
     client::GrantType,
     client_auth::{self, AuthenticatedClient, Sender},
-    dpop::{self, Dpop, Proof, Refused, Target, binding},
+    dpop::{self, Proof, binding},
     error::{Error, ErrorCode, refuse},
     grants::{authorization_code, refresh_token},
     json,
@@ -51,19 +51,11 @@ pub(super) async fn token(
     origin: Origin,
     sender: Sender,
     parameters: Parameters,
-) -> Response {
-    let (dpop, is_proven) = (server.dpop.clone(), Dpop::is_shown(&sender.headers));
+) -> Result<Response, Error> {
     // A client that hangs up must not leave a code half redeemed: the work goes on without it.
     let work = tokio::spawn(async move { grant(&server, &origin, &sender, &parameters).await });
-    let outcome = work.await.map_err(Error::from).flatten();
-    let mut response = match outcome {
-        Ok(tokens) => json::answer(StatusCode::OK, HeaderMap::new(), &tokens),
-        Err(error) => error.into_response(),
-    };
-    if is_proven {
-        dpop.offer_nonce(response.headers_mut());
-    }
-    response
+    let response = work.await??;
+    Ok(json::answer(StatusCode::OK, HeaderMap::new(), &response))
 }
 
 async fn grant(
@@ -72,8 +64,7 @@ async fn grant(
     sender: &Sender,
     parameters: &Parameters,
 ) -> Result<TokenResponse, Error> {
-    let target = Target { method: &Method::POST, path: PATH, access_token: None };
-    let proof = server.dpop.check(&sender.headers, &target).map_err(Refused::refusal)?;
+    let proof = server.dpop.check_at_endpoint(&sender.headers, PATH)?;
     let call = Call { server, parameters, origin, proof: proof.as_ref(), now: server.clock.now() };
     let grant_type = GrantType::from_name(call.require("grant_type")?).ok_or(refuse(
         ErrorCode::UnsupportedGrantType,
@@ -83,11 +74,7 @@ async fn grant(
     let mut tx = server.db.control().await?;
     let client = presented.prove(&mut tx).await?;
     let outcome = presented.settle(redeem(tx, &client, grant_type, &call).await).await;
-    // A refusal must not leave a good proof to whoever picks it up.
-    if let (Err(Error::Refused(_)), Some(proof)) = (&outcome, call.proof) {
-        server.dpop.spend(proof).await?;
-    }
-    outcome
+    server.dpop.settle(call.proof, outcome).await
 }
 
 async fn redeem(
@@ -106,11 +93,7 @@ async fn redeem(
         ));
     }
     binding::require_registered(&client.0, call.proof)?;
-    if let Some(proof) = call.proof
-        && !dpop::spend(&mut tx, proof).await?
-    {
-        return Err(dpop::USED.refusal());
-    }
+    dpop::spend(&mut tx, call.proof).await?;
     match grant_type {
         GrantType::AuthorizationCode => authorization_code::exchange(tx, client, call).await,
         GrantType::RefreshToken => refresh_token::refresh(tx, client, call).await,

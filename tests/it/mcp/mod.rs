@@ -7,6 +7,7 @@ mod eras;
 mod front;
 mod gate;
 mod limits;
+mod malformed;
 pub(crate) mod stage;
 mod tools;
 mod upstream;
