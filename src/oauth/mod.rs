@@ -4,7 +4,8 @@
 //!
 //! 1. A client that was turned away at `/mcp` reads the metadata of the resource and of this server
 //!    (`metadata`: RFC 9728, RFC 8414).
-//! 2. It registers itself (`register`: RFC 7591).
+//! 2. It registers itself (`register`: RFC 7591), where the operator lets it (`policy`), and looks
+//!    after its registration (`manage`: RFC 7592).
 //! 3. The browser comes to `/oauth/authorize`; the request is checked against what the client
 //!    registered (`authorize`, `redirect_uri`, `pkce`, `scope`, `resource`).
 //! 4. What holds is stored; the browser keeps nothing but its name. It signs in where needed.
@@ -27,6 +28,7 @@ pub mod apps;
 mod authorize;
 mod client;
 mod client_auth;
+mod client_metadata;
 mod client_name;
 mod consent;
 mod consent_page;
@@ -38,6 +40,7 @@ mod jwks;
 mod jws;
 mod keys;
 pub mod liveness;
+mod manage;
 mod metadata;
 mod not_a_member;
 mod parameters;
@@ -56,6 +59,7 @@ mod store_grants;
 mod store_keys;
 mod store_liveness;
 mod store_proofs;
+mod store_registrations;
 mod store_requests;
 mod store_sweep;
 mod store_tokens;

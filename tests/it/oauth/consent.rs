@@ -50,15 +50,12 @@ async fn the_page_says_who_asks_for_what(pool: PgPool) {
     }
     assert!(!text.contains("on this device"));
     assert_eq!(page.attribute("input[name=store][checked]", "value").len(), 2, "all are ticked");
-    // A program on the device, or another app's name, is pointed out.
+    // A program on the device is pointed out.
     let local = app
         .assistant_with(&json!({"client_name": "Claude", "redirect_uris": ["http://127.0.0.1/cb"]}))
         .await;
     let sent = local.authorize(&mut browser, &[("redirect_uri", "http://127.0.0.1:1/cb")]).await;
     assert!(browser.get(sent.location()).await.text().contains("program on this device"));
-    let false_name = app.assistant_with(&json!({"client_name": "ChatGPT"})).await;
-    let sent = false_name.authorize(&mut browser, &[]).await;
-    assert!(browser.get(sent.location()).await.text().contains("well-known app"));
 }
 
 /// [C-03] Without the form's token, with another session's, or from another site: 403, no code.

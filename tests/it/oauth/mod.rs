@@ -5,6 +5,7 @@ mod access_token;
 mod authorize;
 mod consent;
 mod journey;
+mod manage;
 mod metadata;
 mod redirect_uri;
 mod refresh;

@@ -4,7 +4,7 @@ use axum::{body::Body, extract::Request};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::support::TestApp;
+use crate::support::{ORIGIN, TestApp};
 
 /// [D-01] A registration is answered with what was registered, and nothing null.
 #[sqlx::test(migrator = "callslip::db::MIGRATOR")]
@@ -26,10 +26,15 @@ async fn what_was_registered_is_echoed(pool: PgPool) {
     let mut registered = answer.json();
     let client_id = registered["client_id"].take();
     let issued_at = registered["client_id_issued_at"].take();
+    let uri = registered["registration_client_uri"].take();
+    let token = registered["registration_access_token"].take();
+    assert_eq!(uri, format!("{ORIGIN}/oauth/register/{}", client_id.as_str().unwrap()));
+    assert!(token.as_str().unwrap().starts_with("csl_ra_"));
     assert!(client_id.as_str().is_some_and(|id| !id.starts_with("https://") && id.len() >= 32));
     assert!(issued_at.is_i64());
     registered["client_id"] = json!("id");
     registered["client_id_issued_at"] = json!(0);
+    registered.as_object_mut().unwrap().retain(|_, value| !value.is_null());
     assert_eq!(
         registered,
         json!({
@@ -135,7 +140,7 @@ async fn registrations_are_bounded(pool: PgPool) {
         json!({"redirect_uris": [one], "contacts": ["a@x", "b@x", "c@x", "d@x"]}),
         json!({"redirect_uris": [one], "client_uri": "http://a.example"}),
         json!({"redirect_uris": [one], "logo_uri#de": "javascript:alert(1)"}),
-        json!({"redirect_uris": [one], "token_endpoint_auth_method": "private_key_jwt"}),
+        json!({"redirect_uris": [one], "token_endpoint_auth_method": "client_secret_jwt"}),
         json!({"redirect_uris": [one], "grant_types": ["client_credentials"]}),
         json!({"redirect_uris": [one], "response_types": ["token"]}),
         json!({"redirect_uris": [one], "software_statement": "eyJ"}),
