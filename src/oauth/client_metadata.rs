@@ -9,7 +9,7 @@ use super::{
     client::{AuthMethod, Client, GrantType, Source},
     client_name,
     error::{Error, ErrorCode, refuse},
-    jwk_set::KeySet,
+    key_metadata::{self, KeyMetadata},
     redirect_uri,
     scope::Scope,
 };
@@ -38,8 +38,12 @@ pub(super) fn read(client_id: String, asked: &Map<String, Value>) -> Result<Clie
     }
     let redirect_uris = redirect_uris(asked)?;
     let method = auth_method(asked)?;
-    let (jwks, jwks_uri) = keys(asked, method)?;
+    let keys = keys(asked, method)?;
     require_code(asked)?;
+    let mut metadata = other_metadata(asked)?;
+    if let Some(algorithm) = keys.signing_alg {
+        metadata.insert("token_endpoint_auth_signing_alg".to_owned(), algorithm.as_str().into());
+    }
     Ok(Client {
         client_id,
         client_name: client_name(asked, &redirect_uris)?,
@@ -48,11 +52,11 @@ pub(super) fn read(client_id: String, asked: &Map<String, Value>) -> Result<Clie
         grant_types: grant_types(asked)?,
         token_endpoint_auth_methods: vec![method],
         secret_hash: None,
-        jwks,
-        jwks_uri,
-        dpop_bound: false,
+        jwks: keys.jwks,
+        jwks_uri: keys.jwks_uri,
+        dpop_bound: dpop_bound(asked)?,
         version: 1,
-        metadata: other_metadata(asked)?,
+        metadata,
     })
 }
 
@@ -71,6 +75,9 @@ pub(super) fn information(client: &Client) -> Map<String, Value> {
             json!(client.token_endpoint_auth_methods.first().map(|method| method.as_str())),
         ),
     ]);
+    if client.dpop_bound {
+        members.insert("dpop_bound_access_tokens".to_owned(), true.into());
+    }
     members.extend(client.jwks.clone().map(|jwks| ("jwks".to_owned(), jwks)));
     members.extend(client.jwks_uri.clone().map(|uri| ("jwks_uri".to_owned(), uri.into())));
     members
@@ -114,33 +121,24 @@ fn auth_method(asked: &Map<String, Value>) -> Result<AuthMethod, Error> {
     }
 }
 
-/// The client's public keys, or where they are: never both (RFC 7591 §2).
-fn keys(
-    asked: &Map<String, Value>,
-    method: AuthMethod,
-) -> Result<(Option<Value>, Option<String>), Error> {
-    let jwks = asked.get("jwks").filter(|value| !is_nothing(value));
-    let jwks_uri = text(asked, "jwks_uri")?;
-    if jwks.is_some() && jwks_uri.is_some() {
-        return Err(invalid("jwks and jwks_uri must not both be there"));
-    }
-    if jwks_uri.is_some_and(|uri| !is_https(uri)) {
-        return Err(invalid(NO_LINK));
-    }
+/// The client's public keys, or where they are.
+fn keys(asked: &Map<String, Value>, method: AuthMethod) -> Result<KeyMetadata, Error> {
+    let keys = key_metadata::read(asked, &[method]).map_err(invalid)?;
     // Postgres cannot keep a zero byte.
     let is_storable = |text: &str| text.len() <= LONGEST_JWKS && !text.contains("\\u0000");
-    if jwks.is_some_and(|jwks| !is_storable(&jwks.to_string())) {
+    if keys.jwks.as_ref().is_some_and(|jwks| !is_storable(&jwks.to_string())) {
         return Err(invalid("jwks must not be longer than 8 KiB: give a jwks_uri instead"));
     }
-    if jwks.is_some_and(|jwks| KeySet::read(jwks).is_none()) {
-        return Err(invalid(
-            "jwks must be a JWK Set with a public key for signatures, and no private one",
-        ));
+    Ok(keys)
+}
+
+/// RFC 9449 §5.2: whether it wants no token that is not bound to a key of its own.
+fn dpop_bound(asked: &Map<String, Value>) -> Result<bool, Error> {
+    match asked.get("dpop_bound_access_tokens") {
+        None | Some(Value::Null) => Ok(false),
+        Some(Value::Bool(wanted)) => Ok(*wanted),
+        Some(_) => Err(invalid("dpop_bound_access_tokens must be true or false")),
     }
-    if method.as_str() == "private_key_jwt" && jwks.is_none() && jwks_uri.is_none() {
-        return Err(invalid("private_key_jwt needs jwks or jwks_uri"));
-    }
-    Ok((jwks.cloned(), jwks_uri.map(str::to_owned)))
 }
 
 fn require_code(asked: &Map<String, Value>) -> Result<(), Error> {

@@ -23,6 +23,9 @@ pub(super) enum ErrorCode {
     /// RFC 8707 §2.
     InvalidTarget,
     AccessDenied,
+    /// RFC 9449 §12.2.
+    InvalidDpopProof,
+    UseDpopNonce,
     /// RFC 7591 §3.2.2.
     InvalidRedirectUri,
     /// RFC 7591 §3.2.2.
@@ -34,6 +37,8 @@ pub(super) enum ErrorCode {
     /// OpenID Connect Core §3.1.2.6, RFC 9101 §7.
     RequestNotSupported,
     RequestUriNotSupported,
+    /// OpenID Connect Core §3.1.2.6.
+    InteractionRequired,
     TemporarilyUnavailable,
     ServerError,
 }
@@ -51,12 +56,15 @@ impl ErrorCode {
             Self::InvalidScope => "invalid_scope",
             Self::InvalidTarget => "invalid_target",
             Self::AccessDenied => "access_denied",
+            Self::InvalidDpopProof => "invalid_dpop_proof",
+            Self::UseDpopNonce => "use_dpop_nonce",
             Self::InvalidRedirectUri => "invalid_redirect_uri",
             Self::InvalidClientMetadata => "invalid_client_metadata",
             Self::UnapprovedSoftwareStatement => "unapproved_software_statement",
             Self::InvalidToken => "invalid_token",
             Self::RequestNotSupported => "request_not_supported",
             Self::RequestUriNotSupported => "request_uri_not_supported",
+            Self::InteractionRequired => "interaction_required",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
             Self::ServerError => "server_error",
         }
@@ -169,6 +177,8 @@ mod tests {
         for code in [
             ErrorCode::InvalidRequest,
             ErrorCode::UnsupportedResponseType,
+            ErrorCode::InvalidDpopProof,
+            ErrorCode::UseDpopNonce,
             ErrorCode::InvalidRedirectUri,
             ErrorCode::RequestUriNotSupported,
             ErrorCode::TemporarilyUnavailable,

@@ -4,6 +4,7 @@
 mod access_token;
 mod authorize;
 mod consent;
+mod dpop;
 mod journey;
 mod manage;
 mod metadata;
@@ -11,4 +12,5 @@ mod redirect_uri;
 mod refresh;
 mod register;
 mod revoke;
+mod rotation;
 mod token;
