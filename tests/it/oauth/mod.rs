@@ -4,10 +4,12 @@
 mod access_token;
 mod authorize;
 mod consent;
+mod contract;
 mod dpop;
 mod journey;
 mod manage;
 mod metadata;
+mod policy;
 mod redirect_uri;
 mod refresh;
 mod register;
