@@ -31,6 +31,8 @@ pub(super) const fn label(kind: Kind) -> &'static str {
         Kind::SignInFailed => "Sign-in refused",
         Kind::SignOut => "Signed out",
         Kind::ClientRegistered => "App registered",
+        Kind::ClientUpdated => "App changed its registration",
+        Kind::ClientDeleted => "App removed its registration",
         Kind::ConsentGiven => "App allowed",
         Kind::ConsentDenied => "App turned away",
         Kind::TokenIssued => "Tokens issued",

@@ -29,6 +29,10 @@ pub enum Kind {
     SignOut,
     /// A client registered itself.
     ClientRegistered,
+    /// A client changed its registration.
+    ClientUpdated,
+    /// A client removed its registration.
+    ClientDeleted,
     /// A user let a client in.
     ConsentGiven,
     /// A user turned a client away.
@@ -80,6 +84,8 @@ impl Kind {
         Self::SignInFailed,
         Self::SignOut,
         Self::ClientRegistered,
+        Self::ClientUpdated,
+        Self::ClientDeleted,
         Self::ConsentGiven,
         Self::ConsentDenied,
         Self::TokenIssued,
@@ -111,6 +117,8 @@ impl Kind {
             Self::SignInFailed => "session.refused",
             Self::SignOut => "session.ended",
             Self::ClientRegistered => "client.registered",
+            Self::ClientUpdated => "client.updated",
+            Self::ClientDeleted => "client.deleted",
             Self::ConsentGiven => "consent.given",
             Self::ConsentDenied => "consent.denied",
             Self::TokenIssued => "token.issued",

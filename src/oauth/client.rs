@@ -117,6 +117,11 @@ impl Client {
         self.grant_types.contains(&grant_type)
     }
 
+    /// Whether it proves itself with a secret of ours.
+    pub(super) fn needs_secret(&self) -> bool {
+        self.token_endpoint_auth_methods.iter().any(|method| method.needs_secret())
+    }
+
     pub(super) fn accepts(&self, method: AuthMethod) -> bool {
         self.token_endpoint_auth_methods.contains(&method)
     }

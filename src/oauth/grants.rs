@@ -16,6 +16,8 @@ use crate::{
 pub(super) enum RevokedFor {
     /// The client gave it back.
     Client,
+    /// The client became something else than what was consented to.
+    ClientChanged,
     /// Its code came twice.
     CodeReplay,
     /// A spent refresh token came back.
@@ -28,6 +30,7 @@ impl RevokedFor {
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Client => "client",
+            Self::ClientChanged => "client_changed",
             Self::CodeReplay => "code_replay",
             Self::RefreshReuse => "refresh_reuse",
         }

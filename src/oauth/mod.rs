@@ -4,7 +4,8 @@
 //!
 //! 1. A client that was turned away at `/mcp` reads the metadata of the resource and of this server
 //!    (`metadata`: RFC 9728, RFC 8414).
-//! 2. It registers itself (`register`: RFC 7591).
+//! 2. It registers itself (`register`: RFC 7591), where the operator lets it (`policy`), and looks
+//!    after its registration (`manage`: RFC 7592).
 //! 3. The browser comes to `/oauth/authorize`, with the request or with the name of one that the
 //!    client pushed (`par`: RFC 9126); the request is checked against what the client registered
 //!    (`authorization_request`, `redirect_uri`, `pkce`, `scope`, `resource`).
@@ -34,6 +35,7 @@ mod client_assertion;
 mod client_auth;
 mod client_document;
 mod client_keys;
+mod client_metadata;
 mod client_name;
 mod consent;
 mod consent_page;
@@ -48,6 +50,7 @@ mod jws;
 mod key_metadata;
 mod keys;
 pub mod liveness;
+mod manage;
 mod metadata;
 mod not_a_member;
 mod par;
@@ -70,6 +73,7 @@ mod store_keys;
 mod store_liveness;
 mod store_proofs;
 mod store_pushed;
+mod store_registrations;
 mod store_requests;
 mod store_sweep;
 mod store_tenant_policy;

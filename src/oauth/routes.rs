@@ -10,7 +10,7 @@ use super::{
     Server, authorize, consent, dpop,
     error::Error,
     json::{any_origin, preflight},
-    jwks, metadata, par, register, revoke, token,
+    jwks, manage, metadata, par, register, revoke, token,
 };
 use crate::{
     http::{Access, Mounted, PageError, Routes, csrf},
@@ -21,10 +21,15 @@ use crate::{
 const REGISTER_BURST: u32 = 20;
 /// Registrations by everybody at once.
 const REGISTER_ALL_BURST: u32 = 500;
+/// Calls about a registration that there is, by one address.
+const MANAGE: Policy = Policy { name: "address", per_minute: 60, burst: 60 };
 /// Authorization requests by one address.
 const AUTHORIZE: Policy = Policy { name: "address", per_minute: 60, burst: 60 };
 /// Token and revocation requests by one address: a hosted assistant's users all come from a few.
 const TOKEN: Policy = Policy { name: "address", per_minute: 1200, burst: 600 };
+
+/// One registration.
+const REGISTRATION: &str = "/oauth/register/{client_id}";
 
 pub(super) fn routes(server: Server) -> Mounted {
     documents()
@@ -91,8 +96,19 @@ fn registration(server: &Server) -> Routes<Server> {
         .post("/oauth/register", Access::Client, register::register)
         .route_layer(limits.layer(by_all, everybody, too_many))
         .route_layer(limits.layer(by_address, limits::by_address, too_many))
+        .merge(management(server))
         .options("/oauth/register", Access::Client, preflight)
+        .options(REGISTRATION, Access::Client, preflight)
         .route_layer(from_fn(any_origin))
+}
+
+/// What a client does with its own registration. It counts apart from registering.
+fn management(server: &Server) -> Routes<Server> {
+    Routes::new()
+        .get(REGISTRATION, Access::Client, manage::read)
+        .put(REGISTRATION, Access::Client, manage::update)
+        .delete(REGISTRATION, Access::Client, manage::delete)
+        .route_layer(server.limits.layer(MANAGE, limits::by_address, too_many))
 }
 
 /// Steps 8 to 10, and 12; and what a client pushes ahead of step 3.
