@@ -10,17 +10,21 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
+use time::OffsetDateTime;
+use uuid::Uuid;
+
 use super::{
     challenge::{Challenge, Reason},
     jsonrpc::{RpcError, code},
     transport::MAX_BODY,
 };
 use crate::{
+    clock::Clock,
     db::TenantScope,
     fault::Fault,
     ids::{GrantId, TenantId, UserId, VectorStoreId},
     oauth::{
-        access_token::Verifier,
+        access_token::{Claims, Verifier},
         liveness::Liveness,
         resource::{Resource, Resources},
         scope::Scope,
@@ -34,11 +38,9 @@ pub(super) struct Caller(Arc<Proved>);
 #[derive(Debug)]
 struct Proved {
     scope: TenantScope,
-    user: Option<UserId>,
-    client_id: String,
-    grant: GrantId,
-    granted: Scope,
+    claims: Arc<Claims>,
     vector_stores: Vec<VectorStoreId>,
+    at: OffsetDateTime,
 }
 
 impl Caller {
@@ -49,20 +51,20 @@ impl Caller {
 
     /// None: a service client in its own name.
     pub(super) fn user(&self) -> Option<UserId> {
-        self.0.user
+        self.0.claims.user()
     }
 
     pub(super) fn client_id(&self) -> &str {
-        &self.0.client_id
+        &self.0.claims.client_id
     }
 
     pub(super) fn grant(&self) -> GrantId {
-        self.0.grant
+        self.0.claims.grant
     }
 
     /// What the token may be used for.
     pub(super) fn granted(&self) -> Scope {
-        self.0.granted
+        self.0.claims.scope
     }
 
     /// The stores that the user ticked and that still exist.
@@ -70,13 +72,20 @@ impl Caller {
         &self.0.vector_stores
     }
 
+    /// What the token says, and when it was last known to be alive.
+    pub(super) fn proof(&self) -> (&Claims, OffsetDateTime) {
+        (&self.0.claims, self.0.at)
+    }
+
     /// Keys of the limits.
     pub(super) fn key_grant(extensions: &Extensions) -> Option<GrantId> {
         extensions.get::<Self>().map(Self::grant)
     }
 
-    pub(super) fn key_user(extensions: &Extensions) -> Option<UserId> {
-        extensions.get::<Self>().and_then(Self::user)
+    /// A service client, which has no user, counts as one by itself.
+    pub(super) fn key_user(extensions: &Extensions) -> Option<Uuid> {
+        let caller = extensions.get::<Self>()?;
+        Some(caller.user().map_or(caller.grant().uuid(), UserId::uuid))
     }
 
     pub(super) fn key_tenant(extensions: &Extensions) -> Option<TenantId> {
@@ -90,6 +99,7 @@ pub(super) struct Gate {
     pub(super) verifier: Verifier,
     pub(super) liveness: Liveness,
     pub(super) resources: Resources,
+    pub(super) clock: Clock,
 }
 
 /// Middleware: let in who shows a live token for this very resource.
@@ -134,6 +144,8 @@ impl Gate {
         if !is_named && claims.aud != self.resources.mcp() {
             return Ok(None);
         }
+        // From before the question: what is revoked while it is on its way counts as after.
+        let at = self.clock.now();
         // The signature says that the token was good once; this says that its grant still is.
         let Some(alive) = self.liveness.check(&claims).await? else { return Ok(None) };
         // A client that named no resource (MCP 2025-03-26) may have begun at the tenant's URL: the
@@ -148,14 +160,7 @@ impl Gate {
         }
         #[expect(clippy::disallowed_methods, reason = "membership was read just above")]
         let scope = TenantScope::proven(claims.tenant);
-        Ok(Some(Caller(Arc::new(Proved {
-            scope,
-            user: claims.user(),
-            client_id: claims.client_id.clone(),
-            grant: claims.grant,
-            granted: claims.scope,
-            vector_stores: alive.vector_stores,
-        }))))
+        Ok(Some(Caller(Arc::new(Proved { scope, claims, vector_stores: alive.vector_stores, at }))))
     }
 }
 
