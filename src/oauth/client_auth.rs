@@ -2,6 +2,7 @@
 
 use axum::http::{HeaderMap, header};
 use base64::{Engine, engine::general_purpose::STANDARD};
+use time::OffsetDateTime;
 
 use super::{
     client::{AuthMethod, Client},
@@ -17,6 +18,16 @@ use crate::{
 /// A client that has proved who it is, or a public one that cannot and need not.
 #[derive(Debug)]
 pub(super) struct AuthenticatedClient(pub(super) Client);
+
+impl AuthenticatedClient {
+    /// A back end ends on the day that its admin chose, whatever it asks for.
+    pub(super) fn require_unexpired(&self, now: OffsetDateTime) -> Result<(), Error> {
+        match &self.0.service {
+            Some(rights) if rights.expires_at <= now => Err(Error::Refused(EXPIRED)),
+            _ => Ok(()),
+        }
+    }
+}
 
 /// What a request presents: by which method, in whose name.
 struct Credentials {
@@ -48,6 +59,11 @@ pub(super) async fn authenticate(
 const UNKNOWN: Refusal = Refusal {
     error: ErrorCode::InvalidClient,
     error_description: "the client is unknown, or did not authenticate in the way it registered",
+};
+
+const EXPIRED: Refusal = Refusal {
+    error: ErrorCode::InvalidClient,
+    error_description: "the client has expired: an admin of its tenant can make a new one",
 };
 
 /// In constant time; a stand-in is compared where nothing is stored.

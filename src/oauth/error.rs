@@ -80,6 +80,8 @@ pub(super) enum Error {
     Refused(Refusal),
     /// Client authentication by HTTP Basic failed: the answer names the scheme.
     BasicRefused(Refusal),
+    /// Who it is is known, and may not ask this at all.
+    Forbidden(Refusal),
     /// The body is longer than any request of the protocol.
     TooLarge,
     /// Too many requests from one address.
@@ -111,6 +113,7 @@ impl IntoResponse for Error {
                 headers.insert(header::WWW_AUTHENTICATE, basic);
                 (refusal.error.status(), refusal)
             }
+            Self::Forbidden(refusal) => (StatusCode::FORBIDDEN, refusal),
             Self::TooLarge => (
                 StatusCode::PAYLOAD_TOO_LARGE,
                 Refusal {

@@ -30,6 +30,7 @@ struct AuthorizationServer {
     token_endpoint: String,
     registration_endpoint: String,
     revocation_endpoint: String,
+    introspection_endpoint: String,
     jwks_uri: String,
     response_types_supported: [&'static str; 1],
     response_modes_supported: [&'static str; 1],
@@ -37,6 +38,7 @@ struct AuthorizationServer {
     code_challenge_methods_supported: [&'static str; 1],
     token_endpoint_auth_methods_supported: Vec<&'static str>,
     revocation_endpoint_auth_methods_supported: Vec<&'static str>,
+    introspection_endpoint_auth_methods_supported: Vec<&'static str>,
     scopes_supported: Vec<&'static str>,
     authorization_response_iss_parameter_supported: bool,
     client_id_metadata_document_supported: bool,
@@ -65,6 +67,7 @@ pub(super) async fn authorization_server(State(server): State<Server>) -> Respon
             token_endpoint: at("/oauth/token"),
             registration_endpoint: at("/oauth/register"),
             revocation_endpoint: at("/oauth/revoke"),
+            introspection_endpoint: at("/oauth/introspect"),
             jwks_uri: at("/oauth/jwks.json"),
             response_types_supported: ["code"],
             response_modes_supported: ["query"],
@@ -72,6 +75,12 @@ pub(super) async fn authorization_server(State(server): State<Server>) -> Respon
             code_challenge_methods_supported: ["S256"],
             token_endpoint_auth_methods_supported: methods(),
             revocation_endpoint_auth_methods_supported: methods(),
+            // RFC 7662 §2.1: whoever asks has proved who it is.
+            introspection_endpoint_auth_methods_supported: AuthMethod::ALL
+                .iter()
+                .filter(|one| **one != AuthMethod::None)
+                .map(|one| one.as_str())
+                .collect(),
             scopes_supported: Scope::all().names(),
             authorization_response_iss_parameter_supported: true,
             client_id_metadata_document_supported: false,

@@ -120,6 +120,7 @@ fn accept(asked: &Map<String, Value>) -> Result<Client, Error> {
         jwks_uri: None,
         dpop_bound: false,
         version: 1,
+        service: None,
         metadata: other_metadata(asked)?,
     })
 }
@@ -142,9 +143,14 @@ fn redirect_uris(asked: &Map<String, Value>) -> Result<Vec<String>, Error> {
 /// Absent: both, since a client that says nothing expects to stay connected. Grants that we lack
 /// are left out, as long as something is left.
 fn grant_types(asked: &Map<String, Value>) -> Result<Vec<GrantType>, Error> {
-    let Some(names) = texts(asked, "grant_types")? else { return Ok(GrantType::ALL.to_vec()) };
-    let known: Vec<GrantType> =
-        GrantType::ALL.iter().copied().filter(|one| names.contains(&one.as_str())).collect();
+    let Some(names) = texts(asked, "grant_types")? else {
+        return Ok(GrantType::REGISTRABLE.to_vec());
+    };
+    let known: Vec<GrantType> = GrantType::REGISTRABLE
+        .iter()
+        .copied()
+        .filter(|one| names.contains(&one.as_str()))
+        .collect();
     if known.contains(&GrantType::AuthorizationCode) {
         Ok(known)
     } else {

@@ -21,15 +21,19 @@ async fn the_authorization_server_describes_itself(pool: PgPool) {
             "token_endpoint": format!("{ORIGIN}/oauth/token"),
             "registration_endpoint": format!("{ORIGIN}/oauth/register"),
             "revocation_endpoint": format!("{ORIGIN}/oauth/revoke"),
+            "introspection_endpoint": format!("{ORIGIN}/oauth/introspect"),
             "jwks_uri": format!("{ORIGIN}/oauth/jwks.json"),
             "response_types_supported": ["code"],
             "response_modes_supported": ["query"],
-            "grant_types_supported": ["authorization_code", "refresh_token"],
+            "grant_types_supported":
+                ["authorization_code", "refresh_token", "client_credentials"],
             "code_challenge_methods_supported": ["S256"],
             "token_endpoint_auth_methods_supported":
                 ["none", "client_secret_basic", "client_secret_post"],
             "revocation_endpoint_auth_methods_supported":
                 ["none", "client_secret_basic", "client_secret_post"],
+            "introspection_endpoint_auth_methods_supported":
+                ["client_secret_basic", "client_secret_post"],
             "scopes_supported": ["search:read", "offline_access"],
             "authorization_response_iss_parameter_supported": true,
             "client_id_metadata_document_supported": false,
