@@ -7,6 +7,9 @@ use std::sync::{
 
 use time::{Duration, OffsetDateTime};
 
+/// How far the clocks of others may be off: for every time that somebody else wrote (spec row J-06).
+pub const LEEWAY: Duration = Duration::seconds(30);
+
 /// Where "now" comes from.
 #[derive(Clone, Debug, Default)]
 pub struct Clock {

@@ -33,6 +33,7 @@ pub const VARIABLES: &[Variable] = &[
     Variable { name: "CALLSLIP_TRUSTED_PROXIES", default: "" },
     Variable { name: "CALLSLIP_ALLOWED_ORIGINS", default: "" },
     Variable { name: "CALLSLIP_OUTBOUND_ALLOW", default: "" },
+    Variable { name: "CALLSLIP_OUTBOUND_CA_FILE", default: "" },
     Variable { name: "CALLSLIP_RATE_LIMIT_SCALE", default: "1" },
     Variable { name: "CALLSLIP_ACCESS_TOKEN_MINUTES", default: "30" },
     Variable { name: "CALLSLIP_LOG", default: "info" },
@@ -75,6 +76,8 @@ pub struct Config {
     pub allowed_origins: Vec<String>,
     /// `host` or `host:port` that outbound requests may reach although the guard would refuse it.
     pub outbound_allow: Vec<String>,
+    /// PEM certificates of authorities that outbound requests believe besides the system's.
+    pub outbound_ca_file: Option<PathBuf>,
     /// Multiplies every rate limit.
     pub rate_limit_scale: f64,
     /// How long an access token lives.
@@ -126,6 +129,7 @@ impl Config {
                 .list("CALLSLIP_TRUSTED_PROXIES", "addresses such as 10.0.0.0/8 or ::1"),
             allowed_origins: reader.list("CALLSLIP_ALLOWED_ORIGINS", "origins"),
             outbound_allow: reader.list("CALLSLIP_OUTBOUND_ALLOW", "hosts"),
+            outbound_ca_file: reader.optional("CALLSLIP_OUTBOUND_CA_FILE").map(PathBuf::from),
             rate_limit_scale: reader.scale("CALLSLIP_RATE_LIMIT_SCALE"),
             access_token_minutes: reader.within("CALLSLIP_ACCESS_TOKEN_MINUTES", 5, 60),
             log: reader.parsed("CALLSLIP_LOG", "a filter"),

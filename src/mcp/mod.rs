@@ -15,7 +15,6 @@ mod challenge;
 mod dispatch;
 mod era;
 mod front;
-mod json;
 mod jsonrpc;
 mod record;
 mod server_info;

@@ -18,7 +18,7 @@ use super::{
     Server,
     access_token::{Claims, Confirmation},
     client::ServiceRights,
-    client_auth::{self, AuthenticatedClient},
+    client_auth::{self, AuthenticatedClient, Sender},
     error::{Error, ErrorCode, Refusal, refuse},
     grants::refresh_token::Standing,
     json,
@@ -63,47 +63,53 @@ struct Inactive {
 
 pub(super) async fn introspect(
     State(server): State<Server>,
-    headers: HeaderMap,
+    sender: Sender,
     parameters: Parameters,
 ) -> Result<Response, Error> {
-    let now = server.clock.now();
-    let mut tx = server.db.control().await?;
-    let client = client_auth::authenticate(&mut tx, &headers, &parameters).await?;
-    let rights = require_resource_server(&client, now)?;
-    let token =
-        parameters.find("token").ok_or(refuse(ErrorCode::InvalidRequest, "token is missing"))?;
-    let asker = Asker { server: &server, tenant: rights.tenant, now };
-    // The prefix tells the kinds apart; token_type_hint is not needed.
-    let found = match Plaintext::presented(Kind::RefreshToken, token) {
-        Some(secret) => asker.refresh_token(&mut tx, &secret).await?,
-        None => None,
-    };
-    if rights.last_used_at.is_none_or(|at| now - at > Duration::HOUR) {
-        store_clients::touch(&mut tx, &client.0.client_id, now).await?;
-        tx.commit().await?;
-    } else {
-        // Nothing is held while the statement that everybody shares is waited for.
-        drop(tx);
-    }
-    let active = match found {
-        Some(found) => asker.is_redeemable(found).await?,
-        None => asker.access_token(token).await?,
-    };
-    Ok(match active {
+    // What an assertion was spent for is not left half done.
+    let work = tokio::spawn(async move { answer(&server, &sender, &parameters).await });
+    Ok(match work.await?? {
         Some(active) => json::answer(StatusCode::OK, HeaderMap::new(), &active),
         None => json::answer(StatusCode::OK, HeaderMap::new(), &Inactive { active: false }),
     })
 }
 
+async fn answer(
+    server: &Server,
+    sender: &Sender,
+    parameters: &Parameters,
+) -> Result<Option<Active>, Error> {
+    let now = server.clock.now();
+    let presented = client_auth::present(server, sender, parameters).await?;
+    let mut tx = server.db.control().await?;
+    let client = presented.prove(&mut tx).await?;
+    let rights = require_resource_server(&client)?;
+    let token =
+        parameters.find("token").ok_or(refuse(ErrorCode::InvalidRequest, "token is missing"))?;
+    let asker = Asker { server, tenant: rights.tenant, now };
+    // The prefix tells the kinds apart; token_type_hint is not needed.
+    let refresh_token = Plaintext::presented(Kind::RefreshToken, token);
+    let found = match &refresh_token {
+        Some(secret) => asker.find_refresh_token(&mut tx, secret).await?,
+        None => None,
+    };
+    if rights.last_used_at.is_none_or(|at| now - at > Duration::HOUR) {
+        store_clients::touch(&mut tx, &client.0.client_id, now).await?;
+    }
+    // Nothing is held while the statement that everybody shares is waited for.
+    tx.commit().await?;
+    match (refresh_token, found) {
+        (None, _) => asker.access_token(token).await,
+        (Some(_), Some(found)) => asker.refresh_token(found).await,
+        (Some(_), None) => Ok(None),
+    }
+}
+
 /// §2.1: who asks has proved who it is, and §4: an admin let it ask.
-fn require_resource_server(
-    client: &AuthenticatedClient,
-    now: OffsetDateTime,
-) -> Result<&ServiceRights, Error> {
+fn require_resource_server(client: &AuthenticatedClient) -> Result<&ServiceRights, Error> {
     if client.0.is_public() {
         return Err(Error::BasicRefused(NO_CREDENTIALS));
     }
-    client.require_unexpired(now)?;
     let rights = client.0.service.as_ref().filter(|rights| rights.may_introspect);
     rights.ok_or(Error::Forbidden(NOT_ALLOWED))
 }
@@ -160,7 +166,7 @@ impl Asker<'_> {
     }
 
     /// A refresh token of the tenant's, as long as it has its turn.
-    async fn refresh_token(
+    async fn find_refresh_token(
         &self,
         tx: &mut ControlTx,
         secret: &Plaintext,
@@ -174,7 +180,7 @@ impl Asker<'_> {
     }
 
     /// The same, as long as everything behind it lives.
-    async fn is_redeemable(&self, found: store_introspect::Found) -> Result<Option<Active>, Error> {
+    async fn refresh_token(&self, found: store_introspect::Found) -> Result<Option<Active>, Error> {
         let question = Question {
             tenant: found.tenant,
             grant: found.grant,

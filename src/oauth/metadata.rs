@@ -16,6 +16,7 @@ use super::{
     Server,
     client::{AuthMethod, GrantType},
     json,
+    jws::Algorithm,
     resource::Resources,
     scope::Scope,
 };
@@ -37,8 +38,11 @@ struct AuthorizationServer {
     grant_types_supported: Vec<&'static str>,
     code_challenge_methods_supported: [&'static str; 1],
     token_endpoint_auth_methods_supported: Vec<&'static str>,
+    token_endpoint_auth_signing_alg_values_supported: Vec<&'static str>,
     revocation_endpoint_auth_methods_supported: Vec<&'static str>,
+    revocation_endpoint_auth_signing_alg_values_supported: Vec<&'static str>,
     introspection_endpoint_auth_methods_supported: Vec<&'static str>,
+    introspection_endpoint_auth_signing_alg_values_supported: Vec<&'static str>,
     scopes_supported: Vec<&'static str>,
     authorization_response_iss_parameter_supported: bool,
     client_id_metadata_document_supported: bool,
@@ -58,6 +62,7 @@ struct ProtectedResource {
 pub(super) async fn authorization_server(State(server): State<Server>) -> Response {
     let issuer = server.public_url.as_str();
     let at = |path: &str| format!("{issuer}{path}");
+    let algorithms = || Algorithm::ALL.iter().map(|one| one.as_str()).collect::<Vec<_>>();
     let methods = || AuthMethod::ALL.iter().map(|one| one.as_str()).collect::<Vec<_>>();
     json::document(
         SECONDS,
@@ -74,13 +79,16 @@ pub(super) async fn authorization_server(State(server): State<Server>) -> Respon
             grant_types_supported: GrantType::ALL.iter().map(|one| one.as_str()).collect(),
             code_challenge_methods_supported: ["S256"],
             token_endpoint_auth_methods_supported: methods(),
+            token_endpoint_auth_signing_alg_values_supported: algorithms(),
             revocation_endpoint_auth_methods_supported: methods(),
+            revocation_endpoint_auth_signing_alg_values_supported: algorithms(),
             // RFC 7662 §2.1: whoever asks has proved who it is.
             introspection_endpoint_auth_methods_supported: AuthMethod::ALL
                 .iter()
                 .filter(|one| **one != AuthMethod::None)
                 .map(|one| one.as_str())
                 .collect(),
+            introspection_endpoint_auth_signing_alg_values_supported: algorithms(),
             scopes_supported: Scope::all().names(),
             authorization_response_iss_parameter_supported: true,
             client_id_metadata_document_supported: false,

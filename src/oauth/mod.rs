@@ -30,7 +30,10 @@ pub mod access_token;
 pub mod apps;
 mod authorize;
 mod client;
+mod client_assertion;
 mod client_auth;
+mod client_document;
+mod client_keys;
 mod client_name;
 mod consent;
 mod consent_page;
@@ -38,7 +41,10 @@ mod error;
 mod grants;
 mod introspect;
 mod json;
+mod jwk_set;
 mod jwks;
+mod jws;
+mod key_metadata;
 mod keys;
 pub mod liveness;
 mod metadata;
@@ -59,6 +65,7 @@ mod store_grants;
 mod store_introspect;
 mod store_keys;
 mod store_liveness;
+mod store_proofs;
 mod store_requests;
 mod store_services;
 mod store_sweep;
@@ -72,6 +79,7 @@ use axum::extract::FromRef;
 use time::Duration;
 
 use access_token::Verifier;
+use client_keys::ClientKeys;
 use keys::Keys;
 use liveness::Liveness;
 use resource::Resources;
@@ -82,7 +90,7 @@ use crate::{
     db::Db,
     fault::Fault,
     http::Mounted,
-    limits::Limits,
+    limits::{Failures, Limits},
     outbound::Outbound,
     secret::{derive::DerivationKey, seal::MasterKey},
     sign_in::Gate,
@@ -118,6 +126,9 @@ pub struct Server {
     resources: Resources,
     limits: Limits,
     outbound: Outbound,
+    client_keys: ClientKeys,
+    failed_clients: Failures<client_auth::Attempt>,
+    documents: client_document::Reader,
 }
 
 impl fmt::Debug for Server {
@@ -147,12 +158,17 @@ impl Server {
         let Settings { gate, master_key, access_token_minutes, limits, outbound } = settings;
         let Gate { db, clock, public_url } = gate.clone();
         let keys = Keys::load(&db, &master_key, &clock).await?;
+        let documents =
+            client_document::Reader::new(db.clone(), clock.clone(), outbound.clone(), &limits);
         Ok(Self {
+            documents,
             verifier: Verifier::new(keys.clone(), public_url.as_str(), clock.clone()),
             liveness: Liveness::start(&db, &clock),
             resources: Resources::new(&public_url),
             refresh_key: master_key.derivation_key("callslip refresh token"),
             access_token_life: Duration::minutes(access_token_minutes.into()),
+            client_keys: ClientKeys::new(&outbound, &limits, &clock),
+            failed_clients: limits.failures(client_auth::FAILURES, &clock),
             keys,
             limits,
             outbound,

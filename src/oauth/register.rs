@@ -16,7 +16,7 @@ use super::{
     client::{AuthMethod, Client, GrantType, Source},
     client_name,
     error::{Error, ErrorCode, refuse},
-    json, parameters, redirect_uri,
+    json, key_metadata, parameters, redirect_uri,
     scope::Scope,
     store_clients,
 };
@@ -30,7 +30,7 @@ const MOST_REDIRECT_URIS: usize = 10;
 /// The most contacts.
 const MOST_CONTACTS: usize = 3;
 /// Members that hold a link: https or nothing (spec row D-03).
-const LINKS: &[&str] = &["client_uri", "logo_uri", "tos_uri", "policy_uri", "jwks_uri"];
+const LINKS: &[&str] = &["client_uri", "logo_uri", "tos_uri", "policy_uri"];
 
 pub(super) async fn register(
     State(server): State<Server>,
@@ -42,8 +42,8 @@ pub(super) async fn register(
         return Err(refuse(ErrorCode::InvalidClientMetadata, "the body must be a JSON object"));
     };
     let mut client = accept(&asked)?;
-    let secret =
-        (!client.accepts(AuthMethod::None)).then(|| Plaintext::generate(Kind::ClientSecret));
+    let needs_secret = client.token_endpoint_auth_methods.iter().any(|one| one.needs_secret());
+    let secret = needs_secret.then(|| Plaintext::generate(Kind::ClientSecret));
     client.secret_hash = secret.as_ref().map(Plaintext::hash);
     let now = server.clock.now();
 
@@ -80,6 +80,12 @@ fn information(client: &Client) -> Map<String, Value> {
             json!(client.token_endpoint_auth_methods.first().map(|method| method.as_str())),
         ),
     ]);
+    if let Some(jwks) = &client.jwks {
+        members.insert("jwks".to_owned(), jwks.clone());
+    }
+    if let Some(jwks_uri) = &client.jwks_uri {
+        members.insert("jwks_uri".to_owned(), json!(jwks_uri));
+    }
     members
 }
 
@@ -101,12 +107,18 @@ fn accept(asked: &Map<String, Value>) -> Result<Client, Error> {
         // RFC 7591 §2: the default.
         None => AuthMethod::ClientSecretBasic,
         Some(name) => AuthMethod::from_name(name).ok_or(invalid(
-            "token_endpoint_auth_method must be none, client_secret_basic or client_secret_post",
+            "token_endpoint_auth_method must be none, client_secret_basic, client_secret_post or \
+             private_key_jwt",
         ))?,
     };
     let response_types = texts(asked, "response_types")?;
     if response_types.is_some_and(|types| !types.contains(&"code")) {
         return Err(invalid("response_types must hold code"));
+    }
+    let keys = key_metadata::read(asked, &[method]).map_err(invalid)?;
+    let mut metadata = other_metadata(asked)?;
+    if let Some(algorithm) = keys.signing_alg {
+        metadata.insert("token_endpoint_auth_signing_alg".to_owned(), algorithm.as_str().into());
     }
     Ok(Client {
         client_id: Uuid::new_v4().to_string(),
@@ -116,12 +128,12 @@ fn accept(asked: &Map<String, Value>) -> Result<Client, Error> {
         grant_types: grant_types(asked)?,
         token_endpoint_auth_methods: vec![method],
         secret_hash: None,
-        jwks: None,
-        jwks_uri: None,
+        jwks: keys.jwks,
+        jwks_uri: keys.jwks_uri,
         dpop_bound: false,
         version: 1,
         service: None,
-        metadata: other_metadata(asked)?,
+        metadata,
     })
 }
 
@@ -166,9 +178,7 @@ fn other_metadata(asked: &Map<String, Value>) -> Result<Map<String, Value>, Erro
         let base = name.split('#').next().unwrap_or_default();
         if LINKS.contains(&base) && !is_nothing(value) {
             if !value.as_str().is_some_and(is_https) {
-                return Err(invalid(
-                    "client_uri, logo_uri, tos_uri, policy_uri and jwks_uri must be https",
-                ));
+                return Err(invalid("client_uri, logo_uri, tos_uri and policy_uri must be https"));
             }
             if LINKS.contains(&name.as_str()) {
                 kept.insert(name.clone(), value.clone());

@@ -13,6 +13,7 @@ pub use super::store_services::list;
 use super::{
     client::{AuthMethod, Client, GrantType, Source},
     client_name,
+    jwk_set::KeySet,
     resource::Resources,
     scope::Scope,
     store_clients,
@@ -137,16 +138,6 @@ pub fn clean_name(text: &str) -> Option<String> {
     client_name::clean(text).filter(|name| !name.is_empty())
 }
 
-/// Whether clients may prove who they are by a key of their own.
-#[must_use]
-pub fn takes_keys() -> bool {
-    key_method().is_some()
-}
-
-fn key_method() -> Option<AuthMethod> {
-    AuthMethod::from_name("private_key_jwt")
-}
-
 /// Make a back end, with its grant and its event.
 ///
 /// # Errors
@@ -196,13 +187,12 @@ pub async fn create(
 
 /// The client, and its secret where it has one.
 fn client(new: &New) -> (Client, Option<Plaintext>) {
-    let by_key = || key_method().into_iter().collect();
     let (methods, jwks, jwks_uri) = match &new.proof {
         NewProof::Secret => {
             (vec![AuthMethod::ClientSecretBasic, AuthMethod::ClientSecretPost], None, None)
         }
-        NewProof::Keys(keys) => (by_key(), Some(keys.clone()), None),
-        NewProof::KeysAt(url) => (by_key(), None, Some(url.clone())),
+        NewProof::Keys(keys) => (vec![AuthMethod::PrivateKeyJwt], Some(keys.clone()), None),
+        NewProof::KeysAt(url) => (vec![AuthMethod::PrivateKeyJwt], None, Some(url.clone())),
     };
     let secret = matches!(new.proof, NewProof::Secret)
         .then(|| Plaintext::generate(secret::Kind::ClientSecret));
@@ -337,25 +327,19 @@ fn is_gone(done: sqlx::Result<()>) -> sqlx::Result<bool> {
 /// # Errors
 /// With a sentence for the person who pasted them.
 pub fn public_keys(text: &str) -> Result<Value, &'static str> {
-    const NO_SET: &str = "This is no JWK set: {\"keys\": [ … ]} with at least one public key.";
+    const NO_SET: &str = "This is no JWK set with a public key that is taken here: RSA, P-256 or \
+        Ed25519, in {\"keys\": [ … ]}.";
     if text.len() > 16_000 {
         return Err("This is longer than 16,000 characters.");
     }
     let set: Value = serde_json::from_str(text).map_err(|_| NO_SET)?;
-    let keys = set.get("keys").and_then(Value::as_array).filter(|keys| !keys.is_empty());
-    for key in keys.ok_or(NO_SET)? {
-        let key = key.as_object().ok_or(NO_SET)?;
-        // RFC 7518 §6: each of these is part of a private or symmetric key.
-        if ["d", "p", "q", "dp", "dq", "qi", "oth", "k"].iter().any(|name| key.contains_key(*name))
-        {
-            return Err(
-                "This holds a private key. Paste the public half only, and make a new key.",
-            );
-        }
-        if !matches!(key.get("kty").and_then(Value::as_str), Some("RSA" | "EC" | "OKP")) {
-            return Err(NO_SET);
-        }
+    let keys = set.get("keys").and_then(Value::as_array).ok_or(NO_SET)?;
+    // RFC 7518 §6: the private parts of each kind of key.
+    let is_private = |key: &Value| key.get("d").is_some() || key.get("k").is_some();
+    if keys.iter().any(is_private) {
+        return Err("This holds a private key. Make a new one, and paste its public half only.");
     }
+    KeySet::read(&set).ok_or(NO_SET)?;
     Ok(set)
 }
 
@@ -365,7 +349,8 @@ mod tests {
 
     #[test]
     fn only_public_keys_are_taken() {
-        let good = r#"{"keys":[{"kty":"EC","crv":"P-256","x":"a","y":"b","kid":"1"}]}"#;
+        let good = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"1",
+            "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
         assert!(public_keys(good).is_ok());
         for bad in [
             "",

@@ -13,6 +13,22 @@ use crate::{
 /// The client with this id, unless disabled. A back end comes with what its tenant's admin let it
 /// do, and not at all while that tenant is suspended.
 pub(super) async fn find(tx: &mut ControlTx, client_id: &str) -> sqlx::Result<Option<Client>> {
+    read(tx, client_id, false).await
+}
+
+/// The client with this id, disabled or not: for those who say so in words of their own.
+pub(super) async fn find_even_disabled(
+    tx: &mut ControlTx,
+    client_id: &str,
+) -> sqlx::Result<Option<Client>> {
+    read(tx, client_id, true).await
+}
+
+async fn read(
+    tx: &mut ControlTx,
+    client_id: &str,
+    even_disabled: bool,
+) -> sqlx::Result<Option<Client>> {
     // Postgres has no text with a zero byte in it, so no client has either.
     if client_id.contains('\0') {
         return Ok(None);
@@ -27,10 +43,11 @@ pub(super) async fn find(tx: &mut ControlTx, client_id: &str) -> sqlx::Result<Op
           from oauth_clients c
           left join oauth_service_clients s on s.client_id = c.client_id
           left join tenants t on t.id = s.tenant_id and t.suspended_at is null
-         where c.client_id = $1 and disabled_at is null
+         where c.client_id = $1 and (disabled_at is null or $2)
            and (source = 'tenant') = (t.id is not null)
         "#,
         client_id,
+        even_disabled,
     )
     .fetch_optional(tx.conn())
     .await?;

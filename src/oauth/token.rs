@@ -13,7 +13,7 @@ use super::{
     Server,
     access_token::{self, Claims, Confirmation},
     client::GrantType,
-    client_auth,
+    client_auth::{self, AuthenticatedClient, Sender},
     error::{Error, ErrorCode, refuse},
     grants::{authorization_code, client_credentials, refresh_token},
     json,
@@ -46,11 +46,11 @@ pub(super) struct TokenResponse {
 pub(super) async fn token(
     State(server): State<Server>,
     origin: Origin,
-    headers: HeaderMap,
+    sender: Sender,
     parameters: Parameters,
 ) -> Result<Response, Error> {
     // A client that hangs up must not leave a code half redeemed: the work goes on without it.
-    let work = tokio::spawn(async move { grant(&server, &origin, &headers, &parameters).await });
+    let work = tokio::spawn(async move { grant(&server, &origin, &sender, &parameters).await });
     let response = work.await??;
     Ok(json::answer(StatusCode::OK, HeaderMap::new(), &response))
 }
@@ -58,7 +58,7 @@ pub(super) async fn token(
 async fn grant(
     server: &Server,
     origin: &Origin,
-    headers: &HeaderMap,
+    sender: &Sender,
     parameters: &Parameters,
 ) -> Result<TokenResponse, Error> {
     let call = Call { server, parameters, origin, now: server.clock.now() };
@@ -66,9 +66,18 @@ async fn grant(
         ErrorCode::UnsupportedGrantType,
         "grant_type must be authorization_code, refresh_token or client_credentials",
     ))?;
+    let presented = client_auth::present(server, sender, parameters).await?;
     let mut tx = server.db.control().await?;
-    let client = client_auth::authenticate(&mut tx, headers, parameters).await?;
-    client.require_unexpired(call.now)?;
+    let client = presented.prove(&mut tx).await?;
+    presented.settle(redeem(tx, &client, grant_type, &call).await).await
+}
+
+async fn redeem(
+    tx: ControlTx,
+    client: &AuthenticatedClient,
+    grant_type: GrantType,
+    call: &Call<'_>,
+) -> Result<TokenResponse, Error> {
     if !client.0.may_use(grant_type) {
         return Err(refuse(
             ErrorCode::UnauthorizedClient,
@@ -76,9 +85,9 @@ async fn grant(
         ));
     }
     match grant_type {
-        GrantType::AuthorizationCode => authorization_code::exchange(tx, &client, &call).await,
-        GrantType::RefreshToken => refresh_token::refresh(tx, &client, &call).await,
-        GrantType::ClientCredentials => client_credentials::issue(tx, &client, &call).await,
+        GrantType::AuthorizationCode => authorization_code::exchange(tx, client, call).await,
+        GrantType::RefreshToken => refresh_token::refresh(tx, client, call).await,
+        GrantType::ClientCredentials => client_credentials::issue(tx, client, call).await,
     }
 }
 

@@ -157,7 +157,7 @@ impl Form {
     fn read_proof(&mut self, outbound: &Outbound) -> Result<Option<NewProof>, PageError> {
         match self.proof.as_str() {
             "secret" => Ok(Some(NewProof::Secret)),
-            "jwks" if services::takes_keys() => match services::public_keys(self.jwks.trim()) {
+            "jwks" => match services::public_keys(self.jwks.trim()) {
                 Ok(keys) => Ok(Some(NewProof::Keys(keys))),
                 Err(reason) => {
                     self.jwks_error = Some(reason);
@@ -166,7 +166,7 @@ impl Form {
                     Ok(None)
                 }
             },
-            "jwks_uri" if services::takes_keys() => {
+            "jwks_uri" => {
                 let url = self.jwks_uri.trim();
                 self.jwks_uri_error = check_url(url, outbound).err();
                 Ok(self.jwks_uri_error.is_none().then(|| NewProof::KeysAt(url.to_owned())))

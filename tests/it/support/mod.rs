@@ -2,6 +2,7 @@
 
 mod answer;
 mod browser;
+pub mod document_host;
 mod oauth;
 pub mod openai_fake;
 mod people;
