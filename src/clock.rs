@@ -7,7 +7,8 @@ use std::sync::{
 
 use time::{Duration, OffsetDateTime};
 
-/// How far the clocks of others may be off: for every time that somebody else wrote (spec row J-06).
+/// How far two clocks may differ before somebody's token is refused for it: the same everywhere
+/// (spec row J-06).
 pub const LEEWAY: Duration = Duration::seconds(30);
 
 /// Where "now" comes from.

@@ -75,6 +75,10 @@ pub enum Kind {
     UserCreated,
     /// An account was switched off.
     UserDisabled,
+    /// A signing key entered the key set.
+    SigningKeyPublished,
+    /// A signing key left it: what it signed is refused.
+    SigningKeyRetired,
 }
 
 impl Kind {
@@ -107,6 +111,8 @@ impl Kind {
         Self::OperatorCreated,
         Self::UserCreated,
         Self::UserDisabled,
+        Self::SigningKeyPublished,
+        Self::SigningKeyRetired,
     ];
 
     /// As stored.
@@ -140,6 +146,8 @@ impl Kind {
             Self::OperatorCreated => "operator.created",
             Self::UserCreated => "user.created",
             Self::UserDisabled => "user.disabled",
+            Self::SigningKeyPublished => "signing_key.published",
+            Self::SigningKeyRetired => "signing_key.retired",
         }
     }
 

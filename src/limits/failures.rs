@@ -9,7 +9,7 @@ use std::{
 
 use time::{Duration, OffsetDateTime};
 
-use super::{Keyed, Limited, Limits, Policy};
+use super::{Keyed, Limited, Limits, Policy, Rate};
 use crate::clock::Clock;
 
 /// How long failures are held against a key, from the first of them on.
@@ -17,7 +17,7 @@ const WINDOW: Duration = Duration::MINUTE;
 
 /// Counts failures by key. Clones share.
 pub struct Failures<K> {
-    policy: Policy,
+    policy: Rate,
     most: u32,
     counted: Arc<Counted<K>>,
 }
@@ -85,6 +85,7 @@ impl Limits {
         policy: Policy,
         clock: &Clock,
     ) -> Failures<K> {
+        let policy = Rate::from(policy);
         let counted = Arc::new(Counted { clock: clock.clone(), windows: Mutex::default() });
         self.keep(Box::new(Arc::clone(&counted)));
         Failures { policy, most: policy.burst(self.scale).get(), counted }

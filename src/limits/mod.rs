@@ -23,7 +23,7 @@ use crate::http::client_ip::ClientIp;
 pub use counter::Counter;
 pub use failures::Failures;
 pub use layer::{By, Layer};
-pub use refusal::{Limited, Policy};
+pub use refusal::{Hourly, Limited, Policy, Rate};
 
 /// How often recovered keys are forgotten.
 const SWEEP: Duration = Duration::from_secs(20);

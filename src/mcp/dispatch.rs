@@ -132,8 +132,8 @@ impl Dispatcher {
     /// What was found stays here: the token died meanwhile.
     async fn withhold(&self, tool: Tool, asker: &Asker) -> Result<Response, RpcError> {
         self.append(record::refusal(Some(tool), asker, "revoked", self.clock.now())).await?;
-        let metadata_url = asker.metadata_url.clone();
-        Ok(Challenge { reason: Reason::InvalidToken, metadata_url }.into_response())
+        let (scheme, metadata_url) = (asker.caller.scheme(), asker.metadata_url.clone());
+        Ok(Challenge { reason: Reason::InvalidToken, scheme, metadata_url }.into_response())
     }
 
     /// No answer without its audit event.
@@ -197,7 +197,8 @@ fn invalid_params(message: &'static str) -> RpcError {
 /// 403 with its challenge, and in the body the form that ChatGPT reads it in.
 fn insufficient_scope(asker: &Asker, era: Era, request: &Request) -> Response {
     let reason = Reason::InsufficientScope;
-    let challenge = Challenge { reason, metadata_url: asker.metadata_url.clone() };
+    let scheme = asker.caller.scheme();
+    let challenge = Challenge { reason, scheme, metadata_url: asker.metadata_url.clone() };
     let sentence = "This connection may not use the tool. Ask the user to connect again.";
     let mut result = Outcome::refused(Status::BadArguments, sentence).result;
     result["_meta"] = json!({ "mcp/www_authenticate": [challenge.value()] });

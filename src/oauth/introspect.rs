@@ -25,7 +25,7 @@ use super::{
     liveness::{Alive, Question},
     parameters::Parameters,
     scope::Scope,
-    store_clients, store_introspect,
+    store_clients, store_introspect, tenant_policy,
 };
 use crate::{
     db::ControlTx,
@@ -132,7 +132,7 @@ struct Asker<'a> {
 
 impl Asker<'_> {
     async fn access_token(&self, token: &str) -> Result<Option<Active>, Error> {
-        let Some(claims) = self.server.verifier.verify(token) else { return Ok(None) };
+        let Some(claims) = self.server.verifier.verify(token).await else { return Ok(None) };
         if claims.tenant != self.tenant {
             return Ok(None);
         }
@@ -172,8 +172,9 @@ impl Asker<'_> {
         secret: &Plaintext,
     ) -> Result<Option<store_introspect::Found>, Error> {
         let found = store_introspect::find_refresh_token(tx, &secret.hash(), self.tenant).await?;
+        let window = tenant_policy::find(tx, self.tenant).await?.refresh_retry;
         Ok(found.filter(|found| {
-            let standing = found.token.standing(self.now);
+            let standing = found.token.standing(self.now, window);
             found.token.expires_at > self.now
                 && matches!(standing, Standing::Newest | Standing::Retry)
         }))

@@ -15,6 +15,7 @@ use serde::Serialize;
 use super::{
     Server,
     client::{AuthMethod, GrantType},
+    dpop::Dpop,
     json,
     jws::Algorithm,
     resource::Resources,
@@ -29,9 +30,11 @@ struct AuthorizationServer {
     issuer: String,
     authorization_endpoint: String,
     token_endpoint: String,
-    registration_endpoint: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    registration_endpoint: Option<String>,
     revocation_endpoint: String,
     introspection_endpoint: String,
+    pushed_authorization_request_endpoint: String,
     jwks_uri: String,
     response_types_supported: [&'static str; 1],
     response_modes_supported: [&'static str; 1],
@@ -43,6 +46,7 @@ struct AuthorizationServer {
     revocation_endpoint_auth_signing_alg_values_supported: Vec<&'static str>,
     introspection_endpoint_auth_methods_supported: Vec<&'static str>,
     introspection_endpoint_auth_signing_alg_values_supported: Vec<&'static str>,
+    dpop_signing_alg_values_supported: Vec<&'static str>,
     scopes_supported: Vec<&'static str>,
     authorization_response_iss_parameter_supported: bool,
     client_id_metadata_document_supported: bool,
@@ -55,6 +59,7 @@ struct ProtectedResource {
     authorization_servers: [String; 1],
     scopes_supported: Vec<&'static str>,
     bearer_methods_supported: [&'static str; 1],
+    dpop_signing_alg_values_supported: Vec<&'static str>,
     resource_name: &'static str,
 }
 
@@ -70,9 +75,10 @@ pub(super) async fn authorization_server(State(server): State<Server>) -> Respon
             issuer: issuer.to_owned(),
             authorization_endpoint: at("/oauth/authorize"),
             token_endpoint: at("/oauth/token"),
-            registration_endpoint: at("/oauth/register"),
+            registration_endpoint: server.policy.has_registration().then(|| at("/oauth/register")),
             revocation_endpoint: at("/oauth/revoke"),
             introspection_endpoint: at("/oauth/introspect"),
+            pushed_authorization_request_endpoint: at("/oauth/par"),
             jwks_uri: at("/oauth/jwks.json"),
             response_types_supported: ["code"],
             response_modes_supported: ["query"],
@@ -89,6 +95,7 @@ pub(super) async fn authorization_server(State(server): State<Server>) -> Respon
                 .map(|one| one.as_str())
                 .collect(),
             introspection_endpoint_auth_signing_alg_values_supported: algorithms(),
+            dpop_signing_alg_values_supported: Dpop::algorithms(),
             scopes_supported: Scope::all().names(),
             authorization_response_iss_parameter_supported: true,
             client_id_metadata_document_supported: false,
@@ -114,6 +121,7 @@ pub(super) async fn protected_resource(State(server): State<Server>, uri: Uri) -
             // offline_access is between client and authorization server.
             scopes_supported: Scope::SEARCH_READ.names(),
             bearer_methods_supported: ["header"],
+            dpop_signing_alg_values_supported: Dpop::algorithms(),
             resource_name: "Callslip",
         },
     )

@@ -37,11 +37,15 @@ pub(super) async fn register(
     origin: Origin,
     request: Request,
 ) -> Result<Response, Error> {
+    server.policy.check_registrant(request.headers())?;
     let body = parameters::read_body(request).await?;
     let Ok(Value::Object(asked)) = serde_json::from_slice(&body) else {
         return Err(refuse(ErrorCode::InvalidClientMetadata, "the body must be a JSON object"));
     };
     let mut client = accept(&asked)?;
+    if let Err(unwelcome) = server.policy.check(&client) {
+        return Err(refuse(ErrorCode::InvalidRedirectUri, unwelcome.description()));
+    }
     let needs_secret = client.token_endpoint_auth_methods.iter().any(|one| one.needs_secret());
     let secret = needs_secret.then(|| Plaintext::generate(Kind::ClientSecret));
     client.secret_hash = secret.as_ref().map(Plaintext::hash);
@@ -93,7 +97,10 @@ fn information(client: &Client) -> Map<String, Value> {
 /// such as `client_id` or `trusted` are not read.
 fn accept(asked: &Map<String, Value>) -> Result<Client, Error> {
     if asked.get("software_statement").is_some_and(|statement| !is_nothing(statement)) {
-        return Err(invalid("software statements are not supported"));
+        return Err(refuse(
+            ErrorCode::UnapprovedSoftwareStatement,
+            "software statements are not supported: register without one",
+        ));
     }
     let redirect_uris = redirect_uris(asked)?;
     let client_name = match text(asked, "client_name")? {

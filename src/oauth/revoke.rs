@@ -92,7 +92,7 @@ async fn revoke_access_token(
     origin: &Origin,
     token: &str,
 ) -> Result<(), Error> {
-    let Some(claims) = server.verifier.verify(token) else { return Ok(()) };
+    let Some(claims) = server.verifier.verify(token).await else { return Ok(()) };
     if claims.client_id != client.client_id {
         return Ok(());
     }

@@ -9,9 +9,11 @@ use crate::{
     db::ControlTx,
     oauth::{
         client_auth::AuthenticatedClient,
+        dpop::binding,
         error::{Error, ErrorCode, refuse},
         store_clients,
         store_grants::{self, Grant},
+        tenant_policy,
         token::{Call, TokenResponse},
     },
 };
@@ -30,7 +32,9 @@ pub(in crate::oauth) async fn issue(
         return Err(ENDED);
     }
     let scope = call.narrowed_scope(&grant)?;
-    let grant = Grant { resource: call.own_resource(&grant)?, ..grant };
+    let mut grant = Grant { resource: call.own_resource(&grant)?, ..grant };
+    let policy = tenant_policy::find(&mut tx, grant.tenant).await?;
+    binding::bind_token(&mut grant, call.proof, policy.require_dpop)?;
     call.require_alive(&mut tx, &grant).await?;
     let response = call.issue(&grant, scope, None)?;
     store_clients::touch(&mut tx, &client.0.client_id, call.now).await?;

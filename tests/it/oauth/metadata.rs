@@ -22,6 +22,7 @@ async fn the_authorization_server_describes_itself(pool: PgPool) {
             "registration_endpoint": format!("{ORIGIN}/oauth/register"),
             "revocation_endpoint": format!("{ORIGIN}/oauth/revoke"),
             "introspection_endpoint": format!("{ORIGIN}/oauth/introspect"),
+            "pushed_authorization_request_endpoint": format!("{ORIGIN}/oauth/par"),
             "jwks_uri": format!("{ORIGIN}/oauth/jwks.json"),
             "response_types_supported": ["code"],
             "response_modes_supported": ["query"],
@@ -40,6 +41,7 @@ async fn the_authorization_server_describes_itself(pool: PgPool) {
                 ["client_secret_basic", "client_secret_post", "private_key_jwt"],
             "introspection_endpoint_auth_signing_alg_values_supported":
                 ["EdDSA", "ES256", "PS256", "RS256"],
+            "dpop_signing_alg_values_supported": ["EdDSA", "ES256", "PS256", "RS256"],
             "scopes_supported": ["search:read", "offline_access"],
             "authorization_response_iss_parameter_supported": true,
             "client_id_metadata_document_supported": false,
@@ -73,6 +75,7 @@ async fn every_resource_describes_itself(pool: PgPool) {
                 "authorization_servers": [ORIGIN],
                 "scopes_supported": ["search:read"],
                 "bearer_methods_supported": ["header"],
+                "dpop_signing_alg_values_supported": ["EdDSA", "ES256", "PS256", "RS256"],
                 "resource_name": "Callslip",
             }),
             "{path}"

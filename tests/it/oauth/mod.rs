@@ -4,10 +4,12 @@
 mod access_token;
 mod authorize;
 mod consent;
+mod dpop;
 mod journey;
 mod metadata;
 mod redirect_uri;
 mod refresh;
 mod register;
 mod revoke;
+mod rotation;
 mod token;
