@@ -12,6 +12,7 @@ mod home;
 mod members;
 mod operator;
 mod overview;
+mod services;
 mod upload;
 mod upload_form;
 mod upload_slots;
@@ -147,6 +148,19 @@ pub fn routes(state: Admin) -> Mounted {
         )
         .get("/t/{tenant}/apps", Access::Member, apps::index)
         .post("/t/{tenant}/apps/{grant}/revoke", Access::Member, apps::revoke)
+        .get("/t/{tenant}/service-clients", Access::TenantAdmin, services::index)
+        .post("/t/{tenant}/service-clients", Access::TenantAdmin, services::create)
+        .post(
+            "/t/{tenant}/service-clients/{client}/secret",
+            Access::TenantAdmin,
+            services::rotate_secret,
+        )
+        .post(
+            "/t/{tenant}/service-clients/{client}/vector-stores",
+            Access::TenantAdmin,
+            services::choose_stores,
+        )
+        .post("/t/{tenant}/service-clients/{client}/delete", Access::TenantAdmin, services::delete)
         .get("/t/{tenant}/activity", Access::TenantAdmin, activity::index)
         .get("/t/{tenant}/members", Access::TenantAdmin, members::index)
         .merge(upload)
@@ -167,15 +181,19 @@ enum Notice {
     StoreAdded,
     StoreRemoved,
     Revoked,
+    BackEndChanged,
+    BackEndRemoved,
 }
 
 impl Notice {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 7] = [
         Self::Uploaded,
         Self::DocumentDeleted,
         Self::StoreAdded,
         Self::StoreRemoved,
         Self::Revoked,
+        Self::BackEndChanged,
+        Self::BackEndRemoved,
     ];
 
     const fn name(self) -> &'static str {
@@ -185,6 +203,8 @@ impl Notice {
             Self::StoreAdded => "store-added",
             Self::StoreRemoved => "store-removed",
             Self::Revoked => "revoked",
+            Self::BackEndChanged => "back-end-changed",
+            Self::BackEndRemoved => "back-end-removed",
         }
     }
 
@@ -194,6 +214,8 @@ impl Notice {
             Self::DocumentDeleted => "The document was deleted.",
             Self::StoreAdded => "The vector store was added.",
             Self::StoreRemoved => "The vector store was removed.",
+            Self::BackEndChanged => "The choice holds from the back end’s next call on.",
+            Self::BackEndRemoved => "The back end was removed. Its next call is refused.",
             Self::Revoked => "Access was revoked. The app’s next call is refused.",
         }
     }

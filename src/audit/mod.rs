@@ -51,6 +51,14 @@ pub enum Kind {
     Fetch,
     /// A call of a tool that does not exist.
     UnknownTool,
+    /// An admin made a back end's client.
+    ServiceClientCreated,
+    /// An admin gave a back end another secret.
+    ServiceClientSecretRotated,
+    /// An admin chose anew what a back end may search.
+    ServiceClientChanged,
+    /// An admin ended a back end.
+    ServiceClientDeleted,
     /// A document was added or replaced.
     DocumentStored,
     /// A document was removed.
@@ -95,6 +103,10 @@ impl Kind {
         Self::Search,
         Self::Fetch,
         Self::UnknownTool,
+        Self::ServiceClientCreated,
+        Self::ServiceClientSecretRotated,
+        Self::ServiceClientChanged,
+        Self::ServiceClientDeleted,
         Self::DocumentStored,
         Self::DocumentDeleted,
         Self::VectorStoreCreated,
@@ -128,6 +140,10 @@ impl Kind {
             Self::Search => "tool.search",
             Self::Fetch => "tool.fetch",
             Self::UnknownTool => "tool.unknown",
+            Self::ServiceClientCreated => "service_client.created",
+            Self::ServiceClientSecretRotated => "service_client.secret_rotated",
+            Self::ServiceClientChanged => "service_client.changed",
+            Self::ServiceClientDeleted => "service_client.deleted",
             Self::DocumentStored => "document.stored",
             Self::DocumentDeleted => "document.deleted",
             Self::VectorStoreCreated => "vector_store.created",

@@ -119,7 +119,7 @@ pub(super) async fn present<'a>(
 impl Presented<'_> {
     /// Find out whether it is true.
     pub(super) async fn prove(&self, tx: &mut ControlTx) -> Result<AuthenticatedClient, Error> {
-        match &self.proof {
+        let client = match &self.proof {
             Proof::Secret { client_id, secret, method } => {
                 let client = store_clients::find(tx, client_id).await?;
                 // An unknown client costs the same as a wrong secret.
@@ -127,17 +127,21 @@ impl Presented<'_> {
                 let proven = is_proven(secret.as_deref(), stored, *method);
                 client
                     .filter(|client| proven && client.accepts(*method))
-                    .map(AuthenticatedClient)
-                    .ok_or_else(|| self.attempt.failed(UNKNOWN))
+                    .ok_or_else(|| self.attempt.failed(UNKNOWN))?
             }
             Proof::Assertion { client, digest, forgotten_at } => {
-                if store_proofs::use_once(tx, digest, *forgotten_at).await? {
-                    Ok(AuthenticatedClient(Client::clone(client)))
-                } else {
-                    Err(self.attempt.failed("the client assertion was already used"))
+                if !store_proofs::use_once(tx, digest, *forgotten_at).await? {
+                    return Err(self.attempt.failed("the client assertion was already used"));
                 }
+                Client::clone(client)
             }
+        };
+        // A back end ends on the day that its admin chose, whatever it asks for.
+        let now = self.attempt.server.clock.now();
+        if client.service.as_ref().is_some_and(|rights| rights.expires_at <= now) {
+            return Err(self.attempt.failed(EXPIRED));
         }
+        Ok(AuthenticatedClient(client))
     }
 
     /// Spend the assertion of a request that was refused, too: its transaction did not.
@@ -217,6 +221,8 @@ impl Failing<'_> {
 }
 
 const UNKNOWN: &str = "the client is unknown, or did not authenticate in the way it registered";
+
+const EXPIRED: &str = "the client has expired: an admin of its tenant can make a new one";
 
 /// In constant time; a stand-in is compared where nothing is stored.
 fn is_proven(presented: Option<&str>, stored: Option<SecretHash>, method: AuthMethod) -> bool {

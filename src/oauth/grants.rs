@@ -1,6 +1,7 @@
-//! Grants: the two ways of buying tokens with one, and why one ends.
+//! Grants: the ways of buying tokens with one, and why one ends.
 
 pub(super) mod authorization_code;
+pub(super) mod client_credentials;
 pub(super) mod refresh_token;
 
 use time::OffsetDateTime;

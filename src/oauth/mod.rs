@@ -17,9 +17,13 @@
 //! 9. The code is redeemed once (`grants::authorization_code`) …
 //! 10. … for an access token (`access_token`: RFC 9068) and a refresh token, bound to a key of the
 //!     client's where it shows one (`dpop`: RFC 9449).
-//! 11. On every call the resource verifies the token and asks whether its grant lives (`liveness`).
+//! 11. On every call the resource verifies the token and asks whether its grant lives (`liveness`);
+//!     resource servers elsewhere ask the same of us (`introspect`: RFC 7662).
 //! 12. Refresh tokens rotate (`grants::refresh_token`); anybody who may revokes (`revoke`, `grants`).
 //! 13. What is over is forgotten (`sweep`).
+//!
+//! A tenant's back ends have no user: an admin makes their clients (`services`), and they buy access
+//! tokens with their credentials alone (`grants::client_credentials`).
 //!
 //! The rules that matter most: a [`redirect_uri::ReturnPath`] exists only where a registered URI
 //! matched; what must outlive a refusal is committed before it; a grant is locked before its codes
@@ -43,6 +47,7 @@ mod declined;
 pub mod dpop;
 mod error;
 mod grants;
+mod introspect;
 mod json;
 mod jwk_set;
 mod jwks;
@@ -66,15 +71,18 @@ mod revoke;
 pub mod rotation;
 mod routes;
 pub mod scope;
+pub mod services;
 mod store_apps;
 mod store_clients;
 mod store_grants;
+mod store_introspect;
 mod store_keys;
 mod store_liveness;
 mod store_proofs;
 mod store_pushed;
 mod store_registrations;
 mod store_requests;
+mod store_services;
 mod store_sweep;
 mod store_tenant_policy;
 mod store_tokens;

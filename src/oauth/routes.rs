@@ -9,6 +9,7 @@ use axum::{
 use super::{
     Server, authorize, consent, dpop,
     error::Error,
+    introspect,
     json::{any_origin, preflight},
     jwks, manage, metadata, par, register, revoke, token,
 };
@@ -27,6 +28,8 @@ const MANAGE: Policy = Policy { name: "address", per_minute: 60, burst: 60 };
 const AUTHORIZE: Policy = Policy { name: "address", per_minute: 60, burst: 60 };
 /// Token and revocation requests by one address: a hosted assistant's users all come from a few.
 const TOKEN: Policy = Policy { name: "address", per_minute: 1200, burst: 600 };
+/// Introspection by one address: a resource server asks on every call of its own.
+const INTROSPECT: Policy = Policy { name: "address", per_minute: 60_000, burst: 10_000 };
 
 /// One registration.
 const REGISTRATION: &str = "/oauth/register/{client_id}";
@@ -35,6 +38,7 @@ pub(super) fn routes(server: Server) -> Mounted {
     documents()
         .merge(registration(&server))
         .merge(tokens(&server))
+        .merge(introspection(&server))
         .merge(pages(&server))
         .mount(server)
 }
@@ -123,6 +127,13 @@ fn tokens(server: &Server) -> Routes<Server> {
         .options("/oauth/revoke", Access::Public, preflight)
         .options(par::PATH, Access::Public, preflight)
         .route_layer(from_fn(any_origin))
+}
+
+/// Step 11 for resource servers elsewhere. No script in a browser has their credentials.
+fn introspection(server: &Server) -> Routes<Server> {
+    Routes::new()
+        .post("/oauth/introspect", Access::Client, introspect::introspect)
+        .route_layer(server.limits.layer(INTROSPECT, limits::by_address, too_many))
 }
 
 /// Steps 3 to 7: the browser's. No other origin may call these.

@@ -16,7 +16,7 @@ use super::{
     client_auth::{self, AuthenticatedClient, Sender},
     dpop::{self, Proof, binding},
     error::{Error, ErrorCode, refuse},
-    grants::{authorization_code, refresh_token},
+    grants::{authorization_code, client_credentials, refresh_token},
     json,
     liveness::Question,
     parameters::Parameters,
@@ -68,7 +68,7 @@ async fn grant(
     let call = Call { server, parameters, origin, proof: proof.as_ref(), now: server.clock.now() };
     let grant_type = GrantType::from_name(call.require("grant_type")?).ok_or(refuse(
         ErrorCode::UnsupportedGrantType,
-        "grant_type must be authorization_code or refresh_token",
+        "grant_type must be authorization_code, refresh_token or client_credentials",
     ))?;
     let presented = client_auth::present(server, sender, parameters).await?;
     let mut tx = server.db.control().await?;
@@ -97,6 +97,7 @@ async fn redeem(
     match grant_type {
         GrantType::AuthorizationCode => authorization_code::exchange(tx, client, call).await,
         GrantType::RefreshToken => refresh_token::refresh(tx, client, call).await,
+        GrantType::ClientCredentials => client_credentials::issue(tx, client, call).await,
     }
 }
 
@@ -134,6 +135,28 @@ impl Call<'_> {
         } else {
             Err(refuse(ErrorCode::InvalidTarget, "the grant is for another resource"))
         }
+    }
+
+    /// The resource that a back end asks for: its tenant's own URL, which it need not name, or the
+    /// one where tokens tell the tenant.
+    pub(super) fn own_resource(&self, grant: &Grant) -> Result<String, Error> {
+        let Some(asked) = self.parameters.find("resource") else {
+            return Ok(grant.resource.clone());
+        };
+        let resources = &self.server.resources;
+        resources
+            .parse(asked)
+            .map(|resource| resources.audience(&resource))
+            .filter(|audience| *audience == grant.resource || *audience == resources.mcp())
+            .ok_or(refuse(ErrorCode::InvalidTarget, "resource is not one of the client's tenant"))
+    }
+
+    /// OAuth 2.1 §4.3.1: the scope of the grant or less, for this access token alone.
+    pub(super) fn narrowed_scope(&self, grant: &Grant) -> Result<Scope, Error> {
+        let Some(asked) = self.parameters.find("scope") else { return Ok(grant.scope) };
+        Scope::parse(asked)
+            .filter(|asked| grant.scope.covers(*asked))
+            .ok_or(refuse(ErrorCode::InvalidScope, "the scope is wider than what was granted"))
     }
 
     /// Everything that the grant stands on must live: what every later call asks too.
