@@ -104,7 +104,13 @@ pub(super) async fn present<'a>(
     }
     let Credentials { client_id, method, claim } = credentials;
     let proof = match claim {
-        Claim::Secret(secret) => Proof::Secret { client_id, secret, method },
+        Claim::Secret(secret) => {
+            // What it may still do, its document says.
+            if client_document::is_url(&client_id) && attempt.find(&client_id).await?.is_none() {
+                return Err(attempt.failed(UNKNOWN));
+            }
+            Proof::Secret { client_id, secret, method }
+        }
         Claim::Assertion(assertion) => attempt.verify(&assertion).await?,
     };
     Ok(Presented { attempt, proof })

@@ -253,8 +253,8 @@ async fn the_request_survives_the_sign_in(pool: PgPool) {
     assert_eq!(approved.returned("iss"), [ORIGIN]);
     let code = approved.returned("code").concat();
     let tokens = assistant.exchange(&code, &[("resource", &resource)]).await.json();
-    let claims =
-        app.app.oauth.verifier().verify(tokens["access_token"].as_str().unwrap()).await.unwrap();
+    let access_token = tokens["access_token"].as_str().unwrap();
+    let claims = app.app.oauth.verifier().verify(access_token).await.unwrap();
     assert_eq!((claims.aud.as_str(), claims.iss.as_str()), (resource.as_str(), ORIGIN));
 }
 

@@ -5,6 +5,7 @@ mod access_token;
 mod authorize;
 mod client_auth;
 mod client_document;
+mod clients;
 mod consent;
 mod dpop;
 mod journey;

@@ -277,3 +277,24 @@ async fn the_plural_member_says_what_a_client_can_do(pool: PgPool) {
         assert!(scene.app.accepts(tokens["access_token"].as_str().unwrap()).await);
     }
 }
+
+/// [K-08] One address stands for every copy of an app: taking back one consent leaves those whose
+/// answers go elsewhere alone.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn a_consent_is_taken_back_for_one_place_alone(pool: PgPool) {
+    let mut scene = Scene::new(&pool).await;
+    let device = "http://127.0.0.1/callback";
+    scene.host.put(&document(&json!({"redirect_uris": [CALLBACK, device]})));
+    let hosted = public(&scene.app, URL);
+    let mut local = public(&scene.app, URL);
+    local.redirect_uri = "http://127.0.0.1:5123/callback".to_owned();
+    let token = |tokens: &serde_json::Value| tokens["access_token"].as_str().unwrap().to_owned();
+    let by_host = hosted.tokens(&mut scene.browser, &[]).await;
+    let by_device = local.tokens(&mut scene.browser, &[]).await;
+    let revoked = hosted.revoke(by_host["refresh_token"].as_str().unwrap()).await;
+    assert_eq!(revoked.status, 200);
+    assert!(!scene.app.accepts(&token(&by_host)).await);
+    assert!(scene.app.accepts(&token(&by_device)).await);
+    let refreshed = local.refresh(by_device["refresh_token"].as_str().unwrap(), &[]).await;
+    assert_eq!(refreshed.status, 200, "{}", refreshed.text());
+}
