@@ -12,6 +12,7 @@ mod home;
 mod members;
 mod operator;
 mod overview;
+mod problems;
 mod upload;
 mod upload_form;
 mod upload_slots;
@@ -134,6 +135,7 @@ pub fn routes(state: Admin) -> Mounted {
         .get("/account", Access::SignedIn, account::index)
         .post("/account/apps/{grant}/revoke", Access::SignedIn, account::revoke)
         .get("/operator", Access::Operator, operator::index)
+        .post("/operator/problems/{kind}/dismiss", Access::Operator, problems::dismiss)
         .get("/d/{document}", Access::SignedIn, document::show)
         .get("/t/{tenant}", Access::Member, overview::index)
         .get("/t/{tenant}/documents", Access::Member, documents::index)
@@ -167,15 +169,17 @@ enum Notice {
     StoreAdded,
     StoreRemoved,
     Revoked,
+    ProblemDismissed,
 }
 
 impl Notice {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Uploaded,
         Self::DocumentDeleted,
         Self::StoreAdded,
         Self::StoreRemoved,
         Self::Revoked,
+        Self::ProblemDismissed,
     ];
 
     const fn name(self) -> &'static str {
@@ -185,6 +189,7 @@ impl Notice {
             Self::StoreAdded => "store-added",
             Self::StoreRemoved => "store-removed",
             Self::Revoked => "revoked",
+            Self::ProblemDismissed => "problem-dismissed",
         }
     }
 
@@ -195,6 +200,7 @@ impl Notice {
             Self::StoreAdded => "The vector store was added.",
             Self::StoreRemoved => "The vector store was removed.",
             Self::Revoked => "Access was revoked. The app’s next call is refused.",
+            Self::ProblemDismissed => "Dismissed. It comes back if it is seen again.",
         }
     }
 

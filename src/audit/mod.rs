@@ -71,6 +71,8 @@ pub enum Kind {
     SigningKeyPublished,
     /// A signing key left it: what it signed is refused.
     SigningKeyRetired,
+    /// An operator put a notice about the installation away.
+    ProblemDismissed,
 }
 
 impl Kind {
@@ -101,6 +103,7 @@ impl Kind {
         Self::UserDisabled,
         Self::SigningKeyPublished,
         Self::SigningKeyRetired,
+        Self::ProblemDismissed,
     ];
 
     /// As stored.
@@ -132,6 +135,7 @@ impl Kind {
             Self::UserDisabled => "user.disabled",
             Self::SigningKeyPublished => "signing_key.published",
             Self::SigningKeyRetired => "signing_key.retired",
+            Self::ProblemDismissed => "problem.dismissed",
         }
     }
 

@@ -78,6 +78,7 @@ use crate::{
     http::Mounted,
     limits::Limits,
     outbound::Outbound,
+    problems::Problems,
     secret::{derive::DerivationKey, seal::MasterKey},
     sign_in::Gate,
 };
@@ -97,6 +98,8 @@ pub struct Settings {
     pub limits: Limits,
     /// The way to clients' own documents and keys.
     pub outbound: Outbound,
+    /// Told what is wrong with the installation.
+    pub problems: Problems,
 }
 
 /// The authorization server, ready to mount.
@@ -116,6 +119,7 @@ pub struct Server {
     resources: Resources,
     limits: Limits,
     outbound: Outbound,
+    problems: Problems,
 }
 
 impl fmt::Debug for Server {
@@ -146,9 +150,15 @@ impl Server {
         let Gate { db, clock, public_url } = gate.clone();
         let keys = Keys::start(&db, &master_key, &clock).await?;
         Ok(Self {
-            verifier: Verifier::new(keys.clone(), public_url.as_str(), clock.clone()),
+            verifier: Verifier::new(
+                keys.clone(),
+                public_url.as_str(),
+                clock.clone(),
+                settings.problems.clone(),
+            ),
             liveness: Liveness::start(&db, &clock),
-            resources: Resources::new(&public_url),
+            resources: Resources::new(&public_url).reporting_to(&settings.problems),
+            problems: settings.problems,
             refresh_key: master_key.derivation_key("callslip refresh token"),
             access_token_life: Duration::minutes(access_token_minutes.into()),
             rotation: Rotation { db: db.clone(), clock: clock.clone(), master_key },

@@ -16,5 +16,6 @@ mod knowledge;
 mod mcp;
 mod oauth;
 mod pages;
+mod problems;
 mod sign_in;
 mod support;
