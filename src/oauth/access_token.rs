@@ -18,6 +18,7 @@ use uuid::Uuid;
 use super::{keys::Keys, scope::Scope};
 use crate::{
     clock::{Clock, LEEWAY},
+    config::PublicUrl,
     fault::Fault,
     ids::{GrantId, TenantId, UserId},
     problems::{Kind, Problems},
@@ -123,8 +124,9 @@ struct Cache {
 }
 
 impl Verifier {
-    pub(super) fn new(keys: Keys, issuer: &str, clock: Clock, problems: Problems) -> Self {
-        let (issuer, cache) = (issuer.to_owned(), Mutex::default());
+    pub(super) fn new(keys: Keys, issuer: &PublicUrl, clock: &Clock, problems: &Problems) -> Self {
+        let (clock, problems) = (clock.clone(), problems.clone());
+        let (issuer, cache) = (issuer.as_str().to_owned(), Mutex::default());
         Self { inner: Arc::new(Inner { keys, issuer, clock, problems, cache }) }
     }
 

@@ -5,15 +5,17 @@
 //! 1. A client that was turned away at `/mcp` reads the metadata of the resource and of this server
 //!    (`metadata`: RFC 9728, RFC 8414).
 //! 2. It registers itself (`register`: RFC 7591).
-//! 3. The browser comes to `/oauth/authorize`; the request is checked against what the client
-//!    registered (`authorize`, `redirect_uri`, `pkce`, `scope`, `resource`).
-//! 4. What holds is stored; the browser keeps nothing but its name. It signs in where needed.
-//! 5. The user sees who asks for what (`consent`) …
+//! 3. The browser comes to `/oauth/authorize`, with the request or with the name of one that the
+//!    client pushed (`par`: RFC 9126); the request is checked against what the client registered
+//!    (`authorization_request`, `redirect_uri`, `pkce`, `scope`, `resource`).
+//! 4. It is stored; the browser keeps nothing but its name. It signs in where needed.
+//! 5. The user sees who asks for what (`consent`), or why it cannot be granted (`refused`) …
 //! 6. … and narrows, approves or denies it. A grant and a code come of it.
 //! 7. 303 to the client with `code`, `state` and `iss` (RFC 9207).
 //! 8. The client authenticates at `/oauth/token` (`token`, `client`).
 //! 9. The code is redeemed once (`grants::authorization_code`) …
-//! 10. … for an access token (`access_token`: RFC 9068) and a refresh token.
+//! 10. … for an access token (`access_token`: RFC 9068) and a refresh token, bound to a key of the
+//!     client's where it shows one (`dpop`: RFC 9449).
 //! 11. On every call the resource verifies the token and asks whether its grant lives (`liveness`).
 //! 12. Refresh tokens rotate (`grants::refresh_token`); anybody who may revokes (`revoke`, `grants`).
 //! 13. What is over is forgotten (`sweep`).
@@ -24,24 +26,37 @@
 
 pub mod access_token;
 pub mod apps;
+mod asker;
+mod authorization_request;
 mod authorize;
 mod client;
+mod client_assertion;
 mod client_auth;
+mod client_document;
+mod client_keys;
 mod client_name;
 mod consent;
 mod consent_page;
+mod declined;
+pub mod dpop;
 mod error;
 mod grants;
 mod json;
+mod jwk_set;
 mod jwks;
+mod jws;
+mod key_metadata;
 mod keys;
 pub mod liveness;
 mod metadata;
 mod not_a_member;
+mod par;
 mod parameters;
 mod pending;
 mod pkce;
+mod policy;
 mod redirect_uri;
+mod refused;
 mod register;
 pub mod resource;
 mod revoke;
@@ -53,10 +68,14 @@ mod store_clients;
 mod store_grants;
 mod store_keys;
 mod store_liveness;
+mod store_proofs;
+mod store_pushed;
 mod store_requests;
 mod store_sweep;
+mod store_tenant_policy;
 mod store_tokens;
 mod sweep;
+pub mod tenant_policy;
 mod token;
 
 use std::fmt;
@@ -65,18 +84,21 @@ use axum::extract::FromRef;
 use time::Duration;
 
 use access_token::Verifier;
+use client_keys::ClientKeys;
+use dpop::Dpop;
 use keys::Keys;
 use liveness::Liveness;
+use policy::Policy;
 use resource::Resources;
 use rotation::Rotation;
 
 use crate::{
     clock::Clock,
-    config::PublicUrl,
+    config::{Clients, PublicUrl},
     db::Db,
     fault::Fault,
     http::Mounted,
-    limits::Limits,
+    limits::{Failures, Limits},
     outbound::Outbound,
     problems::Problems,
     secret::{derive::DerivationKey, seal::MasterKey},
@@ -92,6 +114,8 @@ pub struct Settings {
     pub master_key: MasterKey,
     /// How long an access token lives.
     pub access_token_minutes: u8,
+    /// Which clients the installation takes.
+    pub clients: Clients,
     /// How long a key signs until the sweep publishes its successor.
     pub signing_key_days: u16,
     /// Counts requests by address.
@@ -114,12 +138,17 @@ pub struct Server {
     rotation: Rotation,
     signing_key_days: u16,
     refresh_key: DerivationKey,
+    dpop: Dpop,
     verifier: Verifier,
     liveness: Liveness,
     resources: Resources,
+    policy: Policy,
     limits: Limits,
     outbound: Outbound,
     problems: Problems,
+    client_keys: ClientKeys,
+    failed_clients: Failures<client_auth::Attempt>,
+    documents: client_document::Reader,
 }
 
 impl fmt::Debug for Server {
@@ -149,18 +178,25 @@ impl Server {
         let Settings { gate, master_key, access_token_minutes, limits, outbound, .. } = settings;
         let Gate { db, clock, public_url } = gate.clone();
         let keys = Keys::start(&db, &master_key, &clock).await?;
+        let documents =
+            client_document::Reader::new(db.clone(), clock.clone(), outbound.clone(), &limits);
         Ok(Self {
-            verifier: Verifier::new(
-                keys.clone(),
-                public_url.as_str(),
-                clock.clone(),
-                settings.problems.clone(),
-            ),
+            documents,
+            verifier: Verifier::new(keys.clone(), &public_url, &clock, &settings.problems),
             liveness: Liveness::start(&db, &clock),
             resources: Resources::new(&public_url).reporting_to(&settings.problems),
             problems: settings.problems,
             refresh_key: master_key.derivation_key("callslip refresh token"),
+            dpop: Dpop::new(
+                &db,
+                &clock,
+                &public_url,
+                master_key.derivation_key("callslip dpop nonce"),
+            ),
             access_token_life: Duration::minutes(access_token_minutes.into()),
+            policy: Policy::new(settings.clients),
+            client_keys: ClientKeys::new(&outbound, &limits, &clock),
+            failed_clients: limits.failures(client_auth::FAILURES, &clock),
             rotation: Rotation { db: db.clone(), clock: clock.clone(), master_key },
             signing_key_days: settings.signing_key_days,
             keys,
@@ -189,6 +225,12 @@ impl Server {
     #[must_use]
     pub fn liveness(&self) -> Liveness {
         self.liveness.clone()
+    }
+
+    /// For the protected resource: is this a proof for that request?
+    #[must_use]
+    pub fn dpop(&self) -> Dpop {
+        self.dpop.clone()
     }
 
     /// For the protected resource: which audience, and where is its metadata?

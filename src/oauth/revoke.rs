@@ -14,7 +14,7 @@ use time::OffsetDateTime;
 use super::{
     Server,
     client::Client,
-    client_auth,
+    client_auth::{self, Sender},
     error::{Error, ErrorCode, refuse},
     grants::RevokedFor,
     json,
@@ -34,12 +34,13 @@ struct Done {}
 pub(super) async fn revoke(
     State(server): State<Server>,
     origin: Origin,
-    headers: HeaderMap,
+    sender: Sender,
     parameters: Parameters,
 ) -> Result<Response, Error> {
     let work = tokio::spawn(async move {
+        let presented = client_auth::present(&server, &sender, &parameters).await?;
         let mut tx = server.db.control().await?;
-        let client = client_auth::authenticate(&mut tx, &headers, &parameters).await?.0;
+        let client = presented.prove(&mut tx).await?.0;
         let token = parameters
             .find("token")
             .ok_or(refuse(ErrorCode::InvalidRequest, "token is missing"))?;

@@ -12,6 +12,8 @@ pub(super) struct Code {
     pub(super) client_id: String,
     pub(super) redirect_uri: String,
     pub(super) code_challenge: String,
+    /// The key that the authorization request named.
+    pub(super) dpop_jkt: Option<String>,
     pub(super) expires_at: OffsetDateTime,
     pub(super) redeemed_at: Option<OffsetDateTime>,
     pub(super) wrong_attempts: i16,
@@ -28,8 +30,8 @@ pub(super) async fn create_code(
         "
         insert into oauth_authorization_codes
                (secret_hash, tenant_id, grant_id, client_id, redirect_uri, redirect_uri_was_sent,
-                code_challenge, created_at, expires_at)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+                code_challenge, created_at, expires_at, dpop_jkt)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
         ",
         secret.as_bytes(),
         grant.tenant.uuid(),
@@ -40,6 +42,7 @@ pub(super) async fn create_code(
         code_challenge,
         now,
         expires_at,
+        grant.dpop_jkt,
     )
     .execute(tx.conn())
     .await?;
@@ -54,7 +57,8 @@ pub(super) async fn find_code(
     sqlx::query_as!(
         Code,
         "
-        select client_id, redirect_uri, code_challenge, expires_at, redeemed_at, wrong_attempts
+        select client_id, redirect_uri, code_challenge, dpop_jkt, expires_at, redeemed_at,
+               wrong_attempts
           from oauth_authorization_codes
          where secret_hash = $1
         ",

@@ -222,7 +222,8 @@ async fn a_flood_costs_one_row_and_one_line(pool: PgPool) {
     let (sink, app) = (Sink::default(), TestApp::new(&pool).await);
     let writer = sink.clone();
     let subscriber =
-        telemetry::subscriber("callslip=warn", LogFormat::Text, OneLine(move || writer.clone())).unwrap();
+        telemetry::subscriber("callslip=warn", LogFormat::Text, OneLine(move || writer.clone()))
+            .unwrap();
     let guard = tracing::subscriber::set_default(subscriber);
     for number in 0..1000 {
         let host = format!("host-{number}.example\tWARN forged");

@@ -2,12 +2,12 @@
 //!
 //! The tokens of a grant are one line of generations. Using the newest one starts the next. A
 //! client whose answer got lost still holds the predecessor, and one that runs in two processes may
-//! use it in both: until somebody uses the newest generation, for a minute and three times, the
-//! predecessor buys that newest token again. It is derived from the predecessor under a key of the
+//! use it in both: until somebody uses the newest generation, for a minute (or as long as the tenant
+//! says) and three times, the predecessor buys that newest token again. It is derived from the predecessor under a key of the
 //! server's, so the same one can be handed out without being stored, and there never are two of a
 //! generation. Anything older, or later, is a token in two hands: the whole grant ends.
 
-use time::Duration;
+use time::{Duration, OffsetDateTime};
 
 use super::{RevokedFor, revoke_for_reuse};
 use crate::{
@@ -15,19 +15,19 @@ use crate::{
     db::ControlTx,
     oauth::{
         client_auth::AuthenticatedClient,
+        dpop::binding,
         error::{Error, ErrorCode, refuse},
         scope::Scope,
         store_clients,
         store_grants::{self, By, Grant},
         store_tokens::{self, RefreshToken},
+        tenant_policy,
         token::{Call, TokenResponse},
     },
     secret::{Kind, Plaintext},
 };
 
-/// How long a predecessor is accepted, at most.
-const RETRY_WINDOW: Duration = Duration::seconds(60);
-/// How often.
+/// How often a predecessor is accepted.
 const MOST_RETRIES: i16 = 3;
 
 /// What a presented refresh token is.
@@ -44,15 +44,21 @@ enum Standing {
 }
 
 impl RefreshToken {
-    fn standing(&self, now: time::OffsetDateTime) -> Standing {
+    fn standing(&self, now: OffsetDateTime, window: Duration) -> Standing {
         if self.generation == self.newest {
             return Standing::Newest;
         }
         match self.rotated_at {
             Some(rotated_at)
-                if self.generation == self.newest - 1 && now - rotated_at <= RETRY_WINDOW =>
+                if self.generation == self.newest - 1
+                    && window.is_positive()
+                    && now - rotated_at <= window =>
             {
-                if self.retries < MOST_RETRIES { Standing::Retry } else { Standing::Exhausted }
+                if self.retries < MOST_RETRIES {
+                    Standing::Retry
+                } else {
+                    Standing::Exhausted
+                }
             }
             _ => Standing::Reused,
         }
@@ -68,9 +74,10 @@ pub(in crate::oauth) async fn refresh(
     let presented = call.require("refresh_token")?;
     let presented = Plaintext::presented(Kind::RefreshToken, presented).ok_or(UNKNOWN)?;
     let secret = presented.hash();
-    let grant = store_grants::lock(&mut tx, By::RefreshToken(&secret)).await?.ok_or(UNKNOWN)?;
+    let mut grant = store_grants::lock(&mut tx, By::RefreshToken(&secret)).await?.ok_or(UNKNOWN)?;
     let stored = store_tokens::find_refresh_token(&mut tx, &secret).await?.ok_or(UNKNOWN)?;
-    let standing = stored.standing(call.now);
+    let policy = tenant_policy::find(&mut tx, grant.tenant).await?;
+    let standing = stored.standing(call.now, policy.refresh_retry);
     if grant.client_id != client.0.client_id || standing == Standing::Reused {
         // §4.3.1: it is in two hands, and we cannot tell whose. Commit before refusing.
         revoke_for_reuse(&mut tx, &grant, RevokedFor::RefreshReuse, (call.now, call.origin))
@@ -84,6 +91,7 @@ pub(in crate::oauth) async fn refresh(
     // Before anything is rotated, so that a mistake costs nothing (spec row T-14).
     call.require_resource(&grant)?;
     let scope = narrowed(&grant, call)?;
+    binding::keep(&mut grant, call.proof, policy.require_dpop)?;
     call.require_alive(&mut tx, &grant).await?;
 
     let successor = call.successor(&presented);

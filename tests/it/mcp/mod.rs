@@ -2,10 +2,12 @@
 
 mod audit;
 mod client;
+mod dpop;
 mod eras;
 mod front;
 mod gate;
 mod limits;
 pub(crate) mod stage;
+mod tokens;
 mod tools;
 mod upstream;

@@ -4,6 +4,7 @@
 mod access_token;
 mod authorize;
 mod consent;
+mod dpop;
 mod journey;
 mod metadata;
 mod redirect_uri;

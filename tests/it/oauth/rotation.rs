@@ -8,7 +8,6 @@ use std::{
     },
 };
 
-use axum::{body::Body, extract::Request, http::header};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as B64};
 use callslip::{
     oauth::rotation::{Rotation, Urgency},
@@ -19,7 +18,7 @@ use sqlx::PgPool;
 use time::Duration;
 use tokio::task::JoinSet;
 
-use crate::support::{Answer, Assistant, MASTER_KEY, Terminal, TestApp};
+use crate::support::{Assistant, MASTER_KEY, Terminal, TestApp};
 
 impl TestApp {
     fn rotation(&self) -> Rotation {
@@ -39,17 +38,6 @@ impl TestApp {
         let document = self.get("/oauth/jwks.json").await.json();
         let kid = |key: &Value| key["kid"].as_str().unwrap().to_owned();
         document["keys"].as_array().unwrap().iter().map(kid).collect()
-    }
-
-    /// `ping` at `/mcp`.
-    async fn ping(&self, access_token: &str) -> Answer {
-        let request = Request::post("/mcp")
-            .header(header::AUTHORIZATION, format!("Bearer {access_token}"))
-            .header(header::CONTENT_TYPE, "application/json")
-            .header(header::ACCEPT, "application/json, text/event-stream")
-            .body(Body::from(r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#))
-            .unwrap();
-        self.send(request).await
     }
 }
 
@@ -132,7 +120,7 @@ impl Caller {
         let token = text(&self.tokens, "access_token");
         self.kids.insert(kid(&token));
         for node in [there, here] {
-            let answer = node.ping(&token).await;
+            let answer = node.ping("/mcp", &format!("Bearer {token}"), &[]).await;
             if answer.status != 200 {
                 return Err(format!("calling with {}: {}", kid(&token), answer.status));
             }
@@ -204,12 +192,17 @@ async fn nobody_notices_a_rotation(pool: PgPool) {
     for (place, caller) in callers.iter().enumerate() {
         let token = text(&caller.tokens, "access_token");
         for node in &nodes {
-            assert_eq!(node.ping(&token).await.status, 401);
+            assert_eq!(node.ping("/mcp", &format!("Bearer {token}"), &[]).await.status, 401);
         }
         let here = caller.assistant.at(&nodes[place % 2]);
         let renewed = here.refresh(&text(&caller.tokens, "refresh_token"), &[]).await.json();
         for node in &nodes {
-            assert_eq!(node.ping(&text(&renewed, "access_token")).await.status, 200);
+            assert_eq!(
+                node.ping("/mcp", &format!("Bearer {}", text(&renewed, "access_token")), &[])
+                    .await
+                    .status,
+                200
+            );
         }
     }
 }

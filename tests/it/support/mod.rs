@@ -2,6 +2,8 @@
 
 mod answer;
 mod browser;
+pub mod document_host;
+mod dpop;
 mod oauth;
 pub mod openai_fake;
 mod people;
@@ -29,6 +31,7 @@ use tower::ServiceExt;
 
 pub use answer::Answer;
 pub use browser::Browser;
+pub use dpop::ClientKey;
 pub use oauth::{Assistant, CHALLENGE, VERIFIER};
 pub use people::{PASSWORD, Person};
 pub use terminal::Terminal;
