@@ -18,7 +18,7 @@
 //!     client's where it shows one (`dpop`: RFC 9449).
 //! 11. On every call the resource verifies the token and asks whether its grant lives (`liveness`).
 //! 12. Refresh tokens rotate (`grants::refresh_token`); anybody who may revokes (`revoke`, `grants`).
-//! 13. What is over is forgotten (`sweep`).
+//! 13. What is over is forgotten (`sweep`), and the keys that sign take turns (`keys`, `rotation`).
 //!
 //! The rules that matter most: a [`redirect_uri::ReturnPath`] exists only where a registered URI
 //! matched; what must outlive a refusal is committed before it; a grant is locked before its codes
@@ -231,6 +231,12 @@ impl Server {
     #[must_use]
     pub fn dpop(&self) -> Dpop {
         self.dpop.clone()
+    }
+
+    /// For whoever finds that the fault is the installation's.
+    #[must_use]
+    pub const fn problems(&self) -> &Problems {
+        &self.problems
     }
 
     /// For the protected resource: which audience, and where is its metadata?
