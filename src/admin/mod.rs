@@ -12,6 +12,7 @@ mod home;
 mod members;
 mod operator;
 mod overview;
+mod problems;
 mod services;
 mod upload;
 mod upload_form;
@@ -135,6 +136,7 @@ pub fn routes(state: Admin) -> Mounted {
         .get("/account", Access::SignedIn, account::index)
         .post("/account/apps/{grant}/revoke", Access::SignedIn, account::revoke)
         .get("/operator", Access::Operator, operator::index)
+        .post("/operator/problems/{kind}/dismiss", Access::Operator, problems::dismiss)
         .get("/d/{document}", Access::SignedIn, document::show)
         .get("/t/{tenant}", Access::Member, overview::index)
         .get("/t/{tenant}/documents", Access::Member, documents::index)
@@ -183,10 +185,11 @@ enum Notice {
     Revoked,
     BackEndChanged,
     BackEndRemoved,
+    ProblemDismissed,
 }
 
 impl Notice {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Uploaded,
         Self::DocumentDeleted,
         Self::StoreAdded,
@@ -194,6 +197,7 @@ impl Notice {
         Self::Revoked,
         Self::BackEndChanged,
         Self::BackEndRemoved,
+        Self::ProblemDismissed,
     ];
 
     const fn name(self) -> &'static str {
@@ -205,6 +209,7 @@ impl Notice {
             Self::Revoked => "revoked",
             Self::BackEndChanged => "back-end-changed",
             Self::BackEndRemoved => "back-end-removed",
+            Self::ProblemDismissed => "problem-dismissed",
         }
     }
 
@@ -217,6 +222,7 @@ impl Notice {
             Self::BackEndChanged => "The choice holds from the back end’s next call on.",
             Self::BackEndRemoved => "The back end was removed. Its next call is refused.",
             Self::Revoked => "Access was revoked. The app’s next call is refused.",
+            Self::ProblemDismissed => "Dismissed. It comes back if it is seen again.",
         }
     }
 

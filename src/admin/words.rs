@@ -62,6 +62,7 @@ pub(super) const fn label(kind: Kind) -> &'static str {
         Kind::UserDisabled => "Account disabled",
         Kind::SigningKeyPublished => "Signing key published",
         Kind::SigningKeyRetired => "Signing key retired",
+        Kind::ProblemDismissed => "Notice dismissed",
     }
 }
 

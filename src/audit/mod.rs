@@ -83,6 +83,8 @@ pub enum Kind {
     SigningKeyPublished,
     /// A signing key left it: what it signed is refused.
     SigningKeyRetired,
+    /// An operator put a notice about the installation away.
+    ProblemDismissed,
 }
 
 impl Kind {
@@ -119,6 +121,7 @@ impl Kind {
         Self::UserDisabled,
         Self::SigningKeyPublished,
         Self::SigningKeyRetired,
+        Self::ProblemDismissed,
     ];
 
     /// As stored.
@@ -156,6 +159,7 @@ impl Kind {
             Self::UserDisabled => "user.disabled",
             Self::SigningKeyPublished => "signing_key.published",
             Self::SigningKeyRetired => "signing_key.retired",
+            Self::ProblemDismissed => "problem.dismissed",
         }
     }
 

@@ -20,7 +20,7 @@
 //! 11. On every call the resource verifies the token and asks whether its grant lives (`liveness`);
 //!     resource servers elsewhere ask the same of us (`introspect`: RFC 7662).
 //! 12. Refresh tokens rotate (`grants::refresh_token`); anybody who may revokes (`revoke`, `grants`).
-//! 13. What is over is forgotten (`sweep`).
+//! 13. What is over is forgotten (`sweep`), and the keys that sign take turns (`keys`, `rotation`).
 //!
 //! A tenant's back ends have no user: an admin makes their clients (`services`), and they buy access
 //! tokens with their credentials alone (`grants::client_credentials`).
@@ -114,6 +114,7 @@ use crate::{
     http::Mounted,
     limits::{Counter, Failures, Limits},
     outbound::Outbound,
+    problems::Problems,
     secret::{derive::DerivationKey, seal::MasterKey},
     sign_in::Gate,
 };
@@ -135,6 +136,8 @@ pub struct Settings {
     pub limits: Limits,
     /// The way to clients' own documents and keys.
     pub outbound: Outbound,
+    /// Told what is wrong with the installation.
+    pub problems: Problems,
 }
 
 /// The authorization server, ready to mount.
@@ -155,6 +158,7 @@ pub struct Server {
     resources: Resources,
     policy: Policy,
     limits: Limits,
+    problems: Problems,
     client_keys: ClientKeys,
     failed_clients: Failures<client_auth::Attempt>,
     documents: client_document::Reader,
@@ -193,9 +197,10 @@ impl Server {
         Ok(Self {
             documents,
             pushed_documents: limits.counter(par::DOCUMENTS),
-            verifier: Verifier::new(keys.clone(), public_url.as_str(), clock.clone()),
+            verifier: Verifier::new(keys.clone(), &public_url, &clock, &settings.problems),
             liveness: Liveness::start(&db, &clock),
-            resources: Resources::new(&public_url),
+            resources: Resources::new(&public_url).reporting_to(&settings.problems),
+            problems: settings.problems,
             refresh_key: master_key.derivation_key("callslip refresh token"),
             dpop: Dpop::new(
                 &db,
@@ -240,6 +245,12 @@ impl Server {
     #[must_use]
     pub fn dpop(&self) -> Dpop {
         self.dpop.clone()
+    }
+
+    /// For whoever finds that the fault is the installation's.
+    #[must_use]
+    pub const fn problems(&self) -> &Problems {
+        &self.problems
     }
 
     /// For the protected resource: which audience, and where is its metadata?

@@ -9,5 +9,6 @@ mod gate;
 mod limits;
 mod malformed;
 pub(crate) mod stage;
+mod tokens;
 mod tools;
 mod upstream;
