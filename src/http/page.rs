@@ -65,6 +65,8 @@ impl<T: Template> IntoResponse for Page<T> {
 pub enum PageError {
     /// The request makes no sense; the sentence says why.
     BadRequest(&'static str),
+    /// The address holds more than we read; the sentence says what would be right.
+    UriTooLong(&'static str),
     /// Understood and refused.
     Forbidden(&'static str),
     /// There is no such thing, or the user may not know of it.
@@ -105,6 +107,9 @@ impl IntoResponse for PageError {
         let (status, title, message, retry_after) = match self {
             Self::BadRequest(message) => {
                 (StatusCode::BAD_REQUEST, "That request does not work", message, None)
+            }
+            Self::UriTooLong(message) => {
+                (StatusCode::URI_TOO_LONG, "That address is too long", message, None)
             }
             Self::Forbidden(message) => {
                 (StatusCode::FORBIDDEN, "That is not allowed", message, None)

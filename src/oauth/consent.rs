@@ -10,11 +10,12 @@ use time::Duration;
 
 use super::{
     Server,
-    authorize::Declined,
     consent_page::{Again, allow_onward, page},
+    declined::Declined,
     error::ErrorCode,
-    pending::{self, Asking, DECIDED, Pending, name_of_request},
+    pending::{self, Asking, CHANGED, DECIDED, Pending, Standing},
     scope::Scope,
+    store_clients,
     store_grants::{self, Grant},
     store_requests, store_tokens,
 };
@@ -26,7 +27,7 @@ use crate::{
         extract::{Query, ticks},
     },
     ids::{GrantId, VectorStoreId},
-    secret::{Kind, Plaintext, SecretHash},
+    secret::{Kind, Plaintext},
     sign_in::{Member, SignedIn},
     tenants, vector_stores,
 };
@@ -59,10 +60,9 @@ pub(super) async fn show(
     signed_in: SignedIn,
 ) -> Result<Response, PageError> {
     let asking = Asking { server: &server, bound: &bound, signed_in: &signed_in };
-    let secret = name_of_request(&asked.request_id)?;
-    let pending = match pending::find(&asking, &secret).await? {
-        Ok(pending) => pending,
-        Err(stranger) => return Ok(stranger.page(&asking, &asked.request_id)),
+    let pending = match pending::find(&asking, &asked.request_id).await? {
+        Standing::Open(pending) => pending,
+        Standing::Shut(page) => return Ok(page),
     };
     page(&server, &signed_in, &pending, asked.request_id, None).await
 }
@@ -89,13 +89,12 @@ async fn decide(
     answer: Answer,
 ) -> Result<Response, PageError> {
     let Asking { server, signed_in, .. } = *asking;
-    let secret = name_of_request(&answer.request_id)?;
-    let pending = match pending::find(asking, &secret).await? {
-        Ok(pending) => pending,
-        Err(stranger) => return Ok(stranger.page(asking, &answer.request_id)),
+    let pending = match pending::find(asking, &answer.request_id).await? {
+        Standing::Open(pending) => pending,
+        Standing::Shut(page) => return Ok(page),
     };
     match answer.decision.as_str() {
-        "deny" => deny(asking, origin, &secret, pending).await,
+        "deny" => deny(asking, origin, *pending).await,
         "approve" => {
             let member = pending
                 .members
@@ -110,7 +109,7 @@ async fn decide(
                 };
                 return page(server, signed_in, &pending, answer.request_id, Some(again)).await;
             };
-            approve(asking, origin, &secret, &pending, (member, &stores)).await
+            approve(asking, origin, &pending, (member, &stores)).await
         }
         _ => Err(PageError::BadRequest("Choose Allow or Deny.")),
     }
@@ -133,15 +132,18 @@ async fn chosen_stores(
 async fn approve(
     asking: &Asking<'_>,
     origin: &Origin,
-    secret: &SecretHash,
     pending: &Pending,
     (member, stores): (&Member, &[VectorStoreId]),
 ) -> Result<Response, PageError> {
     let Asking { server, bound, .. } = *asking;
-    let Pending { request, client, to, .. } = pending;
+    let Pending { secret, request, client, to, .. } = pending;
     let now = server.clock.now();
     let mut tx = server.db.control().await?;
-    // The session said so a moment ago; the transaction that writes asks again.
+    // The page said so a moment ago; the transaction that writes asks again.
+    let current = store_clients::find(&mut tx, &client.client_id).await?;
+    if current.is_none_or(|current| current.version != request.client_version) {
+        return Err(CHANGED);
+    }
     if tenants::store::find_role(&mut tx, member.tenant.id, member.user.id).await?.is_none() {
         return Err(PageError::Forbidden("you are not a member of this tenant any more"));
     }
@@ -187,13 +189,12 @@ async fn approve(
 async fn deny(
     asking: &Asking<'_>,
     origin: &Origin,
-    secret: &SecretHash,
     pending: Pending,
 ) -> Result<Response, PageError> {
     let Asking { server, bound, signed_in } = *asking;
     let now = server.clock.now();
     let mut tx = server.db.control().await?;
-    if !store_requests::decide(&mut tx, secret, &bound.browser, now).await? {
+    if !store_requests::decide(&mut tx, &pending.secret, &bound.browser, now).await? {
         return Err(DECIDED);
     }
     let mut event = Event::new(Act::ConsentDenied, now)
@@ -207,11 +208,8 @@ async fn deny(
     }
     audit::store::append_control(&mut tx, &event).await?;
     tx.commit().await?;
-    let declined = Declined {
-        to: pending.to.clone(),
-        error: ErrorCode::AccessDenied,
-        description: "the user denied the request",
-        state: pending.request.state,
-    };
-    Ok(allow_onward(&pending.to, declined.answer(server.public_url.as_str())))
+    let wrong = (ErrorCode::AccessDenied, "the user denied the request");
+    let declined = Declined::new(pending.to, wrong, pending.request.state);
+    let answer = declined.answer(server.public_url.as_str());
+    Ok(allow_onward(&declined.to, answer))
 }

@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::{Server, client_name, pending::Pending, redirect_uri::ReturnPath, scope::Scope};
+use super::{Server, asker::Asker, pending::Pending, redirect_uri::ReturnPath, scope::Scope};
 use crate::{
     http::{Frame, Page, PageError, headers},
     sign_in::{Member, SignedIn},
@@ -18,17 +18,34 @@ use crate::{
 struct ConsentPage {
     frame: Frame,
     request_id: String,
-    client_name: String,
-    client_host: Option<String>,
-    client_verified: bool,
-    name_warning: Option<&'static str>,
+    asker: Asker,
     redirect_host: String,
-    redirect_on_device: bool,
+    way: Way,
     email: String,
     tenants: Vec<TenantChoice>,
     scopes: Vec<ScopeLine>,
     lifetime: &'static str,
     error: Option<&'static str>,
+}
+
+/// How the answer travels, for the warning that goes with it.
+enum Way {
+    /// To a host.
+    Web,
+    /// To whatever listens on a port of the user's own device.
+    Loopback,
+    /// To whichever app on the device opens links of a scheme.
+    PrivateUse,
+}
+
+impl Way {
+    fn of(to: &ReturnPath) -> Self {
+        match to.scheme() {
+            "https" => Self::Web,
+            "http" => Self::Loopback,
+            _ => Self::PrivateUse,
+        }
+    }
 }
 
 struct TenantChoice {
@@ -66,7 +83,7 @@ pub(super) async fn page(
     request_id: String,
     again: Option<Again<'_>>,
 ) -> Result<Response, PageError> {
-    let Pending { request, client, to, members } = pending;
+    let Pending { request, client, to, members, .. } = pending;
     let mut choices = Vec::with_capacity(members.len());
     for (place, member) in members.iter().enumerate() {
         let id = member.tenant.id.to_string();
@@ -81,12 +98,9 @@ pub(super) async fn page(
     let page = ConsentPage {
         frame: signed_in.frame.clone(),
         request_id,
-        client_name: client.client_name.clone(),
-        client_host: None,
-        client_verified: false,
-        name_warning: client_name::warning(&client.client_name, &to.host(), to.is_on_device()),
+        asker: Asker::of(client, to),
         redirect_host: to.host(),
-        redirect_on_device: to.is_on_device(),
+        way: Way::of(to),
         email: signed_in.user.email.clone(),
         tenants: choices,
         scopes: scope.words().into_iter().map(|words| ScopeLine { words }).collect(),

@@ -30,6 +30,8 @@ pub(super) enum ErrorCode {
     /// OpenID Connect Core §3.1.2.6, RFC 9101 §7.
     RequestNotSupported,
     RequestUriNotSupported,
+    /// OpenID Connect Core §3.1.2.6.
+    InteractionRequired,
     TemporarilyUnavailable,
     ServerError,
 }
@@ -51,6 +53,7 @@ impl ErrorCode {
             Self::InvalidClientMetadata => "invalid_client_metadata",
             Self::RequestNotSupported => "request_not_supported",
             Self::RequestUriNotSupported => "request_uri_not_supported",
+            Self::InteractionRequired => "interaction_required",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
             Self::ServerError => "server_error",
         }

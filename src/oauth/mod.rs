@@ -5,10 +5,11 @@
 //! 1. A client that was turned away at `/mcp` reads the metadata of the resource and of this server
 //!    (`metadata`: RFC 9728, RFC 8414).
 //! 2. It registers itself (`register`: RFC 7591).
-//! 3. The browser comes to `/oauth/authorize`; the request is checked against what the client
-//!    registered (`authorize`, `redirect_uri`, `pkce`, `scope`, `resource`).
-//! 4. What holds is stored; the browser keeps nothing but its name. It signs in where needed.
-//! 5. The user sees who asks for what (`consent`) …
+//! 3. The browser comes to `/oauth/authorize`, with the request or with the name of one that the
+//!    client pushed (`par`: RFC 9126); the request is checked against what the client registered
+//!    (`authorization_request`, `redirect_uri`, `pkce`, `scope`, `resource`).
+//! 4. It is stored; the browser keeps nothing but its name. It signs in where needed.
+//! 5. The user sees who asks for what (`consent`), or why it cannot be granted (`refused`) …
 //! 6. … and narrows, approves or denies it. A grant and a code come of it.
 //! 7. 303 to the client with `code`, `state` and `iss` (RFC 9207).
 //! 8. The client authenticates at `/oauth/token` (`token`, `client`).
@@ -24,12 +25,16 @@
 
 pub mod access_token;
 pub mod apps;
+mod asker;
+mod authorization_request;
 mod authorize;
 mod client;
 mod client_auth;
+mod client_document;
 mod client_name;
 mod consent;
 mod consent_page;
+mod declined;
 mod error;
 mod grants;
 mod json;
@@ -38,10 +43,12 @@ mod keys;
 pub mod liveness;
 mod metadata;
 mod not_a_member;
+mod par;
 mod parameters;
 mod pending;
 mod pkce;
 mod redirect_uri;
+mod refused;
 mod register;
 pub mod resource;
 mod revoke;
@@ -52,6 +59,7 @@ mod store_clients;
 mod store_grants;
 mod store_keys;
 mod store_liveness;
+mod store_pushed;
 mod store_requests;
 mod store_sweep;
 mod store_tenant_policy;
@@ -112,6 +120,7 @@ pub struct Server {
     resources: Resources,
     limits: Limits,
     outbound: Outbound,
+    documents: client_document::Reader,
 }
 
 impl fmt::Debug for Server {
@@ -141,7 +150,10 @@ impl Server {
         let Settings { gate, master_key, access_token_minutes, limits, outbound } = settings;
         let Gate { db, clock, public_url } = gate.clone();
         let keys = Keys::load(&db, &master_key, &clock).await?;
+        let documents =
+            client_document::Reader::new(db.clone(), clock.clone(), outbound.clone(), &limits);
         Ok(Self {
+            documents,
             verifier: Verifier::new(keys.clone(), public_url.as_str(), clock.clone()),
             liveness: Liveness::start(&db, &clock),
             resources: Resources::new(&public_url),

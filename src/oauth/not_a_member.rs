@@ -11,18 +11,10 @@ use axum::{
 };
 
 use super::{
-    authorize::Declined, client::Client, error::ErrorCode, pending::Asking,
+    client::Client, declined::Declined, error::ErrorCode, pending::Asking,
     redirect_uri::ReturnPath,
 };
 use crate::http::{Frame, Page};
-
-/// A request that this user cannot answer. Of a tenant that does not exist and one of others, it
-/// tells nothing apart.
-pub(super) struct NotAMember {
-    pub(super) client: Client,
-    pub(super) to: ReturnPath,
-    pub(super) state: Option<String>,
-}
 
 #[derive(Template)]
 #[template(path = "oauth/not_a_member.html")]
@@ -35,24 +27,25 @@ struct NotAMemberPage {
     refusal: String,
 }
 
-impl NotAMember {
-    pub(super) fn page(self, asking: &Asking<'_>, request_id: &str) -> Response {
-        let Self { client, to, state } = self;
-        let redirect_host = to.host();
-        let declined = Declined {
-            to,
-            error: ErrorCode::InvalidTarget,
-            description: "the user is not a member of any tenant that the resource names",
-            state,
-        };
-        let page = NotAMemberPage {
-            frame: asking.signed_in.frame.clone(),
-            client_name: client.client_name,
-            email: asking.signed_in.user.email.clone(),
-            return_to: format!("/oauth/consent?request_id={request_id}"),
-            redirect_host,
-            refusal: declined.location(asking.server.public_url.as_str()),
-        };
-        (StatusCode::FORBIDDEN, Page(page)).into_response()
-    }
+/// The page. Of a tenant that does not exist and one of others, it tells nothing apart.
+pub(super) fn page(
+    asking: &Asking<'_>,
+    client: &Client,
+    (to, state): (ReturnPath, Option<String>),
+    request_id: &str,
+) -> Response {
+    let redirect_host = to.host();
+    let wrong = (
+        ErrorCode::InvalidTarget,
+        "the user is not a member of any tenant that the resource names",
+    );
+    let page = NotAMemberPage {
+        frame: asking.signed_in.frame.clone(),
+        client_name: client.client_name.clone(),
+        email: asking.signed_in.user.email.clone(),
+        return_to: format!("/oauth/consent?request_id={request_id}"),
+        redirect_host,
+        refusal: Declined::new(to, wrong, state).location(asking.server.public_url.as_str()),
+    };
+    (StatusCode::FORBIDDEN, Page(page)).into_response()
 }

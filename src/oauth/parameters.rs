@@ -42,6 +42,13 @@ impl Parameters {
         self.once.get(name).map(String::as_str)
     }
 
+    /// These of them, url-encoded: what [`Parameters::parse`] reads back.
+    pub(super) fn encode(&self, names: &[&str]) -> String {
+        let mut encoded = url::form_urlencoded::Serializer::new(String::new());
+        encoded.extend_pairs(names.iter().filter_map(|name| Some((*name, self.find(name)?))));
+        encoded.finish()
+    }
+
     pub(super) fn is_repeated(&self, name: &str) -> bool {
         self.repeated.contains(name)
     }
@@ -98,5 +105,6 @@ mod tests {
         assert_eq!(parameters.find("e"), Some("x y z"));
         assert!(parameters.is_repeated("c") && parameters.is_repeated("d"));
         assert!(!parameters.is_repeated("b"));
+        assert_eq!(parameters.encode(&["e", "c", "none"]), "e=x+y+z");
     }
 }

@@ -1,13 +1,15 @@
 //! An authorization request that waits, in front of the user who may answer it.
 
+use axum::response::Response;
+
 use super::{
     Server,
     client::Client,
-    not_a_member::NotAMember,
+    not_a_member, refused,
     redirect_uri::ReturnPath,
     resource::Resource,
     store_clients,
-    store_requests::{self, AuthorizationRequest, Found},
+    store_requests::{self, AuthorizationRequest, Found, Waiting},
 };
 use crate::{
     http::{PageError, csrf::Bound},
@@ -17,11 +19,21 @@ use crate::{
 
 /// An authorization request in front of the user who may answer it.
 pub(super) struct Pending {
+    /// What it is kept under.
+    pub(super) secret: SecretHash,
     pub(super) request: AuthorizationRequest,
     pub(super) client: Client,
     pub(super) to: ReturnPath,
     /// Where the user may let the client in; never empty.
     pub(super) members: Vec<Member>,
+}
+
+/// What the user can do about it.
+pub(super) enum Standing {
+    /// Answer it.
+    Open(Box<Pending>),
+    /// Nothing but read why.
+    Shut(Response),
 }
 
 /// Who is asked, in which browser.
@@ -40,23 +52,18 @@ pub(super) const DECIDED: PageError = PageError::BadRequest(
      is not connected, start connecting again there.",
 );
 
-/// What the request is kept under.
-pub(super) fn name_of_request(text: &str) -> Result<SecretHash, PageError> {
-    Plaintext::presented(Kind::AuthorizationRequest, text)
-        .map(|secret| secret.hash())
-        .ok_or(UNKNOWN)
-}
+pub(super) const CHANGED: PageError = PageError::BadRequest(
+    "The app has changed its registration since it sent you here, so nothing was granted. Go back \
+     to the app and start connecting again.",
+);
 
-/// Find the request and everything that it stands on; `Err` inside where the user has no say in it.
-pub(super) async fn find(
-    asking: &Asking<'_>,
-    secret: &SecretHash,
-) -> Result<Result<Pending, NotAMember>, PageError> {
-    let Asking { server, bound, signed_in } = *asking;
-    let mut tx = server.db.control().await?;
-    let found = store_requests::find(&mut tx, secret, &bound.browser, server.clock.now()).await?;
-    let request = match found {
-        Found::Waiting(request) => request,
+/// Find the request and everything that it stands on.
+pub(super) async fn find(asking: &Asking<'_>, request_id: &str) -> Result<Standing, PageError> {
+    let secret = Plaintext::presented(Kind::AuthorizationRequest, request_id)
+        .map(|secret| secret.hash())
+        .ok_or(UNKNOWN)?;
+    let waiting = match look_up(asking, &secret).await? {
+        Found::Waiting(waiting) => waiting,
         Found::Unknown => return Err(UNKNOWN),
         Found::Decided => return Err(DECIDED),
         Found::Foreign => {
@@ -65,20 +72,42 @@ pub(super) async fn find(
             ));
         }
     };
+    let (client_id, redirect_uri) = match &waiting {
+        Waiting::Asked(request) => (&request.client_id, &request.redirect_uri),
+        Waiting::Refused(refused) => (&refused.client_id, &refused.redirect_uri),
+    };
+    let mut tx = asking.server.db.control().await?;
+    let client = store_clients::find(&mut tx, client_id).await?.ok_or(UNKNOWN)?;
+    drop(tx);
     // Matched again: what the client has registered may have changed meanwhile.
-    let client = store_clients::find(&mut tx, &request.client_id).await?.ok_or(UNKNOWN)?;
-    let to =
-        ReturnPath::matching(&client.redirect_uris, Some(&request.redirect_uri)).ok_or(UNKNOWN)?;
-    let members = eligible(server, &request, signed_in);
-    if members.is_empty() {
-        return Ok(Err(NotAMember { client, to, state: request.state }));
+    let to = ReturnPath::matching(&client.redirect_uris, Some(redirect_uri)).ok_or(CHANGED)?;
+    let request = match waiting {
+        Waiting::Asked(request) => request,
+        Waiting::Refused(refused) => {
+            return Ok(Standing::Shut(refused::page(asking, &client, to, refused)));
+        }
+    };
+    if client.version != request.client_version {
+        return Err(CHANGED);
     }
-    Ok(Ok(Pending { request, client, to, members }))
+    let members = eligible(asking, &request);
+    if members.is_empty() {
+        let page = not_a_member::page(asking, &client, (to, request.state), request_id);
+        return Ok(Standing::Shut(page));
+    }
+    Ok(Standing::Open(Box::new(Pending { secret, request, client, to, members })))
+}
+
+async fn look_up(asking: &Asking<'_>, secret: &SecretHash) -> Result<Found<Waiting>, PageError> {
+    let Asking { server, bound, .. } = *asking;
+    let mut tx = server.db.control().await?;
+    Ok(store_requests::find(&mut tx, secret, &bound.browser, server.clock.now()).await?)
 }
 
 /// The user's tenants, or the one among them that the resource names.
-fn eligible(server: &Server, request: &AuthorizationRequest, signed_in: &SignedIn) -> Vec<Member> {
-    let named = match server.resources.parse(&request.resource) {
+fn eligible(asking: &Asking<'_>, request: &AuthorizationRequest) -> Vec<Member> {
+    let signed_in = asking.signed_in;
+    let named = match asking.server.resources.parse(&request.resource) {
         Some(Resource::TenantMcp(slug)) => Some(slug),
         Some(Resource::Mcp) => None,
         None => return Vec::new(),

@@ -10,7 +10,7 @@ use super::{
     Server, authorize, consent,
     error::Error,
     json::{any_origin, preflight},
-    jwks, metadata, register, revoke, token,
+    jwks, metadata, par, register, revoke, token,
 };
 use crate::{
     http::{Access, Mounted, PageError, Routes, csrf},
@@ -91,14 +91,16 @@ fn registration(server: &Server) -> Routes<Server> {
         .route_layer(from_fn(any_origin))
 }
 
-/// Steps 8 to 10, and 12.
+/// Steps 8 to 10, and 12; and what a client pushes ahead of step 3.
 fn tokens(server: &Server) -> Routes<Server> {
     Routes::new()
         .post("/oauth/token", Access::Client, token::token)
         .post("/oauth/revoke", Access::Client, revoke::revoke)
+        .post("/oauth/par", Access::Client, par::push)
         .route_layer(server.limits.layer(TOKEN, limits::by_address, too_many))
         .options("/oauth/token", Access::Public, preflight)
         .options("/oauth/revoke", Access::Public, preflight)
+        .options("/oauth/par", Access::Public, preflight)
         .route_layer(from_fn(any_origin))
 }
 

@@ -8,6 +8,22 @@ use crate::{db::ControlTx, secret::SecretHash};
 
 /// The client with this id, unless disabled.
 pub(super) async fn find(tx: &mut ControlTx, client_id: &str) -> sqlx::Result<Option<Client>> {
+    read(tx, client_id, false).await
+}
+
+/// The client with this id, disabled or not: for those who say so in words of their own.
+pub(super) async fn find_even_disabled(
+    tx: &mut ControlTx,
+    client_id: &str,
+) -> sqlx::Result<Option<Client>> {
+    read(tx, client_id, true).await
+}
+
+async fn read(
+    tx: &mut ControlTx,
+    client_id: &str,
+    even_disabled: bool,
+) -> sqlx::Result<Option<Client>> {
     // Postgres has no text with a zero byte in it, so no client has either.
     if client_id.contains('\0') {
         return Ok(None);
@@ -17,9 +33,10 @@ pub(super) async fn find(tx: &mut ControlTx, client_id: &str) -> sqlx::Result<Op
         select client_id, client_name, source, redirect_uris, grant_types,
                token_endpoint_auth_methods, secret_hash, jwks, jwks_uri, dpop_bound, version, metadata
           from oauth_clients
-         where client_id = $1 and disabled_at is null
+         where client_id = $1 and (disabled_at is null or $2)
         ",
         client_id,
+        even_disabled,
     )
     .fetch_optional(tx.conn())
     .await?;

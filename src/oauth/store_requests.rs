@@ -1,5 +1,7 @@
 //! Authorization requests that wait for consent, in Postgres.
 
+use std::borrow::Cow;
+
 use time::OffsetDateTime;
 
 use crate::{
@@ -26,10 +28,30 @@ pub(super) struct AuthorizationRequest {
     pub(super) dpop_jkt: Option<String>,
 }
 
+/// One that cannot be granted. Its user is told before its client is.
+#[derive(Clone, Debug)]
+pub(super) struct Refused {
+    pub(super) client_id: String,
+    pub(super) redirect_uri: String,
+    pub(super) state: Option<String>,
+    /// For the client, as on the wire.
+    pub(super) error: Cow<'static, str>,
+    pub(super) description: Cow<'static, str>,
+}
+
+/// What is kept of a request.
+#[derive(Clone, Debug)]
+pub(super) enum Waiting {
+    /// It is for the user to answer.
+    Asked(AuthorizationRequest),
+    /// There is nothing to answer.
+    Refused(Refused),
+}
+
 /// What came of looking one up.
-pub(super) enum Found {
-    /// It waits for this browser's answer.
-    Waiting(AuthorizationRequest),
+pub(super) enum Found<T> {
+    /// It waits for this browser.
+    Waiting(T),
     /// It has been answered.
     Decided,
     /// Another browser began it.
@@ -39,6 +61,19 @@ pub(super) enum Found {
 }
 
 pub(super) async fn create(
+    tx: &mut ControlTx,
+    secret: &SecretHash,
+    browser: &Plaintext,
+    waiting: &Waiting,
+    life: (OffsetDateTime, OffsetDateTime),
+) -> sqlx::Result<()> {
+    match waiting {
+        Waiting::Asked(request) => create_asked(tx, secret, browser, request, life).await,
+        Waiting::Refused(refused) => create_refused(tx, secret, browser, refused, life).await,
+    }
+}
+
+async fn create_asked(
     tx: &mut ControlTx,
     secret: &SecretHash,
     browser: &Plaintext,
@@ -74,17 +109,48 @@ pub(super) async fn create(
     Ok(())
 }
 
+async fn create_refused(
+    tx: &mut ControlTx,
+    secret: &SecretHash,
+    browser: &Plaintext,
+    refused: &Refused,
+    (now, expires_at): (OffsetDateTime, OffsetDateTime),
+) -> sqlx::Result<()> {
+    let browser = browser.hash();
+    sqlx::query!(
+        "
+        insert into oauth_authorization_requests
+               (secret_hash, browser_hash, client_id, redirect_uri, redirect_uri_was_sent, state,
+                scope, resource, created_at, expires_at, error, error_description)
+        values ($1, $2, $3, $4, true, $5, '{}', '', $6, $7, $8, $9)
+        ",
+        secret.as_bytes(),
+        browser.as_bytes(),
+        refused.client_id,
+        refused.redirect_uri,
+        refused.state,
+        now,
+        expires_at,
+        &*refused.error,
+        &*refused.description,
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
 /// Look one up.
 pub(super) async fn find(
     tx: &mut ControlTx,
     secret: &SecretHash,
     browser: &Plaintext,
     now: OffsetDateTime,
-) -> sqlx::Result<Found> {
+) -> sqlx::Result<Found<Waiting>> {
     let row = sqlx::query!(
         "
         select browser_hash, client_id, client_version, redirect_uri, redirect_uri_was_sent, state,
-               code_challenge, scope, resource, resource_was_sent, dpop_jkt, expires_at, decided_at
+               code_challenge, scope, resource, resource_was_sent, dpop_jkt, error,
+               error_description, expires_at, decided_at
           from oauth_authorization_requests
          where secret_hash = $1
         ",
@@ -102,21 +168,30 @@ pub(super) async fn find(
     if row.expires_at <= now {
         return Ok(Found::Unknown);
     }
-    Ok(Found::Waiting(AuthorizationRequest {
+    let (Some(code_challenge), None) = (row.code_challenge, &row.error) else {
+        return Ok(Found::Waiting(Waiting::Refused(Refused {
+            client_id: row.client_id,
+            redirect_uri: row.redirect_uri,
+            state: row.state,
+            error: row.error.unwrap_or_default().into(),
+            description: row.error_description.unwrap_or_default().into(),
+        })));
+    };
+    Ok(Found::Waiting(Waiting::Asked(AuthorizationRequest {
         client_id: row.client_id,
         client_version: row.client_version,
         redirect_uri: row.redirect_uri,
         redirect_uri_was_sent: row.redirect_uri_was_sent,
         state: row.state,
-        code_challenge: row.code_challenge.unwrap_or_default(),
+        code_challenge,
         scope: row.scope,
         resource: row.resource,
         resource_was_sent: row.resource_was_sent,
         dpop_jkt: row.dpop_jkt,
-    }))
+    })))
 }
 
-/// Close one that waits for this browser. Of any number of racing callers, one gets `true`.
+/// Close one that waits for this browser and can be granted. Of any number of racing callers, one gets `true`.
 pub(super) async fn decide(
     tx: &mut ControlTx,
     secret: &SecretHash,
@@ -129,6 +204,7 @@ pub(super) async fn decide(
         update oauth_authorization_requests
            set decided_at = $3
          where secret_hash = $1 and browser_hash = $2 and decided_at is null and expires_at > $3
+           and error is null
         ",
         secret.as_bytes(),
         browser.as_bytes(),

@@ -28,8 +28,8 @@ pub(super) async fn create_code(
         "
         insert into oauth_authorization_codes
                (secret_hash, tenant_id, grant_id, client_id, redirect_uri, redirect_uri_was_sent,
-                code_challenge, created_at, expires_at)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+                code_challenge, created_at, expires_at, dpop_jkt)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
         ",
         secret.as_bytes(),
         grant.tenant.uuid(),
@@ -40,6 +40,7 @@ pub(super) async fn create_code(
         code_challenge,
         now,
         expires_at,
+        grant.dpop_jkt,
     )
     .execute(tx.conn())
     .await?;

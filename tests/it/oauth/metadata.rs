@@ -21,6 +21,7 @@ async fn the_authorization_server_describes_itself(pool: PgPool) {
             "token_endpoint": format!("{ORIGIN}/oauth/token"),
             "registration_endpoint": format!("{ORIGIN}/oauth/register"),
             "revocation_endpoint": format!("{ORIGIN}/oauth/revoke"),
+            "pushed_authorization_request_endpoint": format!("{ORIGIN}/oauth/par"),
             "jwks_uri": format!("{ORIGIN}/oauth/jwks.json"),
             "response_types_supported": ["code"],
             "response_modes_supported": ["query"],

@@ -1,0 +1,228 @@
+//! What a document says, and whether that makes a client (spec row K-04).
+
+use serde_json::{Map, Value};
+
+use super::location::Location;
+use crate::oauth::{
+    client::{AuthMethod, Client, GrantType, Source},
+    client_name, redirect_uri,
+};
+
+/// The most redirect URIs in one document.
+const MOST_REDIRECT_URIS: usize = 20;
+/// The longest link that is kept.
+const LONGEST_LINK: usize = 512;
+/// Ways of authenticating with a secret that both sides know: a public document has none.
+const SYMMETRIC: &[&str] = &["client_secret_basic", "client_secret_post", "client_secret_jwt"];
+/// Links that are kept as text. Nothing is ever loaded from them (spec row D-04).
+const LINKS: &[&str] = &["client_uri", "logo_uri", "tos_uri", "policy_uri"];
+
+/// Why a document makes no client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::oauth) enum Unusable {
+    /// The `client_id` is no address of a document.
+    Address,
+    /// Its host is on no public network, and the operator does not allow it.
+    NotPublic,
+    /// No answer, a broken one, or one that says that the host will not or cannot just now.
+    Silent,
+    /// Too many documents have been asked for.
+    Busy,
+    /// The host says that there is no such document.
+    Gone,
+    /// Wants us to go elsewhere.
+    Redirect,
+    /// More than is read.
+    TooLarge,
+    /// Not JSON, or not called JSON.
+    NotJson,
+    /// Its own `client_id` is another.
+    OtherClientId,
+    /// Holds a secret, or wants to authenticate with one.
+    Secret,
+    /// No name, or none that can be shown.
+    Name,
+    /// No redirect URI, too many, or one that is not accepted.
+    RedirectUris,
+    /// Cannot use the code grant.
+    Grants,
+    /// No way of authenticating that is known here.
+    Methods,
+    /// Keys that are no key set, or that are in two places.
+    Keys,
+    /// Never read before, by a caller who may not have it read.
+    Unknown,
+    /// Disabled here.
+    Disabled,
+}
+
+impl Unusable {
+    /// For the page, and for the developer in front of it.
+    pub(in crate::oauth) const fn sentence(self) -> &'static str {
+        match self {
+            Self::Address => {
+                "The app's client_id is not the https address of a client metadata document."
+            }
+            Self::NotPublic => "The app's metadata document is not on the public internet.",
+            Self::Silent => "The app's metadata document could not be read. Try again in a minute.",
+            Self::Busy => "Too many apps are being connected just now. Try again in a minute.",
+            Self::Gone => "There is no metadata document at the app's client_id.",
+            Self::Redirect => {
+                "The address of the app's metadata document redirects, which is not followed."
+            }
+            Self::TooLarge => "The app's metadata document is larger than 5 KiB.",
+            Self::NotJson => "The app's metadata document is not served as a JSON object.",
+            Self::OtherClientId => {
+                "The client_id in the app's metadata document is not the address it was read from."
+            }
+            Self::Secret => {
+                "The app's metadata document holds a client secret, or asks to authenticate with one."
+            }
+            Self::Name => {
+                "The app's metadata document needs a client_name of at most 60 characters."
+            }
+            Self::RedirectUris => {
+                "The app's metadata document needs 1 to 20 redirect_uris, each https, http on a \
+                 loopback host, or with an app's own scheme."
+            }
+            Self::Grants => {
+                "The app's metadata document must allow the authorization_code grant and the code \
+                 response type."
+            }
+            Self::Methods => {
+                "The app's metadata document must allow none or private_key_jwt at the token \
+                 endpoint, the latter with jwks or jwks_uri."
+            }
+            Self::Keys => {
+                "The app's metadata document needs its keys either in jwks or at an https jwks_uri."
+            }
+            Self::Unknown => "The app is not known here.",
+            Self::Disabled => "The app has been disabled here.",
+        }
+    }
+
+    /// Whether nothing was learnt of the document, so that an older copy still stands.
+    pub(super) const fn is_silence(self) -> bool {
+        matches!(self, Self::Silent | Self::Busy | Self::NotPublic | Self::NotJson | Self::Redirect)
+    }
+}
+
+/// The client that the document describes. What we do not know in it is ignored: documents are
+/// written for every server at once.
+pub(super) fn understand(location: &Location, body: &[u8]) -> Result<Client, Unusable> {
+    let Ok(Value::Object(document)) = serde_json::from_slice(body) else {
+        return Err(Unusable::NotJson);
+    };
+    if document.get("client_id").and_then(Value::as_str) != Some(location.as_str()) {
+        return Err(Unusable::OtherClientId);
+    }
+    if document.keys().any(|name| name.starts_with("client_secret")) {
+        return Err(Unusable::Secret);
+    }
+    let name = document.get("client_name").and_then(Value::as_str).unwrap_or_default();
+    let client_name = client_name::clean(name).filter(|name| !name.is_empty());
+    let (jwks, jwks_uri) = keys(&document)?;
+    Ok(Client {
+        client_id: location.as_str().to_owned(),
+        client_name: client_name.ok_or(Unusable::Name)?,
+        source: Source::Document,
+        redirect_uris: redirect_uris(&document)?,
+        grant_types: grant_types(&document)?,
+        token_endpoint_auth_methods: methods(&document, jwks.is_some() || jwks_uri.is_some())?,
+        secret_hash: None,
+        jwks,
+        jwks_uri,
+        dpop_bound: document.get("dpop_bound_access_tokens") == Some(&Value::Bool(true)),
+        version: 1,
+        metadata: other_metadata(&document),
+    })
+}
+
+fn redirect_uris(document: &Map<String, Value>) -> Result<Vec<String>, Unusable> {
+    let uris = texts(document, "redirect_uris").unwrap_or_default();
+    let acceptable = !uris.is_empty()
+        && uris.len() <= MOST_REDIRECT_URIS
+        && uris.iter().all(|uri| redirect_uri::check_registrable(uri).is_ok());
+    acceptable.then(|| uris.into_iter().map(str::to_owned).collect()).ok_or(Unusable::RedirectUris)
+}
+
+/// Absent: both, since a client that says nothing expects to stay connected.
+fn grant_types(document: &Map<String, Value>) -> Result<Vec<GrantType>, Unusable> {
+    const OURS: [GrantType; 2] = [GrantType::AuthorizationCode, GrantType::RefreshToken];
+    if texts(document, "response_types").is_some_and(|types| !types.contains(&"code")) {
+        return Err(Unusable::Grants);
+    }
+    let Some(names) = texts(document, "grant_types") else { return Ok(OURS.to_vec()) };
+    let known: Vec<_> = OURS.into_iter().filter(|one| names.contains(&one.as_str())).collect();
+    known.contains(&GrantType::AuthorizationCode).then_some(known).ok_or(Unusable::Grants)
+}
+
+/// Those of the document that are known here, what it prefers first. The plural member says what
+/// it can do; the singular one, where the plural is there, only what it prefers.
+fn methods(document: &Map<String, Value>, has_keys: bool) -> Result<Vec<AuthMethod>, Unusable> {
+    let preferred = document.get("token_endpoint_auth_method").and_then(Value::as_str);
+    let able = texts(document, "token_endpoint_auth_methods_supported")
+        .filter(|able| !able.is_empty())
+        .unwrap_or_else(|| vec![preferred.unwrap_or("none")]);
+    if able.iter().copied().chain(preferred).any(|method| SYMMETRIC.contains(&method)) {
+        return Err(Unusable::Secret);
+    }
+    let mut names: Vec<&str> = preferred.into_iter().filter(|one| able.contains(one)).collect();
+    names.extend(able.iter().filter(|one| Some(**one) != preferred));
+    let known: Vec<AuthMethod> = names
+        .into_iter()
+        .filter(|name| has_keys || *name != "private_key_jwt")
+        .filter_map(AuthMethod::from_name)
+        .collect();
+    if known.is_empty() { Err(Unusable::Methods) } else { Ok(known) }
+}
+
+/// RFC 7591 §2: `jwks` and `jwks_uri` must not both be there.
+fn keys(document: &Map<String, Value>) -> Result<(Option<Value>, Option<String>), Unusable> {
+    let present = |name| document.get(name).filter(|value| !is_nothing(value));
+    match (present("jwks"), present("jwks_uri")) {
+        (None, None) => Ok((None, None)),
+        (Some(jwks), None) if jwks.get("keys").is_some_and(Value::is_array) => {
+            Ok((Some(jwks.clone()), None))
+        }
+        (None, Some(uri)) => {
+            let uri = uri.as_str().filter(|uri| is_https(uri)).ok_or(Unusable::Keys)?;
+            Ok((None, Some(uri.to_owned())))
+        }
+        (Some(_), _) => Err(Unusable::Keys),
+    }
+}
+
+/// Kept for people to read and for the check of assertions. Not `scope`: a document cannot know
+/// what each server calls its scopes.
+fn other_metadata(document: &Map<String, Value>) -> Map<String, Value> {
+    let links = LINKS
+        .iter()
+        .copied()
+        .filter(|name| document.get(*name).and_then(Value::as_str).is_some_and(is_https));
+    let words = ["software_id", "software_version", "token_endpoint_auth_signing_alg"];
+    let words = words
+        .into_iter()
+        .filter(|name| document.get(*name).and_then(Value::as_str).is_some_and(is_plain));
+    links.chain(words).map(|name| (name.to_owned(), document[name].clone())).collect()
+}
+
+fn is_plain(text: &str) -> bool {
+    !text.is_empty() && text.len() <= LONGEST_LINK && !text.contains(char::is_control)
+}
+
+fn is_https(link: &str) -> bool {
+    is_plain(link)
+        && url::Url::parse(link).is_ok_and(|url| {
+            url.scheme() == "https" && url.username().is_empty() && url.password().is_none()
+        })
+}
+
+fn is_nothing(value: &Value) -> bool {
+    value.is_null() || value.as_str().is_some_and(str::is_empty)
+}
+
+/// A list of strings; anything else counts as absent.
+fn texts<'a>(document: &'a Map<String, Value>, name: &str) -> Option<Vec<&'a str>> {
+    document.get(name)?.as_array()?.iter().map(Value::as_str).collect()
+}

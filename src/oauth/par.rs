@@ -1,0 +1,111 @@
+//! `POST /oauth/par`: requests that a client pushes before it sends the browser (RFC 9126).
+//!
+//! The client proves who it is as it does at the token endpoint, and hears at once what is wrong.
+//! What it gets is a name for the request that works once, for it alone, and for a minute; the
+//! browser carries nothing else.
+
+use axum::{
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    response::Response,
+};
+use serde::Serialize;
+use time::Duration;
+
+use super::{
+    Server,
+    authorization_request::{LONGEST, PARAMETERS, check, return_path},
+    client::Client,
+    client_auth,
+    error::{Error, ErrorCode, refuse},
+    json,
+    parameters::Parameters,
+    store_pushed,
+};
+use crate::{
+    db::ControlTx,
+    http::PageError,
+    secret::{Kind, Plaintext},
+};
+
+/// What our own request URIs begin with (§2.2). Any other is never looked at.
+const URN: &str = "urn:ietf:params:oauth:request_uri:";
+/// How long the browser may take to bring it.
+const LIVES: Duration = Duration::seconds(60);
+
+/// RFC 9126 §2.2.
+#[derive(Serialize)]
+struct PushedResponse {
+    request_uri: String,
+    expires_in: i64,
+}
+
+pub(super) async fn push(
+    State(server): State<Server>,
+    headers: HeaderMap,
+    parameters: Parameters,
+) -> Result<Response, Error> {
+    let mut tx = server.db.control().await?;
+    let client = client_auth::authenticate(&mut tx, &headers, &parameters).await?.0;
+    let encoded = require_grantable(&server, &client, &parameters)?;
+    let secret = Plaintext::generate(Kind::PushedRequest);
+    let now = server.clock.now();
+    let life = (now, now + LIVES);
+    store_pushed::create(&mut tx, &secret.hash(), &client.client_id, &encoded, life).await?;
+    tx.commit().await?;
+    let response = PushedResponse {
+        request_uri: format!("{URN}{}", secret.expose()),
+        expires_in: LIVES.whole_seconds(),
+    };
+    Ok(json::answer(StatusCode::CREATED, HeaderMap::new(), &response))
+}
+
+/// §2.1: checked as the authorization endpoint would. What is kept of it holds no credentials.
+fn require_grantable(
+    server: &Server,
+    client: &Client,
+    parameters: &Parameters,
+) -> Result<String, Error> {
+    if parameters.find("request_uri").is_some() {
+        return Err(refuse(
+            ErrorCode::InvalidRequest,
+            "request_uri must not be pushed: push the parameters themselves",
+        ));
+    }
+    let to = return_path(client, parameters).ok_or(refuse(
+        ErrorCode::InvalidRequest,
+        "redirect_uri must be one that the client registered, and be sent where it has several",
+    ))?;
+    check(server, client, &to, parameters)
+        .map_err(|(error, description)| refuse(error, description))?;
+    let encoded = parameters.encode(PARAMETERS);
+    if encoded.len() > LONGEST {
+        return Err(refuse(
+            ErrorCode::InvalidRequest,
+            "the parameters must not be longer than 8 KiB in all",
+        ));
+    }
+    Ok(encoded)
+}
+
+/// What a `request_uri` of our own making calls the pushed request, if there is one.
+pub(super) fn named(parameters: &Parameters) -> Option<&str> {
+    parameters.find("request_uri")?.strip_prefix(URN)
+}
+
+/// What this client pushed under that name: §4, once.
+pub(super) async fn take(
+    server: &Server,
+    tx: &mut ControlTx,
+    client: &Client,
+    name: &str,
+) -> Result<Parameters, PageError> {
+    const UNKNOWN: PageError = PageError::BadRequest(
+        "This request has been used, has expired, or was pushed by another app \
+         (invalid_request_uri). Go back to the app and start connecting again.",
+    );
+    let secret = Plaintext::presented(Kind::PushedRequest, name).ok_or(UNKNOWN)?.hash();
+    let now = server.clock.now();
+    let pushed = store_pushed::use_once(tx, &secret, &client.client_id, now).await?;
+    Ok(Parameters::parse(pushed.ok_or(UNKNOWN)?.as_bytes()))
+}
