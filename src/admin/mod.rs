@@ -5,6 +5,7 @@
 
 mod account;
 mod activity;
+mod approvals;
 mod apps;
 mod document;
 mod documents;
@@ -12,6 +13,7 @@ mod home;
 mod members;
 mod operator;
 mod overview;
+mod settings;
 mod upload;
 mod upload_form;
 mod upload_slots;
@@ -33,7 +35,8 @@ use crate::{
     config::PublicUrl,
     db::{Db, TenantScope},
     documents::Importer,
-    http::{Access, Frame, Mounted, Routes, csrf},
+    http::{Access, Frame, Mounted, PageError, Routes, csrf},
+    oauth,
     search::Search,
     sign_in::{Gate, Member, TenantAdmin},
     tenants::Tenant,
@@ -92,6 +95,12 @@ impl Desk {
         Actor { user: Some(self.user.id), origin: Some(origin) }
     }
 
+    /// Its visitor, as who takes something back or decides on an app.
+    fn by(&self, origin: Origin, clock: &Clock) -> oauth::apps::By {
+        let at = clock.now();
+        oauth::apps::By { user: self.user.id, only_own: !self.may_manage, origin, at }
+    }
+
     /// The frame with its entry marked, and a word on the act before.
     fn frame(&self, active: &'static str, notice: Option<&str>) -> Frame {
         Frame { active, notice: Notice::named(notice), ..self.frame.clone() }
@@ -146,12 +155,24 @@ pub fn routes(state: Admin) -> Mounted {
             vector_stores::delete,
         )
         .get("/t/{tenant}/apps", Access::Member, apps::index)
-        .post("/t/{tenant}/apps/{grant}/revoke", Access::Member, apps::revoke)
+        .get("/t/{tenant}/apps/{id}", Access::TenantAdmin, apps::show)
+        .post("/t/{tenant}/apps/{id}/revoke", Access::Member, apps::revoke)
+        .post("/t/{tenant}/apps/{id}/revoke-all", Access::TenantAdmin, apps::revoke_all)
+        .post("/t/{tenant}/apps/{id}/decide", Access::TenantAdmin, approvals::decide)
+        .get("/t/{tenant}/settings", Access::TenantAdmin, settings::index)
+        .post("/t/{tenant}/settings", Access::TenantAdmin, settings::update)
         .get("/t/{tenant}/activity", Access::TenantAdmin, activity::index)
         .get("/t/{tenant}/members", Access::TenantAdmin, members::index)
         .merge(upload)
         .route_layer(guard)
         .mount(state)
+}
+
+/// Carry out what must not stay half done when the browser gives up: in a task that goes on.
+async fn outlive<T: Send + 'static>(
+    work: impl Future<Output = Result<T, PageError>> + Send + 'static,
+) -> Result<T, PageError> {
+    tokio::spawn(work).await?
 }
 
 /// Back to a page after an act, with a word on it.
@@ -167,15 +188,25 @@ enum Notice {
     StoreAdded,
     StoreRemoved,
     Revoked,
+    RulesSaved,
+    AppApproved,
+    AppRefused,
+    AppWithdrawn,
+    DecidedBefore,
 }
 
 impl Notice {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 10] = [
         Self::Uploaded,
         Self::DocumentDeleted,
         Self::StoreAdded,
         Self::StoreRemoved,
         Self::Revoked,
+        Self::RulesSaved,
+        Self::AppApproved,
+        Self::AppRefused,
+        Self::AppWithdrawn,
+        Self::DecidedBefore,
     ];
 
     const fn name(self) -> &'static str {
@@ -185,6 +216,11 @@ impl Notice {
             Self::StoreAdded => "store-added",
             Self::StoreRemoved => "store-removed",
             Self::Revoked => "revoked",
+            Self::RulesSaved => "rules-saved",
+            Self::AppApproved => "app-approved",
+            Self::AppRefused => "app-refused",
+            Self::AppWithdrawn => "app-withdrawn",
+            Self::DecidedBefore => "decided-before",
         }
     }
 
@@ -195,6 +231,11 @@ impl Notice {
             Self::StoreAdded => "The vector store was added.",
             Self::StoreRemoved => "The vector store was removed.",
             Self::Revoked => "Access was revoked. The app’s next call is refused.",
+            Self::RulesSaved => "The settings were saved.",
+            Self::AppApproved => "The app is approved. Members can connect it now.",
+            Self::AppRefused => "The app is refused. Members who try to connect it read that.",
+            Self::AppWithdrawn => "The approval is taken back. The app’s next call is refused.",
+            Self::DecidedBefore => "Nothing was changed: somebody else decided on this app before.",
         }
     }
 

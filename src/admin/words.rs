@@ -16,6 +16,11 @@ pub(super) const KINDS: &[Kind] = &[
     Kind::TokenRefreshed,
     Kind::TokenReused,
     Kind::GrantRevoked,
+    Kind::AppRulesChanged,
+    Kind::AppRequested,
+    Kind::AppApproved,
+    Kind::AppRefused,
+    Kind::AppWithdrawn,
     Kind::DocumentStored,
     Kind::DocumentDeleted,
     Kind::VectorStoreCreated,
@@ -37,6 +42,11 @@ pub(super) const fn label(kind: Kind) -> &'static str {
         Kind::TokenRefreshed => "Tokens refreshed",
         Kind::TokenReused => "Spent token came back",
         Kind::GrantRevoked => "Access revoked",
+        Kind::AppRulesChanged => "Rules for apps changed",
+        Kind::AppRequested => "Approval asked for",
+        Kind::AppApproved => "App approved",
+        Kind::AppRefused => "App refused",
+        Kind::AppWithdrawn => "Approval taken back",
         Kind::Search => "Searched",
         Kind::Fetch => "Document read",
         Kind::UnknownTool => "Unknown tool called",
@@ -81,7 +91,8 @@ pub(super) fn outcome(kind: &str, detail: &Value) -> (&'static str, &'static str
         return of_call(detail);
     }
     match kind {
-        Some(Kind::SignInFailed | Kind::ConsentDenied) => ("warn", "Refused"),
+        Some(Kind::SignInFailed | Kind::ConsentDenied | Kind::AppRefused) => ("warn", "Refused"),
+        Some(Kind::AppRequested) => ("info", "Waits"),
         Some(Kind::TokenReused) => ("bad", "Revoked"),
         _ => ("plain", "Done"),
     }

@@ -24,6 +24,9 @@
 //! and tokens are touched.
 
 pub mod access_token;
+mod app_key;
+mod app_rules;
+pub mod approvals;
 pub mod apps;
 mod asker;
 mod authorization_request;
@@ -47,6 +50,7 @@ mod par;
 mod parameters;
 mod pending;
 mod pkce;
+pub mod place;
 mod redirect_uri;
 mod refused;
 mod register;
@@ -54,6 +58,7 @@ pub mod resource;
 mod revoke;
 mod routes;
 pub mod scope;
+mod store_approvals;
 mod store_apps;
 mod store_clients;
 mod store_grants;

@@ -12,6 +12,44 @@ pub(super) async fn requests(tx: &mut ControlTx, before: OffsetDateTime) -> sqlx
     Ok(())
 }
 
+/// The same of clients that nobody had read about yet.
+pub(super) async fn unresolved_requests(
+    tx: &mut ControlTx,
+    before: OffsetDateTime,
+) -> sqlx::Result<()> {
+    sqlx::query!("delete from oauth_unresolved_requests where expires_at < $1", before)
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// The same of those that were pushed.
+pub(super) async fn pushed_requests(
+    tx: &mut ControlTx,
+    before: OffsetDateTime,
+) -> sqlx::Result<()> {
+    sqlx::query!("delete from oauth_pushed_requests where expires_at < $1", before)
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// Proofs that nobody took for fresh any more before this.
+pub(super) async fn used_proofs(tx: &mut ControlTx, before: OffsetDateTime) -> sqlx::Result<()> {
+    sqlx::query!("delete from oauth_used_proofs where expires_at < $1", before)
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// Problems of the installation that were last seen before this.
+pub(super) async fn problems(tx: &mut ControlTx, before: OffsetDateTime) -> sqlx::Result<()> {
+    sqlx::query!("delete from installation_problems where last_at < $1", before)
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}
+
 /// Codes that expired before this.
 pub(super) async fn codes(tx: &mut ControlTx, before: OffsetDateTime) -> sqlx::Result<()> {
     sqlx::query!("delete from oauth_authorization_codes where expires_at < $1", before)
@@ -58,7 +96,8 @@ pub(super) async fn grants(tx: &mut ControlTx, before: OffsetDateTime) -> sqlx::
 }
 
 /// Clients that nobody connected until `unused`, or that nobody has used since `idle`. One with a
-/// grant stays, dead or alive, and so does one that somebody is about to connect.
+/// grant stays, dead or alive, and so do one that somebody is about to connect and one that a
+/// tenant's admin made.
 pub(super) async fn clients(
     tx: &mut ControlTx,
     (unused, idle): (OffsetDateTime, OffsetDateTime),
@@ -69,7 +108,8 @@ pub(super) async fn clients(
         delete from oauth_clients c
          where c.client_id in (
                select client_id from oauth_clients
-                where (last_used_at is null and created_at < $1) or last_used_at < $2
+                where source <> 'tenant'
+                  and ((last_used_at is null and created_at < $1) or last_used_at < $2)
                   for update skip locked)
            and not exists (select 1 from oauth_grants g where g.client_id = c.client_id)
            and not exists (select 1 from oauth_authorization_requests r

@@ -53,7 +53,11 @@ impl RefreshToken {
                     && window.is_positive()
                     && now - rotated_at <= window =>
             {
-                if self.retries < MOST_RETRIES { Standing::Retry } else { Standing::Exhausted }
+                if self.retries < MOST_RETRIES {
+                    Standing::Retry
+                } else {
+                    Standing::Exhausted
+                }
             }
             _ => Standing::Reused,
         }

@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests look behind the application's back")]
 
 mod access_token;
+mod approvals;
 mod authorize;
 mod consent;
 mod journey;
@@ -10,4 +11,5 @@ mod redirect_uri;
 mod refresh;
 mod register;
 mod revoke;
+mod tenant_policy;
 mod token;

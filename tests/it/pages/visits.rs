@@ -12,6 +12,7 @@ const PAGES: &[(&str, bool)] = &[
     ("/vector-stores", false),
     ("/activity", false),
     ("/members", false),
+    ("/settings", false),
 ];
 
 #[sqlx::test]
