@@ -128,6 +128,8 @@ pub async fn build(parts: Parts) -> Result<App, Fault> {
         gate: gate.clone(),
         master_key: parts.master_key.clone(),
         access_token_minutes: config.access_token_minutes,
+        clients: config.clients.clone(),
+        signing_key_days: config.signing_key_days,
         limits: limits.clone(),
         outbound: parts.outbound.clone(),
     })
@@ -153,6 +155,7 @@ fn mcp(
     let parts = mcp::Parts {
         verifier: oauth.verifier(),
         liveness: oauth.liveness(),
+        dpop: oauth.dpop(),
         resources: oauth.resources(),
         search,
         audit,

@@ -7,6 +7,10 @@ use std::sync::{
 
 use time::{Duration, OffsetDateTime};
 
+/// How far two clocks may differ before somebody's token is refused for it: the same everywhere
+/// (spec row J-06).
+pub const LEEWAY: Duration = Duration::seconds(30);
+
 /// Where "now" comes from.
 #[derive(Clone, Debug, Default)]
 pub struct Clock {

@@ -3,11 +3,13 @@
 //! Every problem is found before any is reported. An unknown `CALLSLIP_*` variable is a problem
 //! too, since it is most likely a typing error.
 
+mod clients;
 mod parse;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use crate::secret::Secret;
+pub use clients::{ClientHost, Clients, Registration};
 pub use parse::{Network, PublicUrl};
 
 /// A variable that the server understands.
@@ -33,8 +35,16 @@ pub const VARIABLES: &[Variable] = &[
     Variable { name: "CALLSLIP_TRUSTED_PROXIES", default: "" },
     Variable { name: "CALLSLIP_ALLOWED_ORIGINS", default: "" },
     Variable { name: "CALLSLIP_OUTBOUND_ALLOW", default: "" },
+    Variable { name: "CALLSLIP_OUTBOUND_CA_FILE", default: "" },
     Variable { name: "CALLSLIP_RATE_LIMIT_SCALE", default: "1" },
     Variable { name: "CALLSLIP_ACCESS_TOKEN_MINUTES", default: "30" },
+    Variable { name: "CALLSLIP_REGISTRATION", default: "open" },
+    Variable { name: "CALLSLIP_REGISTRATION_TOKEN", default: "" },
+    Variable { name: "CALLSLIP_CLIENT_DOCUMENTS", default: "on" },
+    Variable { name: "CALLSLIP_CLIENT_HOSTS", default: "" },
+    Variable { name: "CALLSLIP_REGISTRATIONS_PER_HOUR", default: "60" },
+    Variable { name: "CALLSLIP_REGISTRATIONS_PER_HOUR_TOTAL", default: "2000" },
+    Variable { name: "CALLSLIP_SIGNING_KEY_DAYS", default: "90" },
     Variable { name: "CALLSLIP_LOG", default: "info" },
     Variable { name: "CALLSLIP_LOG_FORMAT", default: "json" },
 ];
@@ -75,10 +85,16 @@ pub struct Config {
     pub allowed_origins: Vec<String>,
     /// `host` or `host:port` that outbound requests may reach although the guard would refuse it.
     pub outbound_allow: Vec<String>,
+    /// PEM certificates of authorities that outbound requests believe besides the system's.
+    pub outbound_ca_file: Option<PathBuf>,
     /// Multiplies every rate limit.
     pub rate_limit_scale: f64,
     /// How long an access token lives.
     pub access_token_minutes: u8,
+    /// Which OAuth clients are taken.
+    pub clients: Clients,
+    /// How long a key signs access tokens before its successor is published.
+    pub signing_key_days: u16,
     /// A `tracing` filter.
     pub log: String,
     /// How log lines look.
@@ -126,8 +142,11 @@ impl Config {
                 .list("CALLSLIP_TRUSTED_PROXIES", "addresses such as 10.0.0.0/8 or ::1"),
             allowed_origins: reader.list("CALLSLIP_ALLOWED_ORIGINS", "origins"),
             outbound_allow: reader.list("CALLSLIP_OUTBOUND_ALLOW", "hosts"),
+            outbound_ca_file: reader.optional("CALLSLIP_OUTBOUND_CA_FILE").map(PathBuf::from),
             rate_limit_scale: reader.scale("CALLSLIP_RATE_LIMIT_SCALE"),
             access_token_minutes: reader.within("CALLSLIP_ACCESS_TOKEN_MINUTES", 5, 60),
+            clients: Clients::read(&mut reader),
+            signing_key_days: reader.within("CALLSLIP_SIGNING_KEY_DAYS", 7, 365),
             log: reader.parsed("CALLSLIP_LOG", "a filter"),
             log_format: reader.log_format("CALLSLIP_LOG_FORMAT"),
         };

@@ -60,6 +60,8 @@ pub(super) const fn label(kind: Kind) -> &'static str {
         Kind::OperatorCreated => "Operator created",
         Kind::UserCreated => "Account created",
         Kind::UserDisabled => "Account disabled",
+        Kind::SigningKeyPublished => "Signing key published",
+        Kind::SigningKeyRetired => "Signing key retired",
     }
 }
 

@@ -77,6 +77,10 @@ pub enum Kind {
     UserCreated,
     /// An account was switched off.
     UserDisabled,
+    /// A signing key entered the key set.
+    SigningKeyPublished,
+    /// A signing key left it: what it signed is refused.
+    SigningKeyRetired,
 }
 
 impl Kind {
@@ -110,6 +114,8 @@ impl Kind {
         Self::OperatorCreated,
         Self::UserCreated,
         Self::UserDisabled,
+        Self::SigningKeyPublished,
+        Self::SigningKeyRetired,
     ];
 
     /// As stored.
@@ -144,6 +150,8 @@ impl Kind {
             Self::OperatorCreated => "operator.created",
             Self::UserCreated => "user.created",
             Self::UserDisabled => "user.disabled",
+            Self::SigningKeyPublished => "signing_key.published",
+            Self::SigningKeyRetired => "signing_key.retired",
         }
     }
 

@@ -12,7 +12,7 @@ use crate::{
     db::{Db, MIGRATOR, embedded::Embedded},
     documents::extract::Extractor,
     fault::Fault,
-    outbound::{Outbound, Policy},
+    outbound::{self, Outbound, Policy, Roots},
     secret::{self, seal::MasterKey},
     sign_in::accounts::Accounts,
     users::password::{Cost, Hashing},
@@ -48,6 +48,7 @@ impl Context {
             Stop(format!("cannot create the data folder {}: {error}", config.data_dir.display()))
         })?;
         let master_key = master_key(&config)?;
+        let outbound = outbound(&config)?;
         let (url, owner_url, private) = match &config.database_url {
             Some(url) => {
                 let owner =
@@ -68,7 +69,6 @@ impl Context {
         db.require_isolation().await.map_err(Stop::because)?;
         db.require_migrated().await.map_err(Stop::because)?;
         let clock = Clock::system();
-        let outbound = Outbound::new(Policy { allowed: config.outbound_allow.clone() });
         let parts = Parts {
             outbound,
             clock,
@@ -130,6 +130,17 @@ async fn migrate(url: &str) -> Result<(), Stop> {
     owner.close().await.map_err(|e| failed(e.into()))
 }
 
+fn outbound(config: &Config) -> Result<Outbound, Stop> {
+    let roots = match &config.outbound_ca_file {
+        None => Roots::default(),
+        Some(path) => Roots::from_file(path).map_err(|error| {
+            Stop(format!("CALLSLIP_OUTBOUND_CA_FILE: {} {error}", path.display()))
+        })?,
+    };
+    let policy = Policy { allowed: config.outbound_allow.clone() };
+    Ok(Outbound::with_roots(policy, roots, &outbound::system_lookup()))
+}
+
 /// The key from the environment, or from `master.key` in the data folder, which is made at first
 /// start: 0600, complete or not there at all.
 fn master_key(config: &Config) -> Result<MasterKey, Stop> {
@@ -164,6 +175,24 @@ fn create_master_key(path: &Path) -> Result<MasterKey, Stop> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_without_certificates_stops_the_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ca.pem");
+        let variables = [("CALLSLIP_OUTBOUND_CA_FILE", path.to_str().unwrap())];
+        let problem = || outbound(&Config::of(&variables)).unwrap_err().0;
+        assert!(problem().contains("cannot be read"), "{}", problem());
+        for bad in ["", "hello", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+            fs::write(&path, bad).unwrap();
+            assert!(problem().contains("holds no PEM certificate"), "{bad:?} {}", problem());
+        }
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::default();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        fs::write(&path, params.self_signed(&key).unwrap().pem()).unwrap();
+        assert!(outbound(&Config::of(&variables)).is_ok());
+    }
 
     /// In a container every start has the same process number.
     #[test]

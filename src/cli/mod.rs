@@ -3,6 +3,7 @@
 mod context;
 mod demo;
 mod import;
+mod keys;
 mod knowledge;
 mod migrate;
 mod operator;
@@ -41,6 +42,9 @@ enum Command {
     /// Manage who runs the installation.
     #[command(subcommand)]
     Operator(operator::Command),
+    /// See, renew and retire the keys that sign access tokens.
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// Manage tenants.
     #[command(subcommand)]
     Tenant(tenant::Command),
@@ -94,6 +98,7 @@ async fn run_command(command: Command) -> Result<(), Stop> {
         Command::Search(args) => search::run(args).await,
         Command::Migrate => migrate::run().await,
         Command::Operator(command) => operator::run(command).await,
+        Command::Keys(command) => keys::run(command).await,
         Command::Tenant(command) => tenant::run(command).await,
         Command::User(command) => user::run(command).await,
     }

@@ -196,14 +196,23 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn log_format(&mut self, name: &str) -> LogFormat {
-        match self.text(name) {
-            "json" => LogFormat::Json,
+        match self.word(name, &["json", "text"]) {
             "text" => LogFormat::Text,
-            _ => {
-                self.problem(name, "must be json or text");
-                LogFormat::Json
-            }
+            _ => LogFormat::Json,
         }
+    }
+
+    /// One of a few words; the first where it is none of them.
+    pub(super) fn word(&mut self, name: &str, words: &[&'static str]) -> &'static str {
+        let text = self.text(name);
+        words.iter().copied().find(|word| *word == text).unwrap_or_else(|| {
+            self.problem(name, format_args!("must be {}", words.join(" or ")));
+            words.first().copied().unwrap_or_default()
+        })
+    }
+
+    pub(super) fn switch(&mut self, name: &str) -> bool {
+        self.word(name, &["off", "on"]) == "on"
     }
 
     pub(super) fn finish<T>(self, value: T) -> Result<T, Vec<Problem>> {

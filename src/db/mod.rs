@@ -135,10 +135,9 @@ impl Db {
     /// # Errors
     /// When the database cannot be reached.
     pub async fn control(&self) -> sqlx::Result<ControlTx> {
-        let mut tx = self.pool.begin().await?;
-        sqlx::query!("select set_config('role', 'app_control', true) as role")
-            .fetch_one(&mut *tx)
-            .await?;
+        // In one round trip: this begins every step of every flow. A role that cannot be taken
+        // leaves the transaction aborted, in which nothing can be read or written.
+        let tx = self.pool.begin_with("begin; set local role app_control").await?;
         Ok(ControlTx { tx })
     }
 

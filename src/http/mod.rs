@@ -7,6 +7,7 @@ pub mod csrf;
 pub mod extract;
 pub mod headers;
 pub mod host;
+pub mod json;
 pub mod page;
 pub mod request_id;
 pub mod routes;

@@ -7,11 +7,11 @@ use governor::{
     clock::{Clock, DefaultClock},
 };
 
-use super::{Keyed, Limited, Limits, Policy};
+use super::{Keyed, Limited, Limits, Rate};
 
 /// Counts calls by key. Clones share.
 pub struct Counter<K: Clone + Eq + Hash> {
-    policy: Policy,
+    policy: Rate,
     limiter: Arc<DefaultKeyedRateLimiter<K>>,
 }
 
@@ -43,10 +43,11 @@ impl<K: Clone + Eq + Hash> Counter<K> {
 impl Limits {
     /// A counter under `policy`.
     #[must_use]
-    pub fn counter<K>(&self, policy: Policy) -> Counter<K>
+    pub fn counter<K>(&self, policy: impl Into<Rate>) -> Counter<K>
     where
         K: Clone + Eq + Hash + Send + Sync + 'static,
     {
+        let policy = policy.into();
         let limiter = Arc::new(RateLimiter::keyed(policy.quota(self.scale)));
         self.keep(Box::new(Kept(Arc::clone(&limiter))));
         Counter { policy, limiter }

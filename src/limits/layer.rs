@@ -12,7 +12,7 @@ use tower_governor::{
     GovernorError, GovernorLayer, governor::GovernorConfigBuilder, key_extractor::KeyExtractor,
 };
 
-use super::{Limited, Limits, Policy, counter::Kept};
+use super::{Limited, Limits, Rate, counter::Kept};
 
 /// Keys requests by something that an outer middleware put into their extensions.
 pub struct By<K>(fn(&Extensions) -> Option<K>);
@@ -46,13 +46,14 @@ impl Limits {
     #[must_use]
     pub fn layer<K>(
         &self,
-        policy: Policy,
+        policy: impl Into<Rate>,
         key: fn(&Extensions) -> Option<K>,
         answer: fn(&Limited) -> Response,
     ) -> Layer<K>
     where
         K: Clone + Hash + Eq + fmt::Debug + Send + Sync + 'static,
     {
+        let policy = policy.into();
         let config = GovernorConfigBuilder::default()
             .period(policy.period(self.scale))
             .burst_size(policy.burst(self.scale).get())

@@ -1,4 +1,4 @@
-//! Rate limits: GCRA in this process's memory, as layers and as counters.
+//! Rate limits in this process's memory: GCRA as layers and as counters, and failures by the minute.
 //!
 //! The endpoint at `/mcp` counts by network address before it looks at a token, and by grant, user
 //! and tenant afterwards, so that failed authentication drains nobody's quota (spec row L-02).
@@ -6,6 +6,7 @@
 //! strangers can take (L-04).
 
 mod counter;
+mod failures;
 mod layer;
 mod refusal;
 
@@ -20,8 +21,9 @@ use axum::http::Extensions;
 
 use crate::http::client_ip::ClientIp;
 pub use counter::Counter;
+pub use failures::Failures;
 pub use layer::{By, Layer};
-pub use refusal::{Limited, Policy};
+pub use refusal::{Hourly, Limited, Policy, Rate};
 
 /// How often recovered keys are forgotten.
 const SWEEP: Duration = Duration::from_secs(20);

@@ -19,10 +19,47 @@ pub struct Policy {
     pub burst: u32,
 }
 
-impl Policy {
+/// The same for what is rare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hourly {
+    /// Names it: what it counts by.
+    pub name: &'static str,
+    /// Sustained calls in an hour.
+    pub per_hour: u32,
+    /// Calls at once, after a pause.
+    pub burst: u32,
+}
+
+/// A rate, however it was written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// Names it in headers, messages and metrics.
+    pub name: &'static str,
+    /// Sustained calls in each window.
+    pub calls: u32,
+    /// The window's seconds.
+    pub seconds: u32,
+    /// Calls at once, after a pause.
+    pub burst: u32,
+}
+
+impl From<Policy> for Rate {
+    fn from(Policy { name, per_minute, burst }: Policy) -> Self {
+        Self { name, calls: per_minute, seconds: 60, burst }
+    }
+}
+
+impl From<Hourly> for Rate {
+    fn from(Hourly { name, per_hour, burst }: Hourly) -> Self {
+        Self { name, calls: per_hour, seconds: 3600, burst }
+    }
+}
+
+impl Rate {
     /// Time for one call to be paid back.
     pub(super) fn period(self, scale: f64) -> Duration {
-        let period = Duration::from_secs(60).div_f64(f64::from(self.per_minute.max(1)) * scale);
+        let window = Duration::from_secs(self.seconds.into());
+        let period = window.div_f64(f64::from(self.calls.max(1)) * scale);
         period.max(Duration::from_nanos(1))
     }
 
@@ -49,14 +86,14 @@ impl Policy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limited {
     /// Which limit it was.
-    pub policy: Policy,
+    pub policy: Rate,
     /// Whole seconds until a call passes; at least 1.
     pub retry_after: u64,
 }
 
 impl Limited {
     /// `wait` in whole seconds, rounded up: coming back at that second succeeds.
-    pub(super) fn new(policy: Policy, wait: Duration) -> Self {
+    pub(super) fn new(policy: Rate, wait: Duration) -> Self {
         metrics::counter!("callslip_rate_limited_total", "limit" => policy.name).increment(1);
         let retry_after = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         Self { policy, retry_after: retry_after.max(1) }
@@ -80,7 +117,10 @@ impl Limited {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(*retry_after));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         let fields = [
-            ("ratelimit-policy", format!("\"{}\";q={};w=60", policy.name, policy.per_minute)),
+            (
+                "ratelimit-policy",
+                format!("\"{}\";q={};w={}", policy.name, policy.calls, policy.seconds),
+            ),
             ("ratelimit", format!("\"{}\";r=0;t={retry_after}", policy.name)),
         ];
         for (name, text) in fields {

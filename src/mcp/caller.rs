@@ -11,7 +11,7 @@ use axum::{
 };
 
 use super::{
-    challenge::{Challenge, Reason},
+    challenge::{Challenge, Reason, Scheme},
     jsonrpc::{RpcError, code},
     transport::MAX_BODY,
 };
@@ -20,7 +20,8 @@ use crate::{
     fault::Fault,
     ids::{GrantId, TenantId, UserId, VectorStoreId},
     oauth::{
-        access_token::Verifier,
+        access_token::{Claims, Verifier},
+        dpop::{self, Dpop, Proof, Refused, Target},
         liveness::Liveness,
         resource::{Resource, Resources},
         scope::Scope,
@@ -33,6 +34,7 @@ pub(super) struct Caller(Arc<Proved>);
 
 #[derive(Debug)]
 struct Proved {
+    scheme: Scheme,
     scope: TenantScope,
     user: Option<UserId>,
     client_id: String,
@@ -42,6 +44,11 @@ struct Proved {
 }
 
 impl Caller {
+    /// How it showed its token.
+    pub(super) fn scheme(&self) -> Scheme {
+        self.0.scheme
+    }
+
     /// The tenant.
     pub(super) fn scope(&self) -> TenantScope {
         self.0.scope
@@ -89,6 +96,7 @@ impl Caller {
 pub(super) struct Gate {
     pub(super) verifier: Verifier,
     pub(super) liveness: Liveness,
+    pub(super) dpop: Dpop,
     pub(super) resources: Resources,
 }
 
@@ -104,51 +112,120 @@ pub(super) async fn require_access_token(
         return RpcError::new(StatusCode::NOT_FOUND, code::INVALID_REQUEST, message)
             .into_response();
     };
-    let metadata_url = gate.resources.metadata_url_for(path);
-    let turn_away = |reason| Challenge { reason, metadata_url }.into_response();
-    let token = match bearer(request.headers()) {
-        Ok(token) => token,
-        Err(reason) => return turn_away(reason),
+    let challenge = Challenge {
+        reason: Reason::TokenMissing,
+        scheme: Scheme::Bearer,
+        metadata_url: gate.resources.metadata_url_for(path),
     };
-    let caller = match gate.caller(&token, &resource).await {
-        Ok(Some(caller)) => caller,
-        Ok(None) => return turn_away(Reason::InvalidToken),
-        // Nobody said that the grant lives, so nobody passes.
-        Err(fault) => return RpcError::fault(&fault).into_response(),
+    let shown = match shown(request.headers()) {
+        Ok(shown) => shown,
+        Err(reason) => return Challenge { reason, ..challenge }.into_response(),
     };
-    match set_form_aside(request).await {
-        Ok((_, true)) => turn_away(Reason::InvalidRequest("the token was sent in two ways")),
-        Ok((mut request, false)) => {
-            request.extensions_mut().insert(caller);
-            next.run(request).await
-        }
-        Err(too_large) => too_large.into_response(),
+    let challenge = Challenge { scheme: shown.scheme, ..challenge };
+    let claims = gate.verifier.verify(&shown.token).await;
+    let mut response = match gate.identify(&request, &shown, claims) {
+        Ok(identity) => gate.let_in(identity, &resource, request, next).await,
+        Err(reason) => Err(reason),
     }
+    .unwrap_or_else(|reason| Challenge { reason, ..challenge }.into_response());
+    if shown.scheme == Scheme::Dpop {
+        gate.dpop.offer_nonce(response.headers_mut());
+    }
+    response
+}
+
+/// What a request says of its sender, checked without the database.
+struct Identity {
+    claims: Arc<Claims>,
+    /// There for a token that is bound to a key, and only then.
+    proof: Option<Proof>,
 }
 
 impl Gate {
-    async fn caller(&self, token: &str, resource: &Resource) -> Result<Option<Caller>, Fault> {
-        let Some(claims) = self.verifier.verify(token) else { return Ok(None) };
+    /// What the token says, where it is shown as it must be: RFC 9449 §7.1, §7.2.
+    fn identify(
+        &self,
+        request: &Request,
+        shown: &Shown,
+        claims: Option<Arc<Claims>>,
+    ) -> Result<Identity, Reason> {
+        let claims = claims.ok_or(Reason::InvalidToken)?;
+        let proof = match (shown.scheme, &claims.cnf) {
+            (Scheme::Bearer, None) => None,
+            (Scheme::Dpop, Some(bound)) => {
+                let target = Target {
+                    method: request.method(),
+                    path: request.uri().path(),
+                    access_token: Some(&shown.token),
+                };
+                let proof = self.dpop.check(request.headers(), &target).map_err(Reason::Proof)?;
+                let proof = proof.ok_or(Reason::Proof(MISSING))?;
+                if proof.jkt() != bound.jkt {
+                    return Err(Reason::Proof(ANOTHER_KEY));
+                }
+                Some(proof)
+            }
+            // A bound token without its key is stolen, and a proof next to any other says nothing.
+            (Scheme::Bearer, Some(_)) | (Scheme::Dpop, None) => return Err(Reason::InvalidToken),
+        };
+        Ok(Identity { claims, proof })
+    }
+
+    /// Ask the database, and go on where it agrees.
+    async fn let_in(
+        &self,
+        identity: Identity,
+        resource: &Resource,
+        request: Request,
+        next: Next,
+    ) -> Result<Response, Reason> {
+        let caller = match self.caller(&identity, resource).await {
+            Ok(caller) => caller?,
+            // Nobody said that the grant lives, so nobody passes.
+            Err(fault) => return Ok(RpcError::fault(&fault).into_response()),
+        };
+        match set_form_aside(request).await {
+            Ok((_, true)) => Err(Reason::InvalidRequest("the token was sent in two ways")),
+            Ok((mut request, false)) => {
+                request.extensions_mut().insert(caller);
+                Ok(next.run(request).await)
+            }
+            Err(too_large) => Ok(too_large.into_response()),
+        }
+    }
+
+    async fn caller(
+        &self,
+        Identity { claims, proof }: &Identity,
+        resource: &Resource,
+    ) -> Result<Result<Caller, Reason>, Fault> {
+        const INVALID: Result<Result<Caller, Reason>, Fault> = Ok(Err(Reason::InvalidToken));
         // RFC 9068 §4, RFC 8707 §2: a token for another resource is none for this one.
         let is_named = claims.aud == self.resources.audience(resource);
         if !is_named && claims.aud != self.resources.mcp() {
-            return Ok(None);
+            return INVALID;
         }
         // The signature says that the token was good once; this says that its grant still is.
-        let Some(alive) = self.liveness.check(&claims).await? else { return Ok(None) };
+        let Some(alive) = self.liveness.check(claims).await? else { return INVALID };
         // A client that named no resource (MCP 2025-03-26) may have begun at the tenant's URL: the
         // token that it got for want of a name holds there too, for the tenant that was chosen.
         if !is_named && alive.resource_was_sent {
-            return Ok(None);
+            return INVALID;
         }
         if let Resource::TenantMcp(slug) = resource
             && *slug != alive.tenant_slug
         {
-            return Ok(None);
+            return INVALID;
+        }
+        if let Some(proof) = proof
+            && !self.dpop.spend(proof).await?
+        {
+            return Ok(Err(Reason::Proof(dpop::USED)));
         }
         #[expect(clippy::disallowed_methods, reason = "membership was read just above")]
         let scope = TenantScope::proven(claims.tenant);
-        Ok(Some(Caller(Arc::new(Proved {
+        Ok(Ok(Caller(Arc::new(Proved {
+            scheme: if proof.is_some() { Scheme::Dpop } else { Scheme::Bearer },
             scope,
             user: claims.user(),
             client_id: claims.client_id.clone(),
@@ -159,9 +236,20 @@ impl Gate {
     }
 }
 
+const MISSING: Refused =
+    Refused::Proof("a DPoP header with a proof must come with an access token of this scheme");
+const ANOTHER_KEY: Refused =
+    Refused::Proof("the DPoP proof is signed with another key than the token is bound to");
+
+/// A token as it was shown.
+struct Shown {
+    scheme: Scheme,
+    token: String,
+}
+
 /// The token of the one `Authorization` header. A token in the query is not looked at: OAuth 2.1
 /// §5.1.
-fn bearer(headers: &HeaderMap) -> Result<String, Reason> {
+fn shown(headers: &HeaderMap) -> Result<Shown, Reason> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let Some(value) = values.next() else { return Err(Reason::TokenMissing) };
     if values.next().is_some() {
@@ -171,10 +259,12 @@ fn bearer(headers: &HeaderMap) -> Result<String, Reason> {
         Ok(text) => text.trim().split_once(' ').unwrap_or((text.trim(), "")),
         Err(_) => return Err(Reason::InvalidToken),
     };
-    if !scheme.eq_ignore_ascii_case("Bearer") {
-        return Err(Reason::TokenMissing);
-    }
-    Ok(token.trim_start().to_owned())
+    let scheme = match scheme {
+        _ if scheme.eq_ignore_ascii_case("Bearer") => Scheme::Bearer,
+        _ if scheme.eq_ignore_ascii_case("DPoP") => Scheme::Dpop,
+        _ => return Err(Reason::TokenMissing),
+    };
+    Ok(Shown { scheme, token: token.trim_start().to_owned() })
 }
 
 /// Whether a form in the body carries a token too (RFC 6750 §2.2, which we do not offer).

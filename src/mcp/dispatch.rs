@@ -148,7 +148,8 @@ fn invalid_params(message: &'static str) -> RpcError {
 /// 403 with its challenge, and in the body the form that ChatGPT reads it in.
 fn insufficient_scope(asker: &Asker, era: Era, request: &Request) -> Response {
     let reason = Reason::InsufficientScope;
-    let challenge = Challenge { reason, metadata_url: asker.metadata_url.clone() };
+    let scheme = asker.caller.scheme();
+    let challenge = Challenge { reason, scheme, metadata_url: asker.metadata_url.clone() };
     let sentence = "This connection may not use the tool. Ask the user to connect again.";
     let mut result = Outcome::refused(Status::BadArguments, sentence).result;
     result["_meta"] = json!({ "mcp/www_authenticate": [challenge.value()] });

@@ -21,9 +21,9 @@ use super::{
 use crate::{config::PublicUrl, http::host};
 
 const ALLOWED_HEADERS: &str = "authorization, content-type, mcp-protocol-version, mcp-method, \
-     mcp-name, mcp-session-id, last-event-id";
+     mcp-name, mcp-session-id, last-event-id, dpop";
 const EXPOSED_HEADERS: &str = "www-authenticate, retry-after, ratelimit, ratelimit-policy, \
-     mcp-session-id, x-request-id";
+     mcp-session-id, x-request-id, dpop-nonce";
 
 /// Who we are and who may call from a browser.
 #[derive(Clone, Debug)]

@@ -9,8 +9,11 @@ use axum::{
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::json::{self, Malformed};
-use crate::{fault::Fault, limits::Limited};
+use crate::{
+    fault::Fault,
+    http::json::{self, Malformed},
+    limits::Limited,
+};
 
 /// The longest id that is echoed.
 const MAX_ID_BYTES: usize = 1024;

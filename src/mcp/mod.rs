@@ -15,7 +15,6 @@ mod challenge;
 mod dispatch;
 mod era;
 mod front;
-mod json;
 mod jsonrpc;
 mod record;
 mod server_info;
@@ -33,7 +32,7 @@ use crate::{
     config::PublicUrl,
     http::{Access, Mounted, Routes},
     limits::{self, Limited, Limits},
-    oauth::{access_token::Verifier, liveness::Liveness, resource::Resources},
+    oauth::{access_token::Verifier, dpop::Dpop, liveness::Liveness, resource::Resources},
     search::Search,
 };
 use caller::{Caller, Gate};
@@ -62,6 +61,8 @@ pub struct Parts {
     pub verifier: Verifier,
     /// Whether a token's grant still lives.
     pub liveness: Liveness,
+    /// Proofs that a caller holds its token's key.
+    pub dpop: Dpop,
     /// Audiences and metadata URLs.
     pub resources: Resources,
     /// What the tools ask.
@@ -79,9 +80,9 @@ pub struct Parts {
 /// The endpoint's routes.
 #[must_use]
 pub fn routes(parts: Parts, limits: &Limits) -> Mounted {
-    let Parts { verifier, liveness, resources, search, audit, clock, .. } = parts;
+    let Parts { verifier, liveness, dpop, resources, search, audit, clock, .. } = parts;
     let front = Front::new(&parts.public_url, &parts.allowed_origins);
-    let gate = Gate { verifier, liveness, resources: resources.clone() };
+    let gate = Gate { verifier, liveness, dpop, resources: resources.clone() };
     let endpoint = Endpoint { dispatcher: Dispatcher { search, audit, clock }, resources };
 
     let mut calls = Routes::new();

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::{keys::Keys, scope::Scope};
 use crate::{
-    clock::Clock,
+    clock::{Clock, LEEWAY},
     fault::Fault,
     ids::{GrantId, TenantId, UserId},
 };
@@ -87,9 +87,9 @@ struct Header {
 const TYP: &str = "at+jwt";
 const ALG: &str = "EdDSA";
 
-/// Sign `claims` with the current key.
+/// Sign `claims` with the key whose turn it is.
 pub(super) fn sign(keys: &Keys, claims: &Claims) -> Result<String, Fault> {
-    let key = keys.current();
+    let key = keys.signing();
     let header = Header { typ: TYP.to_owned(), alg: ALG.to_owned(), kid: key.kid.clone() };
     let encode = |json: Vec<u8>| URL_SAFE_NO_PAD.encode(json);
     let head = encode(serde_json::to_vec(&header)?);
@@ -129,27 +129,28 @@ impl Verifier {
     /// What a token says, if we signed it, it is an access token, and its time has not passed.
     ///
     /// The audience is the caller's to check, and so is whether the grant lives.
-    #[must_use]
-    pub fn verify(&self, token: &str) -> Option<Arc<Claims>> {
+    pub async fn verify(&self, token: &str) -> Option<Arc<Claims>> {
         if token.len() > MAX_BYTES {
             return None;
         }
         let digest: [u8; 32] = Sha256::digest(token).into();
+        // What a retired key signed is not remembered.
         let known = self.cache(|cache| cache.find(&digest));
+        let known = known.filter(|claims| self.inner.keys.knows(&claims.kid));
         let claims = match known {
             Some(claims) => claims,
             None => {
-                let claims = Arc::new(self.check_signature(token)?);
+                let claims = Arc::new(self.check_signature(token).await?);
                 self.cache(|cache| cache.insert(digest, Arc::clone(&claims)));
                 claims
             }
         };
-        // The time is looked at each time, with no leeway: we are the only clock.
-        let now = self.inner.clock.now().unix_timestamp();
-        (claims.exp > now).then_some(claims)
+        // The time is looked at each time. Another node's clock may have been ahead of ours.
+        let now = self.inner.clock.now() - LEEWAY;
+        (claims.exp > now.unix_timestamp()).then_some(claims)
     }
 
-    fn check_signature(&self, token: &str) -> Option<Claims> {
+    async fn check_signature(&self, token: &str) -> Option<Claims> {
         let (message, signature) = token.rsplit_once('.')?;
         let (head, body) = message.split_once('.')?;
         let header: Header = part(head)?;
@@ -157,8 +158,8 @@ impl Verifier {
         if header.typ != TYP || header.alg != ALG {
             return None;
         }
-        let key = self.inner.keys.verifying(&header.kid)?;
-        crypto::verify(signature, message.as_bytes(), key, Algorithm::EdDSA)
+        let key = self.inner.keys.find(&header.kid).await?;
+        crypto::verify(signature, message.as_bytes(), &key.verifying, Algorithm::EdDSA)
             .ok()
             .filter(|holds| *holds)?;
         let claims = Claims { kid: header.kid, ..part(body)? };

@@ -82,6 +82,9 @@ pub(super) fn weigh(
     client: &Client,
     parameters: &Parameters,
 ) -> Result<Waiting, PageError> {
+    if let Err(unwelcome) = server.policy.check(client) {
+        return Err(PageError::BadRequest(unwelcome.sentence()));
+    }
     let to = return_path(client, parameters).ok_or(PageError::BadRequest(
         "The app that sent you here wants the answer at an address that it has not registered. \
          Nothing was sent there.",

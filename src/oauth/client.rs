@@ -32,22 +32,30 @@ pub(super) enum AuthMethod {
     None,
     ClientSecretBasic,
     ClientSecretPost,
+    /// RFC 7523 §2.2.
+    PrivateKeyJwt,
 }
 
 impl AuthMethod {
     pub(super) const ALL: &'static [Self] =
-        &[Self::None, Self::ClientSecretBasic, Self::ClientSecretPost];
+        &[Self::None, Self::ClientSecretBasic, Self::ClientSecretPost, Self::PrivateKeyJwt];
 
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::None => "none",
             Self::ClientSecretBasic => "client_secret_basic",
             Self::ClientSecretPost => "client_secret_post",
+            Self::PrivateKeyJwt => "private_key_jwt",
         }
     }
 
     pub(super) fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|one| one.as_str() == name)
+    }
+
+    /// Whether we give the client a secret for it.
+    pub(super) const fn needs_secret(self) -> bool {
+        matches!(self, Self::ClientSecretBasic | Self::ClientSecretPost)
     }
 }
 

@@ -23,10 +23,17 @@ pub(super) enum ErrorCode {
     /// RFC 8707 §2.
     InvalidTarget,
     AccessDenied,
+    /// RFC 9449 §12.2.
+    InvalidDpopProof,
+    UseDpopNonce,
     /// RFC 7591 §3.2.2.
     InvalidRedirectUri,
     /// RFC 7591 §3.2.2.
     InvalidClientMetadata,
+    /// RFC 7591 §3.2.2.
+    UnapprovedSoftwareStatement,
+    /// RFC 6750 §3.1.
+    InvalidToken,
     /// OpenID Connect Core §3.1.2.6, RFC 9101 §7.
     RequestNotSupported,
     RequestUriNotSupported,
@@ -49,8 +56,12 @@ impl ErrorCode {
             Self::InvalidScope => "invalid_scope",
             Self::InvalidTarget => "invalid_target",
             Self::AccessDenied => "access_denied",
+            Self::InvalidDpopProof => "invalid_dpop_proof",
+            Self::UseDpopNonce => "use_dpop_nonce",
             Self::InvalidRedirectUri => "invalid_redirect_uri",
             Self::InvalidClientMetadata => "invalid_client_metadata",
+            Self::UnapprovedSoftwareStatement => "unapproved_software_statement",
+            Self::InvalidToken => "invalid_token",
             Self::RequestNotSupported => "request_not_supported",
             Self::RequestUriNotSupported => "request_uri_not_supported",
             Self::InteractionRequired => "interaction_required",
@@ -62,7 +73,7 @@ impl ErrorCode {
     /// The one place where a code meets a status: RFC 6749 §5.2.
     const fn status(self) -> StatusCode {
         match self {
-            Self::InvalidClient => StatusCode::UNAUTHORIZED,
+            Self::InvalidClient | Self::InvalidToken => StatusCode::UNAUTHORIZED,
             Self::ServerError => StatusCode::INTERNAL_SERVER_ERROR,
             Self::TemporarilyUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::BAD_REQUEST,
@@ -83,6 +94,10 @@ pub(super) enum Error {
     Refused(Refusal),
     /// Client authentication by HTTP Basic failed: the answer names the scheme.
     BasicRefused(Refusal),
+    /// A Bearer token was needed, and another or none was presented: RFC 6750 §3.
+    BearerRefused(Refusal),
+    /// The operator has closed this way.
+    Forbidden(Refusal),
     /// The body is longer than any request of the protocol.
     TooLarge,
     /// Too many requests from one address.
@@ -114,6 +129,13 @@ impl IntoResponse for Error {
                 headers.insert(header::WWW_AUTHENTICATE, basic);
                 (refusal.error.status(), refusal)
             }
+            Self::BearerRefused(refusal) => {
+                let bearer =
+                    HeaderValue::from_static("Bearer realm=\"callslip\", error=\"invalid_token\"");
+                headers.insert(header::WWW_AUTHENTICATE, bearer);
+                (refusal.error.status(), refusal)
+            }
+            Self::Forbidden(refusal) => (StatusCode::FORBIDDEN, refusal),
             Self::TooLarge => (
                 StatusCode::PAYLOAD_TOO_LARGE,
                 Refusal {
@@ -155,6 +177,8 @@ mod tests {
         for code in [
             ErrorCode::InvalidRequest,
             ErrorCode::UnsupportedResponseType,
+            ErrorCode::InvalidDpopProof,
+            ErrorCode::UseDpopNonce,
             ErrorCode::InvalidRedirectUri,
             ErrorCode::RequestUriNotSupported,
             ErrorCode::TemporarilyUnavailable,

@@ -36,7 +36,7 @@ pub(super) async fn any_origin(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-    let exposed = HeaderValue::from_static("www-authenticate, retry-after");
+    let exposed = HeaderValue::from_static("www-authenticate, retry-after, dpop-nonce");
     headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
     response
 }
@@ -49,7 +49,7 @@ pub(super) async fn preflight() -> impl IntoResponse {
             (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST"),
             (
                 header::ACCESS_CONTROL_ALLOW_HEADERS,
-                "authorization, content-type, accept, mcp-protocol-version",
+                "authorization, content-type, accept, mcp-protocol-version, dpop",
             ),
             (header::ACCESS_CONTROL_MAX_AGE, "3600"),
         ],

@@ -5,6 +5,9 @@ use serde::Serialize;
 
 use super::{Server, json};
 
+/// How long the document may be cached, in seconds.
+pub(super) const MAX_AGE: u32 = 300;
+
 #[derive(Serialize)]
 struct JwkSet<'a> {
     keys: Vec<Jwk<'a>>,
@@ -23,7 +26,8 @@ struct Jwk<'a> {
 }
 
 pub(super) async fn jwks(State(server): State<Server>) -> Response {
-    let keys = server.keys.iter().map(|key| Jwk {
+    let set = server.keys.set();
+    let keys = set.iter().map(|key| Jwk {
         kty: "OKP",
         crv: "Ed25519",
         usage: "sig",
@@ -31,5 +35,5 @@ pub(super) async fn jwks(State(server): State<Server>) -> Response {
         kid: &key.kid,
         x: &key.x,
     });
-    json::document(300, &JwkSet { keys: keys.collect() })
+    json::document(MAX_AGE, &JwkSet { keys: keys.collect() })
 }

@@ -15,7 +15,9 @@ use serde::Serialize;
 use super::{
     Server,
     client::{AuthMethod, GrantType},
+    dpop::Dpop,
     json,
+    jws::Algorithm,
     resource::Resources,
     scope::Scope,
 };
@@ -28,7 +30,8 @@ struct AuthorizationServer {
     issuer: String,
     authorization_endpoint: String,
     token_endpoint: String,
-    registration_endpoint: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    registration_endpoint: Option<String>,
     revocation_endpoint: String,
     pushed_authorization_request_endpoint: String,
     jwks_uri: String,
@@ -37,7 +40,10 @@ struct AuthorizationServer {
     grant_types_supported: Vec<&'static str>,
     code_challenge_methods_supported: [&'static str; 1],
     token_endpoint_auth_methods_supported: Vec<&'static str>,
+    token_endpoint_auth_signing_alg_values_supported: Vec<&'static str>,
     revocation_endpoint_auth_methods_supported: Vec<&'static str>,
+    revocation_endpoint_auth_signing_alg_values_supported: Vec<&'static str>,
+    dpop_signing_alg_values_supported: Vec<&'static str>,
     scopes_supported: Vec<&'static str>,
     authorization_response_iss_parameter_supported: bool,
     client_id_metadata_document_supported: bool,
@@ -50,6 +56,7 @@ struct ProtectedResource {
     authorization_servers: [String; 1],
     scopes_supported: Vec<&'static str>,
     bearer_methods_supported: [&'static str; 1],
+    dpop_signing_alg_values_supported: Vec<&'static str>,
     resource_name: &'static str,
 }
 
@@ -57,6 +64,7 @@ struct ProtectedResource {
 pub(super) async fn authorization_server(State(server): State<Server>) -> Response {
     let issuer = server.public_url.as_str();
     let at = |path: &str| format!("{issuer}{path}");
+    let algorithms = || Algorithm::ALL.iter().map(|one| one.as_str()).collect::<Vec<_>>();
     let methods = || AuthMethod::ALL.iter().map(|one| one.as_str()).collect::<Vec<_>>();
     json::document(
         SECONDS,
@@ -64,7 +72,7 @@ pub(super) async fn authorization_server(State(server): State<Server>) -> Respon
             issuer: issuer.to_owned(),
             authorization_endpoint: at("/oauth/authorize"),
             token_endpoint: at("/oauth/token"),
-            registration_endpoint: at("/oauth/register"),
+            registration_endpoint: server.policy.has_registration().then(|| at("/oauth/register")),
             revocation_endpoint: at("/oauth/revoke"),
             pushed_authorization_request_endpoint: at("/oauth/par"),
             jwks_uri: at("/oauth/jwks.json"),
@@ -73,7 +81,10 @@ pub(super) async fn authorization_server(State(server): State<Server>) -> Respon
             grant_types_supported: GrantType::ALL.iter().map(|one| one.as_str()).collect(),
             code_challenge_methods_supported: ["S256"],
             token_endpoint_auth_methods_supported: methods(),
+            token_endpoint_auth_signing_alg_values_supported: algorithms(),
             revocation_endpoint_auth_methods_supported: methods(),
+            revocation_endpoint_auth_signing_alg_values_supported: algorithms(),
+            dpop_signing_alg_values_supported: Dpop::algorithms(),
             scopes_supported: Scope::all().names(),
             authorization_response_iss_parameter_supported: true,
             client_id_metadata_document_supported: false,
@@ -99,6 +110,7 @@ pub(super) async fn protected_resource(State(server): State<Server>, uri: Uri) -
             // offline_access is between client and authorization server.
             scopes_supported: Scope::SEARCH_READ.names(),
             bearer_methods_supported: ["header"],
+            dpop_signing_alg_values_supported: Dpop::algorithms(),
             resource_name: "Callslip",
         },
     )

@@ -14,7 +14,8 @@
 //! 7. 303 to the client with `code`, `state` and `iss` (RFC 9207).
 //! 8. The client authenticates at `/oauth/token` (`token`, `client`).
 //! 9. The code is redeemed once (`grants::authorization_code`) …
-//! 10. … for an access token (`access_token`: RFC 9068) and a refresh token.
+//! 10. … for an access token (`access_token`: RFC 9068) and a refresh token, bound to a key of the
+//!     client's where it shows one (`dpop`: RFC 9449).
 //! 11. On every call the resource verifies the token and asks whether its grant lives (`liveness`).
 //! 12. Refresh tokens rotate (`grants::refresh_token`); anybody who may revokes (`revoke`, `grants`).
 //! 13. What is over is forgotten (`sweep`).
@@ -32,16 +33,22 @@ mod asker;
 mod authorization_request;
 mod authorize;
 mod client;
+mod client_assertion;
 mod client_auth;
 mod client_document;
+mod client_keys;
 mod client_name;
 mod consent;
 mod consent_page;
 mod declined;
+pub mod dpop;
 mod error;
 mod grants;
 mod json;
+mod jwk_set;
 mod jwks;
+mod jws;
+mod key_metadata;
 mod keys;
 pub mod liveness;
 mod metadata;
@@ -51,11 +58,13 @@ mod parameters;
 mod pending;
 mod pkce;
 pub mod place;
+mod policy;
 mod redirect_uri;
 mod refused;
 mod register;
 pub mod resource;
 mod revoke;
+pub mod rotation;
 mod routes;
 pub mod scope;
 mod store_approvals;
@@ -64,6 +73,7 @@ mod store_clients;
 mod store_grants;
 mod store_keys;
 mod store_liveness;
+mod store_proofs;
 mod store_pushed;
 mod store_requests;
 mod store_sweep;
@@ -79,17 +89,21 @@ use axum::extract::FromRef;
 use time::Duration;
 
 use access_token::Verifier;
+use client_keys::ClientKeys;
+use dpop::Dpop;
 use keys::Keys;
 use liveness::Liveness;
+use policy::Policy;
 use resource::Resources;
+use rotation::Rotation;
 
 use crate::{
     clock::Clock,
-    config::PublicUrl,
+    config::{Clients, PublicUrl},
     db::Db,
     fault::Fault,
     http::Mounted,
-    limits::Limits,
+    limits::{Failures, Limits},
     outbound::Outbound,
     secret::{derive::DerivationKey, seal::MasterKey},
     sign_in::Gate,
@@ -104,6 +118,10 @@ pub struct Settings {
     pub master_key: MasterKey,
     /// How long an access token lives.
     pub access_token_minutes: u8,
+    /// Which clients the installation takes.
+    pub clients: Clients,
+    /// How long a key signs until the sweep publishes its successor.
+    pub signing_key_days: u16,
     /// Counts requests by address.
     pub limits: Limits,
     /// The way to clients' own documents and keys.
@@ -119,12 +137,18 @@ pub struct Server {
     public_url: PublicUrl,
     access_token_life: Duration,
     keys: Keys,
+    rotation: Rotation,
+    signing_key_days: u16,
     refresh_key: DerivationKey,
+    dpop: Dpop,
     verifier: Verifier,
     liveness: Liveness,
     resources: Resources,
+    policy: Policy,
     limits: Limits,
     outbound: Outbound,
+    client_keys: ClientKeys,
+    failed_clients: Failures<client_auth::Attempt>,
     documents: client_document::Reader,
 }
 
@@ -152,9 +176,9 @@ impl Server {
     /// # Errors
     /// When the database does not answer, or the master key does not open the signing keys.
     pub async fn start(settings: Settings) -> Result<Self, Fault> {
-        let Settings { gate, master_key, access_token_minutes, limits, outbound } = settings;
+        let Settings { gate, master_key, access_token_minutes, limits, outbound, .. } = settings;
         let Gate { db, clock, public_url } = gate.clone();
-        let keys = Keys::load(&db, &master_key, &clock).await?;
+        let keys = Keys::start(&db, &master_key, &clock).await?;
         let documents =
             client_document::Reader::new(db.clone(), clock.clone(), outbound.clone(), &limits);
         Ok(Self {
@@ -163,7 +187,18 @@ impl Server {
             liveness: Liveness::start(&db, &clock),
             resources: Resources::new(&public_url),
             refresh_key: master_key.derivation_key("callslip refresh token"),
+            dpop: Dpop::new(
+                &db,
+                &clock,
+                &public_url,
+                master_key.derivation_key("callslip dpop nonce"),
+            ),
             access_token_life: Duration::minutes(access_token_minutes.into()),
+            policy: Policy::new(settings.clients),
+            client_keys: ClientKeys::new(&outbound, &limits, &clock),
+            failed_clients: limits.failures(client_auth::FAILURES, &clock),
+            rotation: Rotation { db: db.clone(), clock: clock.clone(), master_key },
+            signing_key_days: settings.signing_key_days,
             keys,
             limits,
             outbound,
@@ -192,6 +227,12 @@ impl Server {
         self.liveness.clone()
     }
 
+    /// For the protected resource: is this a proof for that request?
+    #[must_use]
+    pub fn dpop(&self) -> Dpop {
+        self.dpop.clone()
+    }
+
     /// For the protected resource: which audience, and where is its metadata?
     #[must_use]
     pub fn resources(&self) -> Resources {
@@ -199,11 +240,15 @@ impl Server {
     }
 
     /// Forget what has been over for long enough: requests, codes, tokens, grants, and clients that
-    /// nobody uses. Call it every hour or so.
+    /// nobody uses. And let the signing keys go their way. Call it every hour or so.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn sweep(&self) -> Result<(), Fault> {
-        sweep::sweep(&self.db, self.clock.now()).await
+        sweep::sweep(&self.db, self.clock.now()).await?;
+        if self.rotation.tend(self.signing_key_days).await? {
+            self.keys.reload().await?;
+        }
+        Ok(())
     }
 }

@@ -11,8 +11,7 @@ use axum::{
 };
 
 use super::{
-    client::Client, declined::Declined, error::ErrorCode, pending::Asking,
-    redirect_uri::ReturnPath,
+    client::Client, declined::Declined, error::ErrorCode, pending::Asking, redirect_uri::ReturnPath,
 };
 use crate::http::{Frame, Page};
 

@@ -16,7 +16,7 @@ use super::{
     Server,
     authorization_request::{LONGEST, PARAMETERS, check, return_path},
     client::Client,
-    client_auth,
+    client_auth::{self, Sender},
     error::{Error, ErrorCode, refuse},
     json,
     parameters::Parameters,
@@ -42,22 +42,32 @@ struct PushedResponse {
 
 pub(super) async fn push(
     State(server): State<Server>,
-    headers: HeaderMap,
+    sender: Sender,
     parameters: Parameters,
 ) -> Result<Response, Error> {
+    let presented = client_auth::present(&server, &sender, &parameters).await?;
     let mut tx = server.db.control().await?;
-    let client = client_auth::authenticate(&mut tx, &headers, &parameters).await?.0;
-    let encoded = require_grantable(&server, &client, &parameters)?;
+    let client = presented.prove(&mut tx).await?.0;
+    let response = presented.settle(keep(&server, tx, &client, &parameters).await).await?;
+    Ok(json::answer(StatusCode::CREATED, HeaderMap::new(), &response))
+}
+
+async fn keep(
+    server: &Server,
+    mut tx: ControlTx,
+    client: &Client,
+    parameters: &Parameters,
+) -> Result<PushedResponse, Error> {
+    let encoded = require_grantable(server, client, parameters)?;
     let secret = Plaintext::generate(Kind::PushedRequest);
     let now = server.clock.now();
     let life = (now, now + LIVES);
     store_pushed::create(&mut tx, &secret.hash(), &client.client_id, &encoded, life).await?;
     tx.commit().await?;
-    let response = PushedResponse {
+    Ok(PushedResponse {
         request_uri: format!("{URN}{}", secret.expose()),
         expires_in: LIVES.whole_seconds(),
-    };
-    Ok(json::answer(StatusCode::CREATED, HeaderMap::new(), &response))
+    })
 }
 
 /// §2.1: checked as the authorization endpoint would. What is kept of it holds no credentials.
@@ -66,6 +76,9 @@ fn require_grantable(
     client: &Client,
     parameters: &Parameters,
 ) -> Result<String, Error> {
+    if let Err(unwelcome) = server.policy.check(client) {
+        return Err(refuse(ErrorCode::UnauthorizedClient, unwelcome.description()));
+    }
     if parameters.find("request_uri").is_some() {
         return Err(refuse(
             ErrorCode::InvalidRequest,

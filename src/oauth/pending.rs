@@ -5,8 +5,9 @@ use axum::response::Response;
 use super::{
     Server,
     client::Client,
-    not_a_member, refused,
+    not_a_member,
     redirect_uri::ReturnPath,
+    refused,
     resource::Resource,
     store_clients,
     store_requests::{self, AuthorizationRequest, Found, Waiting},

@@ -188,6 +188,13 @@ pub(super) fn host(uri: &str) -> String {
     }
 }
 
+/// For lists of places: the host, `localhost` for every loopback address, or the scheme of an app on
+/// the device with its colon.
+pub(super) fn place(uri: &str) -> String {
+    let host = host(uri);
+    if crate::http::host::is_loopback(&host) { "localhost".to_owned() } else { host }
+}
+
 fn matches(registered: &str, presented: &str) -> bool {
     if registered == presented {
         return true;

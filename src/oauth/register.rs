@@ -16,7 +16,7 @@ use super::{
     client::{AuthMethod, Client, GrantType, Source},
     client_name,
     error::{Error, ErrorCode, refuse},
-    json, parameters, redirect_uri,
+    json, key_metadata, parameters, redirect_uri,
     scope::Scope,
     store_clients,
 };
@@ -30,20 +30,24 @@ const MOST_REDIRECT_URIS: usize = 10;
 /// The most contacts.
 const MOST_CONTACTS: usize = 3;
 /// Members that hold a link: https or nothing (spec row D-03).
-const LINKS: &[&str] = &["client_uri", "logo_uri", "tos_uri", "policy_uri", "jwks_uri"];
+const LINKS: &[&str] = &["client_uri", "logo_uri", "tos_uri", "policy_uri"];
 
 pub(super) async fn register(
     State(server): State<Server>,
     origin: Origin,
     request: Request,
 ) -> Result<Response, Error> {
+    server.policy.check_registrant(request.headers())?;
     let body = parameters::read_body(request).await?;
     let Ok(Value::Object(asked)) = serde_json::from_slice(&body) else {
         return Err(refuse(ErrorCode::InvalidClientMetadata, "the body must be a JSON object"));
     };
     let mut client = accept(&asked)?;
-    let secret =
-        (!client.accepts(AuthMethod::None)).then(|| Plaintext::generate(Kind::ClientSecret));
+    if let Err(unwelcome) = server.policy.check(&client) {
+        return Err(refuse(ErrorCode::InvalidRedirectUri, unwelcome.description()));
+    }
+    let needs_secret = client.token_endpoint_auth_methods.iter().any(|one| one.needs_secret());
+    let secret = needs_secret.then(|| Plaintext::generate(Kind::ClientSecret));
     client.secret_hash = secret.as_ref().map(Plaintext::hash);
     let now = server.clock.now();
 
@@ -80,6 +84,12 @@ fn information(client: &Client) -> Map<String, Value> {
             json!(client.token_endpoint_auth_methods.first().map(|method| method.as_str())),
         ),
     ]);
+    if let Some(jwks) = &client.jwks {
+        members.insert("jwks".to_owned(), jwks.clone());
+    }
+    if let Some(jwks_uri) = &client.jwks_uri {
+        members.insert("jwks_uri".to_owned(), json!(jwks_uri));
+    }
     members
 }
 
@@ -87,7 +97,10 @@ fn information(client: &Client) -> Map<String, Value> {
 /// such as `client_id` or `trusted` are not read.
 fn accept(asked: &Map<String, Value>) -> Result<Client, Error> {
     if asked.get("software_statement").is_some_and(|statement| !is_nothing(statement)) {
-        return Err(invalid("software statements are not supported"));
+        return Err(refuse(
+            ErrorCode::UnapprovedSoftwareStatement,
+            "software statements are not supported: register without one",
+        ));
     }
     let redirect_uris = redirect_uris(asked)?;
     let client_name = match text(asked, "client_name")? {
@@ -101,12 +114,18 @@ fn accept(asked: &Map<String, Value>) -> Result<Client, Error> {
         // RFC 7591 §2: the default.
         None => AuthMethod::ClientSecretBasic,
         Some(name) => AuthMethod::from_name(name).ok_or(invalid(
-            "token_endpoint_auth_method must be none, client_secret_basic or client_secret_post",
+            "token_endpoint_auth_method must be none, client_secret_basic, client_secret_post or \
+             private_key_jwt",
         ))?,
     };
     let response_types = texts(asked, "response_types")?;
     if response_types.is_some_and(|types| !types.contains(&"code")) {
         return Err(invalid("response_types must hold code"));
+    }
+    let keys = key_metadata::read(asked, &[method]).map_err(invalid)?;
+    let mut metadata = other_metadata(asked)?;
+    if let Some(algorithm) = keys.signing_alg {
+        metadata.insert("token_endpoint_auth_signing_alg".to_owned(), algorithm.as_str().into());
     }
     Ok(Client {
         client_id: Uuid::new_v4().to_string(),
@@ -116,11 +135,11 @@ fn accept(asked: &Map<String, Value>) -> Result<Client, Error> {
         grant_types: grant_types(asked)?,
         token_endpoint_auth_methods: vec![method],
         secret_hash: None,
-        jwks: None,
-        jwks_uri: None,
+        jwks: keys.jwks,
+        jwks_uri: keys.jwks_uri,
         dpop_bound: false,
         version: 1,
-        metadata: other_metadata(asked)?,
+        metadata,
     })
 }
 
@@ -160,9 +179,7 @@ fn other_metadata(asked: &Map<String, Value>) -> Result<Map<String, Value>, Erro
         let base = name.split('#').next().unwrap_or_default();
         if LINKS.contains(&base) && !is_nothing(value) {
             if !value.as_str().is_some_and(is_https) {
-                return Err(invalid(
-                    "client_uri, logo_uri, tos_uri, policy_uri and jwks_uri must be https",
-                ));
+                return Err(invalid("client_uri, logo_uri, tos_uri and policy_uri must be https"));
             }
             if LINKS.contains(&name.as_str()) {
                 kept.insert(name.clone(), value.clone());

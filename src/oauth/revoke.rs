@@ -14,7 +14,7 @@ use time::OffsetDateTime;
 use super::{
     Server,
     client::Client,
-    client_auth,
+    client_auth::{self, Sender},
     error::{Error, ErrorCode, refuse},
     grants::RevokedFor,
     json,
@@ -34,12 +34,13 @@ struct Done {}
 pub(super) async fn revoke(
     State(server): State<Server>,
     origin: Origin,
-    headers: HeaderMap,
+    sender: Sender,
     parameters: Parameters,
 ) -> Result<Response, Error> {
     let work = tokio::spawn(async move {
+        let presented = client_auth::present(&server, &sender, &parameters).await?;
         let mut tx = server.db.control().await?;
-        let client = client_auth::authenticate(&mut tx, &headers, &parameters).await?.0;
+        let client = presented.prove(&mut tx).await?.0;
         let token = parameters
             .find("token")
             .ok_or(refuse(ErrorCode::InvalidRequest, "token is missing"))?;
@@ -91,7 +92,7 @@ async fn revoke_access_token(
     origin: &Origin,
     token: &str,
 ) -> Result<(), Error> {
-    let Some(claims) = server.verifier.verify(token) else { return Ok(()) };
+    let Some(claims) = server.verifier.verify(token).await else { return Ok(()) };
     if claims.client_id != client.client_id {
         return Ok(());
     }

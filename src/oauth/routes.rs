@@ -14,13 +14,13 @@ use super::{
 };
 use crate::{
     http::{Access, Mounted, PageError, Routes, csrf},
-    limits::{self, Limited, Policy},
+    limits::{self, Hourly, Limited, Policy},
 };
 
-/// Registrations by one address: hosted assistants share theirs, so this is 60 an hour.
-const REGISTER: Policy = Policy { name: "address", per_minute: 1, burst: 20 };
-/// Registrations by everybody: about 2,000 an hour.
-const REGISTER_ALL: Policy = Policy { name: "server", per_minute: 33, burst: 500 };
+/// Registrations by one address at once: hosted assistants share theirs.
+const REGISTER_BURST: u32 = 20;
+/// Registrations by everybody at once.
+const REGISTER_ALL_BURST: u32 = 500;
 /// Authorization requests by one address.
 const AUTHORIZE: Policy = Policy { name: "address", per_minute: 60, burst: 60 };
 /// Token and revocation requests by one address: a hosted assistant's users all come from a few.
@@ -83,10 +83,14 @@ fn documents() -> Routes<Server> {
 /// Step 2.
 fn registration(server: &Server) -> Routes<Server> {
     let limits = &server.limits;
+    let (by_address, by_all) = server.policy.registrations_per_hour();
+    let hourly = |name, per_hour, burst: u32| Hourly { name, per_hour, burst: burst.min(per_hour) };
+    let by_address = hourly("address", by_address, REGISTER_BURST);
+    let by_all = hourly("server", by_all, REGISTER_ALL_BURST);
     Routes::new()
         .post("/oauth/register", Access::Client, register::register)
-        .route_layer(limits.layer(REGISTER_ALL, everybody, too_many))
-        .route_layer(limits.layer(REGISTER, limits::by_address, too_many))
+        .route_layer(limits.layer(by_all, everybody, too_many))
+        .route_layer(limits.layer(by_address, limits::by_address, too_many))
         .options("/oauth/register", Access::Client, preflight)
         .route_layer(from_fn(any_origin))
 }

@@ -121,6 +121,19 @@ pub(super) async fn lock(tx: &mut ControlTx, by: By<'_>) -> sqlx::Result<Option<
     }))
 }
 
+/// Bind a grant to its key, for as long as it lives.
+pub(super) async fn bind(tx: &mut ControlTx, grant: &Grant) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update oauth_grants set dpop_jkt = $3 where tenant_id = $1 and id = $2",
+        grant.tenant.uuid(),
+        grant.id.uuid(),
+        grant.dpop_jkt,
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
 /// End a grant; `false` when it had ended before, or never was.
 pub(super) async fn revoke(
     tx: &mut ControlTx,

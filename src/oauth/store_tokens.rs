@@ -12,6 +12,8 @@ pub(super) struct Code {
     pub(super) client_id: String,
     pub(super) redirect_uri: String,
     pub(super) code_challenge: String,
+    /// The key that the authorization request named.
+    pub(super) dpop_jkt: Option<String>,
     pub(super) expires_at: OffsetDateTime,
     pub(super) redeemed_at: Option<OffsetDateTime>,
     pub(super) wrong_attempts: i16,
@@ -55,7 +57,8 @@ pub(super) async fn find_code(
     sqlx::query_as!(
         Code,
         "
-        select client_id, redirect_uri, code_challenge, expires_at, redeemed_at, wrong_attempts
+        select client_id, redirect_uri, code_challenge, dpop_jkt, expires_at, redeemed_at,
+               wrong_attempts
           from oauth_authorization_codes
          where secret_hash = $1
         ",

@@ -2,8 +2,8 @@
 
 use axum::{
     extract::State,
-    http::{HeaderMap, StatusCode},
-    response::Response,
+    http::{HeaderMap, Method, StatusCode},
+    response::{IntoResponse, Response},
 };
 use serde::Serialize;
 use time::{Duration, OffsetDateTime};
@@ -13,7 +13,8 @@ use super::{
     Server,
     access_token::{self, Claims, Confirmation},
     client::GrantType,
-    client_auth,
+    client_auth::{self, AuthenticatedClient, Sender},
+    dpop::{self, Dpop, Proof, Refused, Target, binding},
     error::{Error, ErrorCode, refuse},
     grants::{authorization_code, refresh_token},
     json,
@@ -29,6 +30,8 @@ use crate::{
     secret::{Kind, Plaintext},
 };
 
+/// Where the endpoint is.
+pub(super) const PATH: &str = "/oauth/token";
 /// A refresh token that nobody uses ends after this.
 const IDLE: Duration = Duration::days(30);
 
@@ -46,37 +49,69 @@ pub(super) struct TokenResponse {
 pub(super) async fn token(
     State(server): State<Server>,
     origin: Origin,
-    headers: HeaderMap,
+    sender: Sender,
     parameters: Parameters,
-) -> Result<Response, Error> {
+) -> Response {
+    let (dpop, is_proven) = (server.dpop.clone(), Dpop::is_shown(&sender.headers));
     // A client that hangs up must not leave a code half redeemed: the work goes on without it.
-    let work = tokio::spawn(async move { grant(&server, &origin, &headers, &parameters).await });
-    let response = work.await??;
-    Ok(json::answer(StatusCode::OK, HeaderMap::new(), &response))
+    let work = tokio::spawn(async move { grant(&server, &origin, &sender, &parameters).await });
+    let outcome = work.await.map_err(Error::from).flatten();
+    let mut response = match outcome {
+        Ok(tokens) => json::answer(StatusCode::OK, HeaderMap::new(), &tokens),
+        Err(error) => error.into_response(),
+    };
+    if is_proven {
+        dpop.offer_nonce(response.headers_mut());
+    }
+    response
 }
 
 async fn grant(
     server: &Server,
     origin: &Origin,
-    headers: &HeaderMap,
+    sender: &Sender,
     parameters: &Parameters,
 ) -> Result<TokenResponse, Error> {
-    let call = Call { server, parameters, origin, now: server.clock.now() };
+    let target = Target { method: &Method::POST, path: PATH, access_token: None };
+    let proof = server.dpop.check(&sender.headers, &target).map_err(Refused::refusal)?;
+    let call = Call { server, parameters, origin, proof: proof.as_ref(), now: server.clock.now() };
     let grant_type = GrantType::from_name(call.require("grant_type")?).ok_or(refuse(
         ErrorCode::UnsupportedGrantType,
         "grant_type must be authorization_code or refresh_token",
     ))?;
+    let presented = client_auth::present(server, sender, parameters).await?;
     let mut tx = server.db.control().await?;
-    let client = client_auth::authenticate(&mut tx, headers, parameters).await?;
+    let client = presented.prove(&mut tx).await?;
+    presented.settle(redeem(tx, &client, grant_type, &call).await).await
+}
+
+async fn redeem(
+    mut tx: ControlTx,
+    client: &AuthenticatedClient,
+    grant_type: GrantType,
+    call: &Call<'_>,
+) -> Result<TokenResponse, Error> {
+    if let Err(unwelcome) = call.server.policy.check(&client.0) {
+        return Err(refuse(ErrorCode::UnauthorizedClient, unwelcome.description()));
+    }
     if !client.0.may_use(grant_type) {
         return Err(refuse(
             ErrorCode::UnauthorizedClient,
             "the client has not registered this grant type",
         ));
     }
+    binding::require_registered(&client.0, call.proof)?;
+    if let Some(proof) = call.proof {
+        if !dpop::spend(&mut tx, proof).await? {
+            return Err(dpop::USED.refusal());
+        }
+        // Spent whatever comes of the request: a refusal must not leave it to somebody else.
+        tx.commit().await?;
+        tx = call.server.db.control().await?;
+    }
     match grant_type {
-        GrantType::AuthorizationCode => authorization_code::exchange(tx, &client, &call).await,
-        GrantType::RefreshToken => refresh_token::refresh(tx, &client, &call).await,
+        GrantType::AuthorizationCode => authorization_code::exchange(tx, client, call).await,
+        GrantType::RefreshToken => refresh_token::refresh(tx, client, call).await,
     }
 }
 
@@ -85,6 +120,8 @@ pub(super) struct Call<'a> {
     server: &'a Server,
     pub(super) parameters: &'a Parameters,
     pub(super) origin: &'a Origin,
+    /// By which key the client proved that it holds it, if it uses DPoP.
+    pub(super) proof: Option<&'a Proof>,
     pub(super) now: OffsetDateTime,
 }
 
@@ -128,11 +165,15 @@ impl Call<'_> {
             jti: Uuid::nil(),
             kid: None,
         };
-        let answers = store_liveness::read(tx, &[question], self.now).await?;
-        if answers.alive.first().is_some_and(Option::is_some) {
-            Ok(())
-        } else {
-            Err(refuse(ErrorCode::InvalidGrant, "the user's consent has ended"))
+        self.server.keys.renew_in(tx).await?;
+        // And would a token live that was signed now? The key may have been retired elsewhere.
+        let signing = Some(self.server.keys.signing().kid.clone());
+        let signed = Question { kid: signing, ..question.clone() };
+        let answers = store_liveness::read(tx, &[question, signed], self.now).await?;
+        match answers.alive.as_slice() {
+            [Some(_), Some(_)] => Ok(()),
+            [Some(_), None] => Ok(self.server.keys.reload_in(tx).await?),
+            _ => Err(refuse(ErrorCode::InvalidGrant, "the user's consent has ended")),
         }
     }
 
@@ -191,6 +232,8 @@ impl Call<'_> {
             kid: String::new(),
         };
         let access_token = access_token::sign(&self.server.keys, &claims)?;
-        Ok(TokenResponse { access_token, token_type: "Bearer", expires_in, refresh_token, scope })
+        // RFC 9449 §5.
+        let token_type = if claims.cnf.is_some() { "DPoP" } else { "Bearer" };
+        Ok(TokenResponse { access_token, token_type, expires_in, refresh_token, scope })
     }
 }

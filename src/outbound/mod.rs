@@ -8,15 +8,27 @@
 
 mod address;
 mod resolver;
+mod roots;
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
-use reqwest::{Client, Method, Url, header::HeaderMap};
+use reqwest::{
+    Client, Method, Url,
+    header::{self, HeaderMap, HeaderValue},
+};
 use url::Host;
 
-pub use resolver::Lookup;
+pub use resolver::{Lookup, system as system_lookup};
+pub use roots::{BadRoots, Roots};
 
 use resolver::{NotPublic, Vetting};
+
+/// For a document: from the look-up to the last byte.
+const DOCUMENT_DEADLINE: Duration = Duration::from_secs(5);
 
 /// What the operator allows besides public https hosts.
 #[derive(Clone, Debug, Default)]
@@ -25,12 +37,25 @@ pub struct Policy {
     pub allowed: Vec<String>,
 }
 
-/// An HTTP client behind the guard.
+/// An HTTP client behind the guard. Clones share.
 #[derive(Clone)]
-pub struct Outbound {
+pub struct Outbound(Arc<Inner>);
+
+struct Inner {
     policy: Policy,
+    roots: Roots,
+    lookup: Lookup,
     public: Client,
     allowed: Client,
+    /// As `public` and `allowed`, with a new connection for every call.
+    once: [OnceLock<Client>; 2],
+}
+
+/// Which hosts a client dials.
+#[derive(Clone, Copy)]
+enum Reach {
+    Public = 0,
+    Allowed = 1,
 }
 
 /// One call.
@@ -97,18 +122,16 @@ impl Outbound {
     /// A client with its own idea of names.
     #[must_use]
     pub fn with_lookup(policy: Policy, lookup: &Lookup) -> Self {
-        let client = |anywhere| {
-            Client::builder()
-                .dns_resolver(Vetting { lookup: lookup.clone(), anywhere })
-                .redirect(reqwest::redirect::Policy::none())
-                .no_proxy()
-                .referer(false)
-                .connect_timeout(Duration::from_secs(2))
-                .user_agent(concat!("callslip/", env!("CARGO_PKG_VERSION")))
-                .build()
-                .expect("these options are valid together")
-        };
-        Self { policy, public: client(false), allowed: client(true) }
+        Self::with_roots(policy, Roots::default(), lookup)
+    }
+
+    /// A client that also believes certificates under `roots`, with its own idea of names.
+    #[must_use]
+    pub fn with_roots(policy: Policy, roots: Roots, lookup: &Lookup) -> Self {
+        let lookup = Arc::clone(lookup);
+        let pooled = |reach| client(reach, &roots, &lookup).build().expect(VALID);
+        let (public, allowed) = (pooled(Reach::Public), pooled(Reach::Allowed));
+        Self(Arc::new(Inner { policy, roots, lookup, public, allowed, once: Default::default() }))
     }
 
     /// Whether a call to this address would be tried; the names behind it are vetted when dialled.
@@ -116,7 +139,7 @@ impl Outbound {
     /// # Errors
     /// [`Error::BadUrl`] or [`Error::NotPublic`].
     pub fn check(&self, url: &Url) -> Result<(), Error> {
-        self.client_for(url).map(drop)
+        self.reach(url).map(drop)
     }
 
     /// Make the call.
@@ -124,19 +147,41 @@ impl Outbound {
     /// # Errors
     /// See [`Error`].
     pub async fn send(&self, request: Request) -> Result<Response, Error> {
-        let client = self.client_for(&request.url)?;
-        tokio::time::timeout(request.deadline, exchange(client, request))
-            .await
-            .unwrap_or(Err(Error::Timeout))
+        let client = match self.reach(&request.url)? {
+            Reach::Public => &self.0.public,
+            Reach::Allowed => &self.0.allowed,
+        };
+        complete(client, request).await
     }
 
-    fn client_for(&self, url: &Url) -> Result<&Client, Error> {
+    /// Read a document that a stranger named: over a connection of its own, so that the host is
+    /// looked up and vetted each time, and for no longer than five seconds.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn read_document(
+        &self,
+        url: Url,
+        accept: &'static str,
+        max_bytes: usize,
+    ) -> Result<Response, Error> {
+        let reach = self.reach(&url)?;
+        let client = self.0.once[reach as usize].get_or_init(|| {
+            let client = client(reach, &self.0.roots, &self.0.lookup);
+            client.pool_max_idle_per_host(0).build().expect(VALID)
+        });
+        let headers = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))]);
+        let (method, body, deadline) = (Method::GET, None, DOCUMENT_DEADLINE);
+        complete(client, Request { method, url, headers, body, deadline, max_bytes }).await
+    }
+
+    fn reach(&self, url: &Url) -> Result<Reach, Error> {
         let host = url.host().ok_or(Error::BadUrl)?;
         if !url.username().is_empty() || url.password().is_some() {
             return Err(Error::BadUrl);
         }
         if self.is_allowed(url) && matches!(url.scheme(), "https" | "http") {
-            return Ok(&self.allowed);
+            return Ok(Reach::Allowed);
         }
         if url.scheme() != "https" {
             return Err(Error::BadUrl);
@@ -147,7 +192,7 @@ impl Outbound {
             Host::Ipv6(address) => address::is_special_use(address.into()),
             Host::Domain(_) => false,
         };
-        if special { Err(Error::NotPublic) } else { Ok(&self.public) }
+        if special { Err(Error::NotPublic) } else { Ok(Reach::Public) }
     }
 
     fn is_allowed(&self, url: &Url) -> bool {
@@ -155,7 +200,7 @@ impl Outbound {
             return false;
         };
         let with_port = format!("{host}:{port}");
-        self.policy.allowed.iter().any(|allowed| {
+        self.0.policy.allowed.iter().any(|allowed| {
             allowed.eq_ignore_ascii_case(host) || allowed.eq_ignore_ascii_case(&with_port)
         })
     }
@@ -163,8 +208,28 @@ impl Outbound {
 
 impl fmt::Debug for Outbound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Outbound").field("policy", &self.policy).finish_non_exhaustive()
+        f.debug_struct("Outbound").field("policy", &self.0.policy).finish_non_exhaustive()
     }
+}
+
+const VALID: &str = "these options are valid together";
+
+fn client(reach: Reach, roots: &Roots, lookup: &Lookup) -> reqwest::ClientBuilder {
+    let anywhere = matches!(reach, Reach::Allowed);
+    Client::builder()
+        .dns_resolver(Vetting { lookup: Arc::clone(lookup), anywhere })
+        .tls_certs_merge(roots.certificates())
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .referer(false)
+        .connect_timeout(Duration::from_secs(2))
+        .user_agent(concat!("callslip/", env!("CARGO_PKG_VERSION")))
+}
+
+async fn complete(client: &Client, request: Request) -> Result<Response, Error> {
+    tokio::time::timeout(request.deadline, exchange(client, request))
+        .await
+        .unwrap_or(Err(Error::Timeout))
 }
 
 async fn exchange(client: &Client, request: Request) -> Result<Response, Error> {

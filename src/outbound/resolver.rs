@@ -1,26 +1,22 @@
 //! Names to vetted addresses: looked up once, and what was vetted is what is dialled.
 
-use std::{
-    io,
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-};
+use std::{io, net::SocketAddr, sync::Arc};
 
 use futures_util::future::BoxFuture;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use super::address::is_special_use;
 
-/// Looks a host name up. A parameter, so that tests answer for the network.
-pub type Lookup = Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> + Send + Sync>;
+/// Looks a host name up. A parameter, so that tests answer for the network. A port that is not 0
+/// takes the place of the scheme's own, where the URL names none.
+pub type Lookup =
+    Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync>;
 
 /// The system's resolver.
-pub(super) fn system() -> Lookup {
+#[must_use]
+pub fn system() -> Lookup {
     Arc::new(|host| {
-        Box::pin(async move {
-            let addresses = tokio::net::lookup_host((host.as_str(), 0)).await?;
-            Ok(addresses.map(|address| address.ip()).collect())
-        })
+        Box::pin(async move { Ok(tokio::net::lookup_host((host.as_str(), 0)).await?.collect()) })
     })
 }
 
@@ -43,12 +39,11 @@ impl Resolve for Vetting {
         Box::pin(async move {
             let addresses = lookup(name.as_str().to_owned()).await?;
             // Any, not all: a name with one public address and one private one is an attack.
-            if !anywhere && addresses.iter().copied().any(is_special_use) {
+            if !anywhere && addresses.iter().any(|address| is_special_use(address.ip())) {
                 return Err(NotPublic.into());
             }
             // The connector puts the URL's port in place of 0.
-            let addresses = addresses.into_iter().map(|address| SocketAddr::new(address, 0));
-            Ok(Box::new(addresses) as Addrs)
+            Ok(Box::new(addresses.into_iter()) as Addrs)
         })
     }
 }

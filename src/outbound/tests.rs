@@ -1,5 +1,5 @@
 use std::{
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -53,8 +53,9 @@ fn allowing(port: u16) -> Outbound {
 
 /// Answers each look-up with the next of `answers`, and the last one from then on.
 fn answering(answers: &[Vec<&str>]) -> Lookup {
-    let answers: Vec<Vec<IpAddr>> =
-        answers.iter().map(|one| one.iter().map(|a| a.parse().unwrap()).collect()).collect();
+    let parsed = |address: &&str| SocketAddr::new(address.parse::<IpAddr>().unwrap(), 0);
+    let answers: Vec<Vec<SocketAddr>> =
+        answers.iter().map(|one| one.iter().map(parsed).collect()).collect();
     let calls = AtomicUsize::new(0);
     Arc::new(move |_| {
         let call = calls.fetch_add(1, Ordering::SeqCst).min(answers.len() - 1);
@@ -185,4 +186,34 @@ async fn nobody_there_and_nonsense_are_told_apart() {
     drop(listener);
     let url = format!("http://127.0.0.1:{free}/");
     assert_eq!(allowing(free).send(get(&url)).await.unwrap_err(), Error::Unreachable);
+}
+
+/// [K-02] Proxies in the environment are ignored: the test below runs again in a process whose
+/// environment names one, and nothing comes there.
+#[tokio::test]
+async fn no_proxy_of_the_environments_is_used() {
+    let (proxy, connections) = server(HELLO, false).await;
+    let proxy = format!("http://127.0.0.1:{proxy}");
+    let mut child = tokio::process::Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", "--include-ignored", "outbound::tests::a_server_is_reached_directly"]);
+    for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
+        child.env(name, &proxy).env(name.to_lowercase(), &proxy);
+    }
+    child.env_remove("REQUEST_METHOD").env_remove("NO_PROXY").env_remove("no_proxy");
+    let output = child.output().await.unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    assert_eq!(connections.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+#[ignore = "run by the test above, in another environment"]
+async fn a_server_is_reached_directly() {
+    let (port, connections) = server(HELLO, false).await;
+    let url = format!("http://127.0.0.1:{port}/");
+    let outbound = allowing(port);
+    assert_eq!(outbound.send(get(&url)).await.unwrap().status, 200);
+    let read = outbound.read_document(url.parse().unwrap(), "*/*", 1024).await;
+    assert_eq!(read.unwrap().body, b"hello");
+    assert_eq!(connections.load(Ordering::SeqCst), 2);
 }

@@ -17,7 +17,8 @@ impl DerivationKey {
     }
 
     /// What `input` leads to: unguessable without the key, and always the same.
-    pub(super) fn derive(&self, input: &[u8]) -> [u8; 32] {
+    #[must_use]
+    pub fn derive(&self, input: &[u8]) -> [u8; 32] {
         hmac(&self.0, input)
     }
 }

@@ -15,6 +15,7 @@ mod journey;
 mod knowledge;
 mod mcp;
 mod oauth;
+mod outbound;
 mod pages;
 mod sign_in;
 mod support;

@@ -6,7 +6,7 @@
 //! copy at hand serves on, and for the well-known assistants a pinned one.
 
 mod document;
-mod freshness;
+pub(super) mod freshness;
 mod location;
 mod pinned;
 mod reader;

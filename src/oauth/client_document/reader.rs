@@ -11,10 +11,7 @@ use futures_util::{
     FutureExt,
     future::{BoxFuture, Shared},
 };
-use reqwest::{
-    Method,
-    header::{self, HeaderMap, HeaderValue},
-};
+use reqwest::header::{self, HeaderMap, HeaderValue};
 use time::{Duration, OffsetDateTime};
 use tokio::sync::Semaphore;
 
@@ -31,13 +28,11 @@ use crate::{
     fault::Fault,
     limits::{Counter, Limits, Policy},
     oauth::client::Client,
-    outbound::{self, Outbound, Request},
+    outbound::{self, Outbound},
 };
 
 /// The largest document that is read: the draft's "Maximum Response Size".
 const LARGEST: usize = 5 * 1024;
-/// From the look-up to the last byte.
-const DEADLINE: Seconds = Seconds::from_secs(5);
 /// How long one waits for a slot.
 const PATIENCE: Seconds = Seconds::from_secs(5);
 /// At once.
@@ -157,7 +152,9 @@ impl Inner {
         let Ok(Ok(_slot)) = tokio::time::timeout(PATIENCE, self.slots.acquire()).await else {
             return Err(Unusable::Busy);
         };
-        let answer = self.outbound.send(request(location)).await.map_err(reason)?;
+        let url = location.url().clone();
+        let answer = self.outbound.read_document(url, "application/json", LARGEST).await;
+        let answer = answer.map_err(reason)?;
         match answer.status {
             200 => {}
             404 | 410 => return Err(Unusable::Gone),
@@ -205,19 +202,6 @@ struct Arrival {
 impl Drop for Arrival {
     fn drop(&mut self) {
         self.inner.state().flights.remove(&self.url);
-    }
-}
-
-fn request(location: &Location) -> Request {
-    let headers =
-        HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static("application/json"))]);
-    Request {
-        method: Method::GET,
-        url: location.url().clone(),
-        headers,
-        body: None,
-        deadline: DEADLINE,
-        max_bytes: LARGEST,
     }
 }
 

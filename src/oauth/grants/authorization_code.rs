@@ -7,11 +7,13 @@ use crate::{
     oauth::{
         client::GrantType,
         client_auth::AuthenticatedClient,
+        dpop::binding,
         error::{Error, ErrorCode, refuse},
         pkce::{CodeChallenge, CodeVerifier},
         store_clients,
         store_grants::{self, By},
         store_tokens::{self, Code},
+        tenant_policy,
         token::{Call, TokenResponse},
     },
     secret::{Kind, Plaintext},
@@ -33,7 +35,7 @@ pub(in crate::oauth) async fn exchange(
     ))?;
     let secret = Plaintext::presented(Kind::AuthorizationCode, code).ok_or(UNKNOWN)?.hash();
 
-    let grant = store_grants::lock(&mut tx, By::Code(&secret)).await?.ok_or(UNKNOWN)?;
+    let mut grant = store_grants::lock(&mut tx, By::Code(&secret)).await?.ok_or(UNKNOWN)?;
     let stored = store_tokens::find_code(&mut tx, &secret).await?.ok_or(UNKNOWN)?;
     if stored.client_id != client.0.client_id {
         // Says nothing about the code to whoever it was not issued to, and changes nothing.
@@ -57,6 +59,9 @@ pub(in crate::oauth) async fn exchange(
     require_redeemable(&stored, call)?;
     call.require_resource(&grant)?;
     call.require_alive(&mut tx, &grant).await?;
+    let demanded = tenant_policy::find(&mut tx, grant.tenant).await?.require_dpop;
+    let named = stored.dpop_jkt.as_deref();
+    binding::bind(&mut tx, &mut grant, named, (call.proof, demanded)).await?;
 
     if !store_tokens::redeem_code(&mut tx, &secret, call.now).await? {
         return Err(UNKNOWN);

@@ -15,6 +15,7 @@ use crate::{
     db::ControlTx,
     oauth::{
         client_auth::AuthenticatedClient,
+        dpop::binding,
         error::{Error, ErrorCode, refuse},
         scope::Scope,
         store_clients,
@@ -73,10 +74,10 @@ pub(in crate::oauth) async fn refresh(
     let presented = call.require("refresh_token")?;
     let presented = Plaintext::presented(Kind::RefreshToken, presented).ok_or(UNKNOWN)?;
     let secret = presented.hash();
-    let grant = store_grants::lock(&mut tx, By::RefreshToken(&secret)).await?.ok_or(UNKNOWN)?;
+    let mut grant = store_grants::lock(&mut tx, By::RefreshToken(&secret)).await?.ok_or(UNKNOWN)?;
     let stored = store_tokens::find_refresh_token(&mut tx, &secret).await?.ok_or(UNKNOWN)?;
-    let window = tenant_policy::find(&mut tx, grant.tenant).await?.refresh_retry;
-    let standing = stored.standing(call.now, window);
+    let policy = tenant_policy::find(&mut tx, grant.tenant).await?;
+    let standing = stored.standing(call.now, policy.refresh_retry);
     if grant.client_id != client.0.client_id || standing == Standing::Reused {
         // §4.3.1: it is in two hands, and we cannot tell whose. Commit before refusing.
         revoke_for_reuse(&mut tx, &grant, RevokedFor::RefreshReuse, (call.now, call.origin))
@@ -90,6 +91,7 @@ pub(in crate::oauth) async fn refresh(
     // Before anything is rotated, so that a mistake costs nothing (spec row T-14).
     call.require_resource(&grant)?;
     let scope = narrowed(&grant, call)?;
+    binding::keep(&mut grant, call.proof, policy.require_dpop)?;
     call.require_alive(&mut tx, &grant).await?;
 
     let successor = call.successor(&presented);

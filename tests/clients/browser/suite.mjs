@@ -1,5 +1,5 @@
 // Everything, in this order: later checks find what earlier ones have left. See `run`.
-import { runAll } from "./lib/runner.mjs";
+import { runAll } from "../common/runner.mjs";
 import { stage } from "./lib/stage.mjs";
 import "./checks/connect.mjs";
 import "./checks/pages.mjs";

@@ -1,4 +1,4 @@
-"""The main job through the official Python SDK. See `run`."""
+"""The main job through the official Python SDK, and the dance with other clients. See `run`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,12 @@ from browser import Browser, request
 from demo import WORK, Demo, callslip
 from mcp.client.auth import OAuthFlowError
 from oauth import Client, Person, error_of
+from others import (  # noqa: F401 - checks of this suite too
+    test_authlib_with_a_secret_by_basic,
+    test_authlib_with_a_secret_in_the_body,
+    test_authlib_without_a_secret,
+    test_fastmcp_connects_searches_and_fetches,
+)
 from sdk import Assistant, result_of
 
 QUESTION = "Are cats attached to their homes?"

@@ -159,7 +159,7 @@ async fn further_fields_are_not_assigned(pool: PgPool) {
     let refreshed = refreshed.json();
     for tokens in [tokens, refreshed] {
         let token = tokens["access_token"].as_str().unwrap();
-        let claims = field.app.app.oauth.verifier().verify(token).unwrap();
+        let claims = field.app.app.oauth.verifier().verify(token).await.unwrap();
         assert_eq!(claims.tenant, field.acme.tenant.id);
         assert_eq!(claims.user(), Some(field.acme.reader.user.id));
         let alive = field.app.app.oauth.liveness().check(&claims).await.unwrap().unwrap();

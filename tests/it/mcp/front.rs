@@ -79,7 +79,8 @@ async fn a_browser_client_may_ask_and_read(pool: PgPool) {
     assert_eq!(answer.header("access-control-allow-origin"), ORIGIN);
     assert_eq!(answer.header("access-control-allow-methods"), "POST");
     assert_eq!(answer.header("vary"), "Origin");
-    for name in ["authorization", "content-type", "mcp-protocol-version", "mcp-method", "mcp-name"]
+    for name in
+        ["authorization", "content-type", "mcp-protocol-version", "mcp-method", "mcp-name", "dpop"]
     {
         assert!(answer.header("access-control-allow-headers").contains(name), "{name}");
     }
@@ -90,7 +91,7 @@ async fn a_browser_client_may_ask_and_read(pool: PgPool) {
     let answer = stage.send(request, &ping()).await;
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
     let exposed = answer.header("access-control-expose-headers");
-    for name in ["www-authenticate", "retry-after", "ratelimit"] {
+    for name in ["www-authenticate", "retry-after", "ratelimit", "dpop-nonce"] {
         assert!(exposed.contains(name), "{exposed}");
     }
 }

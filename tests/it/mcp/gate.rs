@@ -65,7 +65,7 @@ async fn a_token_that_is_not_good_here_is_invalid(pool: PgPool) {
         forged,
         format!("{head}.{body}."),
         format!("eyJhbGciOiJub25lIiwidHlwIjoiYXQrand0In0.{body}."),
-        stage.token_but(json!({ "exp": now })).await,
+        stage.token_but(json!({ "exp": now - 30 })).await,
         stage.token_but(json!({ "iss": "https://elsewhere.example" })).await,
         stage.token_but(json!({ "aud": ORIGIN })).await,
         stage.token_but(json!({ "aud": format!("{ORIGIN}/t/{}/mcp", stage.slug) })).await,

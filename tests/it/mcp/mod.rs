@@ -2,6 +2,7 @@
 
 mod audit;
 mod client;
+mod dpop;
 mod eras;
 mod front;
 mod gate;

@@ -26,7 +26,7 @@ async fn only_what_we_signed_is_a_token(pool: PgPool) {
     let parts: Vec<&str> = token.split('.').collect();
     let [head, body, signature] = parts.as_slice() else { panic!("{token}") };
     let verifier = app.app.oauth.verifier();
-    assert!(verifier.verify(token).is_some());
+    assert!(verifier.verify(token).await.is_some());
     let header = decoded(head);
     assert_eq!((&header["typ"], &header["alg"]), (&json!("at+jwt"), &json!("EdDSA")));
     let mut names: Vec<String> = decoded(body).as_object().unwrap().keys().cloned().collect();
@@ -50,8 +50,8 @@ async fn only_what_we_signed_is_a_token(pool: PgPool) {
         "[]",
     ] {
         let header = part(&header.replace("KID", kid));
-        assert!(verifier.verify(&format!("{header}.{body}.{signature}")).is_none());
-        assert!(verifier.verify(&format!("{header}.{body}.")).is_none());
+        assert!(verifier.verify(&format!("{header}.{body}.{signature}")).await.is_none());
+        assert!(verifier.verify(&format!("{header}.{body}.")).await.is_none());
     }
     let mut other = decoded(body);
     other["scope"] = json!("search:read offline_access");
@@ -68,11 +68,12 @@ async fn only_what_we_signed_is_a_token(pool: PgPool) {
         String::new(),
         "..".to_owned(),
     ] {
-        assert!(verifier.verify(&bad).is_none(), "{bad}");
+        assert!(verifier.verify(&bad).await.is_none(), "{bad}");
     }
 }
 
-/// [J-06] At its last second a token is good, and at the next it is not.
+/// [J-06] A token is good until half a minute past its end, since another node's clock may have been
+/// ahead when it was signed, and no second longer.
 #[sqlx::test(migrator = "callslip::db::MIGRATOR")]
 async fn a_token_ends_on_time(pool: PgPool) {
     let app = TestApp::with(&pool, &[("CALLSLIP_ACCESS_TOKEN_MINUTES", "5")]).await;
@@ -80,9 +81,9 @@ async fn a_token_ends_on_time(pool: PgPool) {
     let tokens = app.assistant().await.tokens(&mut browser, &[]).await;
     assert_eq!(tokens["expires_in"], 300);
     let token = tokens["access_token"].as_str().unwrap();
-    app.clock.advance(Duration::seconds(290));
+    app.clock.advance(Duration::seconds(325));
     assert!(app.accepts(token).await);
-    app.clock.advance(Duration::seconds(11));
+    app.clock.advance(Duration::seconds(6));
     assert!(!app.accepts(token).await);
 }
 

@@ -137,7 +137,7 @@ async fn the_resource_decides_the_audience(pool: PgPool) {
     ] {
         let tokens = assistant.tokens(&mut browser, &[("resource", resource)]).await;
         let token = tokens["access_token"].as_str().unwrap();
-        assert_eq!(app.app.oauth.verifier().verify(token).unwrap().aud, audience);
+        assert_eq!(app.app.oauth.verifier().verify(token).await.unwrap().aud, audience);
     }
     let mut refusals = Vec::new();
     for tenant in ["zenith", "nowhere"] {

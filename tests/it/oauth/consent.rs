@@ -266,8 +266,13 @@ async fn the_chosen_tenant_is_in_the_token(pool: PgPool) {
             .await
             .json();
         for tokens in [tokens, refreshed] {
-            let claims =
-                app.app.oauth.verifier().verify(tokens["access_token"].as_str().unwrap()).unwrap();
+            let claims = app
+                .app
+                .oauth
+                .verifier()
+                .verify(tokens["access_token"].as_str().unwrap())
+                .await
+                .unwrap();
             assert_eq!(claims.tenant, tenant);
             let alive = app.app.oauth.liveness().check(&claims).await.unwrap().unwrap();
             assert_eq!(alive.vector_stores, [store]);

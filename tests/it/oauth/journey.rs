@@ -45,7 +45,7 @@ async fn an_assistant_connects_and_is_disconnected(pool: PgPool) {
     assert_eq!(tokens["expires_in"], 1800);
     assert_eq!(tokens["scope"], "search:read");
     let access_token = tokens["access_token"].as_str().unwrap();
-    let claims = app.app.oauth.verifier().verify(access_token).unwrap();
+    let claims = app.app.oauth.verifier().verify(access_token).await.unwrap();
     assert_eq!(claims.aud, "https://callslip.example/mcp");
     assert_eq!(claims.user(), Some(ada.user.id));
     let alive = app.app.oauth.liveness().check(&claims).await.unwrap().unwrap();

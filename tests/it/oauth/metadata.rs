@@ -28,9 +28,14 @@ async fn the_authorization_server_describes_itself(pool: PgPool) {
             "grant_types_supported": ["authorization_code", "refresh_token"],
             "code_challenge_methods_supported": ["S256"],
             "token_endpoint_auth_methods_supported":
-                ["none", "client_secret_basic", "client_secret_post"],
+                ["none", "client_secret_basic", "client_secret_post", "private_key_jwt"],
+            "token_endpoint_auth_signing_alg_values_supported":
+                ["EdDSA", "ES256", "PS256", "RS256"],
             "revocation_endpoint_auth_methods_supported":
-                ["none", "client_secret_basic", "client_secret_post"],
+                ["none", "client_secret_basic", "client_secret_post", "private_key_jwt"],
+            "revocation_endpoint_auth_signing_alg_values_supported":
+                ["EdDSA", "ES256", "PS256", "RS256"],
+            "dpop_signing_alg_values_supported": ["EdDSA", "ES256", "PS256", "RS256"],
             "scopes_supported": ["search:read", "offline_access"],
             "authorization_response_iss_parameter_supported": true,
             "client_id_metadata_document_supported": false,
@@ -64,6 +69,7 @@ async fn every_resource_describes_itself(pool: PgPool) {
                 "authorization_servers": [ORIGIN],
                 "scopes_supported": ["search:read"],
                 "bearer_methods_supported": ["header"],
+                "dpop_signing_alg_values_supported": ["EdDSA", "ES256", "PS256", "RS256"],
                 "resource_name": "Callslip",
             }),
             "{path}"

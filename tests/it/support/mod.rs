@@ -2,10 +2,13 @@
 
 mod answer;
 mod browser;
+pub mod document_host;
+mod dpop;
 mod oauth;
 pub mod openai_fake;
 mod people;
 mod probe;
+mod terminal;
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -28,11 +31,16 @@ use tower::ServiceExt;
 
 pub use answer::Answer;
 pub use browser::Browser;
+pub use dpop::ClientKey;
 pub use oauth::{Assistant, CHALLENGE, VERIFIER};
 pub use people::{PASSWORD, Person};
+pub use terminal::Terminal;
 
 /// The origin that the application believes it has.
 pub const ORIGIN: &str = "https://callslip.example";
+
+/// Each byte of the master key, in hexadecimal.
+pub const MASTER_KEY: &str = "5a";
 
 /// An application, and the levers that tests pull.
 #[derive(Clone)]
@@ -62,12 +70,19 @@ impl TestApp {
             config,
             db: Db::over(pool),
             clock: clock.clone(),
-            master_key: MasterKey::from_hex(&"5a".repeat(32)).unwrap(),
+            master_key: MasterKey::from_hex(&MASTER_KEY.repeat(32)).unwrap(),
             password_cost: Cost::least(),
             extractor: Extractor::new(env!("CARGO_BIN_EXE_callslip")),
         };
         let app = app::build(parts.clone()).await.unwrap();
         Self { app, parts, clock, pool: pool.clone() }
+    }
+
+    /// Another node: the same database, configuration and time.
+    pub async fn twin(&self) -> Self {
+        let parts = Parts { db: Db::over(&self.pool), ..self.parts.clone() };
+        let app = app::build(parts.clone()).await.unwrap();
+        Self { app, parts, ..self.clone() }
     }
 
     /// The database, as the application sees it.

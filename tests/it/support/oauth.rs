@@ -108,7 +108,7 @@ impl TestApp {
     /// Whether the protected resource would accept an access token now.
     pub async fn accepts(&self, access_token: &str) -> bool {
         let oauth = &self.app.oauth;
-        let Some(claims) = oauth.verifier().verify(access_token) else { return false };
+        let Some(claims) = oauth.verifier().verify(access_token).await else { return false };
         oauth.liveness().check(&claims).await.unwrap().is_some()
     }
 

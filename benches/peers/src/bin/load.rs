@@ -1,101 +1,115 @@
-//! A load generator for one request: keep-alive connections, each sending as soon as it was
-//! answered. Counts only answers with status 200 that hold the expected text.
+//! A load generator: keep-alive connections, each sending as soon as it was answered. Counts only
+//! answers with status 200 that hold the expected text.
 //!
-//! usage: load ADDRESS CONNECTIONS SECONDS PATH EXPECTED BODY [HEADER…]
+//! usage: load ADDRESS CONNECTIONS SECONDS PATH EXPECTED BODY VALUES [HEADER…]
+//!
+//! VALUES says what stands for `{}` in BODY: `-` nothing; `list:FILE` each line once, whoever
+//! comes first; `chain:FILE` for each connection a line of its own, and after that what the
+//! answer's `refresh_token` says.
 //! prints: calls per second, p50 ms, p99 ms, failures
 
-use std::time::{Duration, Instant};
-
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+use std::{
+    fs,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
 };
 
-struct Outcome {
-    millis: Vec<f32>,
-    failures: usize,
+use callslip_bench_peers::{Connection, Outcome, post, print};
+
+/// What stands for `{}`.
+#[derive(Clone)]
+enum Values {
+    Nothing,
+    List(Arc<Mutex<Vec<String>>>),
+    Chain(String),
 }
 
-async fn drive(address: String, request: Vec<u8>, expected: String, until: Instant) -> Outcome {
-    let mut outcome = Outcome { millis: Vec::new(), failures: 0 };
-    let mut stream = TcpStream::connect(&address).await.expect("a server");
-    stream.set_nodelay(true).expect("TCP_NODELAY");
-    let mut buffer = Vec::with_capacity(64 * 1024);
-    while Instant::now() < until {
+impl Values {
+    fn next(&self) -> Option<String> {
+        match self {
+            Self::Nothing => Some(String::new()),
+            Self::List(lines) => lines.lock().expect("a lock").pop(),
+            Self::Chain(value) => Some(value.clone()),
+        }
+    }
+
+    fn learn(&mut self, answer: &str) {
+        const NAME: &str = "\"refresh_token\":\"";
+        if let Self::Chain(value) = self
+            && let Some(begin) = answer.find(NAME)
+        {
+            let rest = &answer[begin + NAME.len()..];
+            value.clear();
+            value.push_str(rest.split('"').next().expect("a first part"));
+        }
+    }
+}
+
+struct Plan {
+    address: String,
+    path: String,
+    expected: String,
+    body: String,
+    headers: Vec<String>,
+    until: Instant,
+}
+
+async fn drive(plan: Arc<Plan>, mut values: Values) -> (Outcome, Instant) {
+    let mut outcome = Outcome::default();
+    let mut connection = Connection::open(&plan.address).await;
+    while Instant::now() < plan.until {
+        let Some(value) = values.next() else { break };
+        let body = plan.body.replace("{}", &value);
+        let request = post(&plan.address, &plan.path, &plan.headers, &body);
         let started = Instant::now();
-        buffer.clear();
-        let answered = stream.write_all(&request).await.is_ok()
-            && read_answer(&mut stream, &mut buffer).await.is_some();
-        let text = String::from_utf8_lossy(&buffer);
-        if answered && text.starts_with("HTTP/1.1 200") && text.contains(&expected) {
-            outcome.millis.push(started.elapsed().as_secs_f32() * 1000.0);
-            continue;
-        }
-        outcome.failures += 1;
-        if outcome.failures == 1 {
-            eprintln!("first failure: {}", text.chars().take(600).collect::<String>());
-        }
-        if outcome.failures > 20 {
+        let answer = connection.send(&request).await;
+        if !outcome.count(started, answer.as_deref(), &plan.expected) {
             break;
         }
-        stream = TcpStream::connect(&address).await.expect("a server");
+        values.learn(answer.as_deref().unwrap_or_default());
     }
-    outcome
+    (outcome, Instant::now())
 }
 
-/// One answer with `Content-Length`, headers and all.
-async fn read_answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<()> {
-    loop {
-        if stream.read_buf(buffer).await.ok()? == 0 {
-            return None;
-        }
-        let Some(end) = buffer.windows(4).position(|window| window == b"\r\n\r\n") else {
-            continue;
-        };
-        let head = std::str::from_utf8(&buffer[..end]).ok()?.to_ascii_lowercase();
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "))?;
-        let whole = end + 4 + length.trim().parse::<usize>().ok()?;
-        while buffer.len() < whole {
-            if stream.read_buf(buffer).await.ok()? == 0 {
-                return None;
-            }
-        }
-        return Some(());
-    }
+fn lines(file: &str) -> Vec<String> {
+    let text = fs::read_to_string(file).expect("the file of values");
+    text.lines().map(str::to_owned).collect()
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [address, connections, seconds, path, expected, body, headers @ ..] = arguments.as_slice()
+    let [address, connections, seconds, path, expected, body, values, headers @ ..] =
+        arguments.as_slice()
     else {
-        panic!("usage: load ADDRESS CONNECTIONS SECONDS PATH EXPECTED BODY [HEADER…]");
+        panic!("usage: load ADDRESS CONNECTIONS SECONDS PATH EXPECTED BODY VALUES [HEADER…]");
     };
-    let mut request = format!(
-        "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
-         Accept: application/json, text/event-stream\r\nContent-Length: {}\r\n",
-        body.len()
-    );
-    for header in headers {
-        request.push_str(header);
-        request.push_str("\r\n");
-    }
-    request.push_str("\r\n");
-    request.push_str(body);
-    let seconds: f32 = seconds.parse().expect("seconds");
-    let until = Instant::now() + Duration::from_secs_f32(seconds);
+    let connections: usize = connections.parse().expect("a number of connections");
+    let values: Vec<Values> = match values.split_once(':') {
+        None => vec![Values::Nothing; connections],
+        Some(("list", file)) => vec![Values::List(Arc::new(Mutex::new(lines(file)))); connections],
+        Some(("chain", file)) => lines(file).into_iter().map(Values::Chain).collect(),
+        Some(_) => panic!("VALUES is -, list:FILE or chain:FILE"),
+    };
+    let begun = Instant::now();
+    let plan = Arc::new(Plan {
+        address: address.clone(),
+        path: path.clone(),
+        expected: expected.clone(),
+        body: body.clone(),
+        headers: headers.to_vec(),
+        until: begun + Duration::from_secs_f32(seconds.parse().expect("seconds")),
+    });
     let mut tasks = Vec::new();
-    for _ in 0..connections.parse::<usize>().expect("a number of connections") {
-        let request = request.clone().into_bytes();
-        tasks.push(tokio::spawn(drive(address.clone(), request, expected.clone(), until)));
+    for values in values.into_iter().take(connections) {
+        tasks.push(tokio::spawn(drive(Arc::clone(&plan), values)));
     }
-    let (mut millis, mut failures) = (Vec::new(), 0);
+    let (mut outcomes, mut ended) = (Vec::new(), begun);
     for task in tasks {
-        let outcome = task.await.expect("a connection's task");
-        millis.extend(outcome.millis);
-        failures += outcome.failures;
+        let (outcome, at) = task.await.expect("a connection's task");
+        outcomes.push(outcome);
+        ended = ended.max(at);
     }
-    millis.sort_by(f32::total_cmp);
-    let at = |share: f32| millis.get((millis.len() as f32 * share) as usize).copied().unwrap_or(0.0);
-    println!("{:.0} {:.2} {:.2} {failures}", millis.len() as f32 / seconds, at(0.5), at(0.99));
+    // A list may run out before the time does.
+    print(outcomes, (ended - begun).as_secs_f32());
 }

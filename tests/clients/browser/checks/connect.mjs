@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 
 import { Client } from "../lib/client.mjs";
 import { look } from "../lib/look.mjs";
-import { test } from "../lib/runner.mjs";
+import { test } from "../../common/runner.mjs";
 
 const QUESTION = "Are cats attached to their homes?";
 

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 
 import { Client } from "../lib/client.mjs";
 import { focused, tabTo } from "../lib/look.mjs";
-import { test } from "../lib/runner.mjs";
+import { test } from "../../common/runner.mjs";
 
 test("sign-in and consent work by keyboard alone, and the focus shows", async (stage) => {
   const client = await Client.register(stage.demo, "Keyboard");

@@ -1,6 +1,6 @@
 // Signing out.
 
-import { test } from "../lib/runner.mjs";
+import { test } from "../../common/runner.mjs";
 
 test("signing out ends the session in this browser", async (stage) => {
   const page = await stage.seat("admin");

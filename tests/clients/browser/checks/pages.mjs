@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 
 import { look } from "../lib/look.mjs";
-import { test } from "../lib/runner.mjs";
+import { test } from "../../common/runner.mjs";
 
 // Open a page of the tenant through its navigation, and take its picture.
 async function visit(stage, page, link, name) {

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 
 import { Client } from "../lib/client.mjs";
-import { test } from "../lib/runner.mjs";
+import { test } from "../../common/runner.mjs";
 
 test("with scripts off: sign in, consent, upload, delete, revoke", async (stage) => {
   const client = await Client.register(stage.demo, "Without scripts");

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 
 import { look } from "../lib/look.mjs";
-import { test } from "../lib/runner.mjs";
+import { test } from "../../common/runner.mjs";
 
 const CANARY = "The lamplighter of Ambleside keeps nine ginger kittens in the boathouse.";
 

@@ -16,15 +16,15 @@ export async function runAll(stage) {
     const seconds = () => `${((performance.now() - since) / 1000).toFixed(1)} s`;
     try {
       await within(90_000, body(stage));
-      stage.requireNoTrouble();
+      stage.requireNoTrouble?.();
       console.log(`ok      ${name} (${seconds()})`);
     } catch (error) {
       failed += 1;
       console.log(`FAILED  ${name} (${seconds()})`);
-      for (const line of reasons(error, stage.takeTrouble())) console.log(`        ${line}`);
+      for (const line of reasons(error, stage.takeTrouble?.() ?? [])) console.log(`        ${line}`);
     }
   }
-  await stage.close();
+  await stage.close?.();
   console.log(`${chosen.length - failed} passed, ${failed} failed`);
   return failed ? 1 : 0;
 }
@@ -38,9 +38,8 @@ function within(milliseconds, work) {
 }
 
 function reasons(error, trouble) {
-  const where = [...(error.stack ?? "").matchAll(/browser\/((?:checks|lib)\/\w+\.mjs:\d+)/g)]
-    .map((match) => match[1])
-    .filter((place) => !place.startsWith("lib/runner"));
+  const where = [...(error.stack ?? "").matchAll(/\/((?:checks|lib)\/\w+\.mjs:\d+)/g)].map((match) => match[1]);
   const text = String(error.message ?? error).split("\n").slice(0, 14);
-  return [...text, `at ${where.join(" < ")}`, ...trouble.map((one) => `and: ${one}`)];
+  const because = error.cause ? [`because: ${error.cause.message ?? JSON.stringify(error.cause)}`] : [];
+  return [...text, ...because, `at ${where.join(" < ")}`, ...trouble.map((one) => `and: ${one}`)];
 }

@@ -15,7 +15,7 @@ const MAX_NODES: usize = 10_000;
 
 /// Why a text was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Malformed {
+pub enum Malformed {
     /// It is not JSON.
     Syntax,
     /// It is JSON that we do not take: too deep, too many values, a member twice.
@@ -23,7 +23,10 @@ pub(super) enum Malformed {
 }
 
 /// Read one JSON text.
-pub(super) fn parse(bytes: &[u8]) -> Result<Value, Malformed> {
+///
+/// # Errors
+/// See [`Malformed`].
+pub fn parse(bytes: &[u8]) -> Result<Value, Malformed> {
     let nodes = Cell::new(0);
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = Bounded { depth: 0, nodes: &nodes }.deserialize(&mut deserializer);

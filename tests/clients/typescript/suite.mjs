@@ -1,0 +1,8 @@
+// See `run`.
+import { runAll } from "../common/runner.mjs";
+import { demo } from "./lib/demo.mjs";
+import "./checks/sdk.mjs";
+import "./checks/strict.mjs";
+import "./checks/conformance.mjs";
+
+process.exit(await runAll(demo));
