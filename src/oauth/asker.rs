@@ -2,7 +2,7 @@
 
 use super::{
     client::{Client, Source},
-    client_name,
+    client_document, client_name,
     redirect_uri::ReturnPath,
 };
 
@@ -19,7 +19,7 @@ pub(super) struct Asker {
 
 impl Asker {
     pub(super) fn of(client: &Client, to: &ReturnPath) -> Self {
-        let is_verified = false;
+        let is_verified = client_document::is_well_known(&client.client_id);
         let warning = client_name::warning(&client.client_name, &to.host(), to.is_on_device());
         Self {
             name: client.client_name.clone(),

@@ -17,10 +17,11 @@ use super::{
     Server,
     authorization_request::{LONGEST, examine, return_path},
     client::Client,
-    par,
+    client_document, par,
     parameters::Parameters,
     store_clients,
     store_requests::{self, Waiting},
+    store_unresolved,
 };
 use crate::{
     db::ControlTx,
@@ -54,26 +55,50 @@ pub(super) async fn authorize(
     let now = server.clock.now();
     let life = (now, now + WAITS);
     let mut tx = server.db.control().await?;
-    let waiting = begin(&server, &mut tx, &parameters).await?;
-    store_requests::create(&mut tx, &secret.hash(), &bound.browser, &waiting, life).await?;
+    let (name, browser) = (secret.hash(), &bound.browser);
+    match begin(&server, &mut tx, &parameters).await? {
+        Begun::Known(waiting) => {
+            store_requests::create(&mut tx, &name, browser, &waiting, life).await?;
+        }
+        Begun::Unread => store_unresolved::create(&mut tx, &name, browser, query, life).await?,
+    }
     tx.commit().await?;
     // Consent sends the browser to sign in first, where that is needed.
     let location = format!("/oauth/consent?request_id={}", secret.expose());
     Ok((StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response())
 }
 
-/// What becomes of the request, as far as can be told before anybody has signed in.
+/// What becomes of a request, as far as can be told before anybody has signed in.
+enum Begun {
+    Known(Waiting),
+    /// Its client is described by a document that is not at hand.
+    Unread,
+}
+
 async fn begin(
     server: &Server,
     tx: &mut ControlTx,
     parameters: &Parameters,
-) -> Result<Waiting, PageError> {
+) -> Result<Begun, PageError> {
     let client_id = parameters.find("client_id").ok_or(UNKNOWN)?;
-    let client = store_clients::find(tx, client_id).await?.ok_or(UNKNOWN)?;
-    let Some(name) = par::named(parameters) else { return weigh(server, &client, parameters) };
-    // RFC 9126 §4: of what else the browser brought, nothing counts.
-    let pushed = par::take(server, tx, &client, name).await?;
-    weigh(server, &client, &pushed)
+    if let Some(name) = par::named(parameters) {
+        // RFC 9126 §4: of what else the browser brought, nothing counts.
+        let client = store_clients::find(tx, client_id).await?.ok_or(UNKNOWN)?;
+        let pushed = par::take(server, tx, &client, name).await?;
+        return weigh(server, &client, &pushed).map(Begun::Known);
+    }
+    let client = if client_document::is_url(client_id) {
+        if let Err(unwelcome) = server.policy.check_document(client_id) {
+            return Err(PageError::BadRequest(unwelcome.sentence()));
+        }
+        match client_document::find(tx, client_id, server.clock.now()).await? {
+            Some(client) => client,
+            None => return Ok(Begun::Unread),
+        }
+    } else {
+        store_clients::find(tx, client_id).await?.ok_or(UNKNOWN)?
+    };
+    weigh(server, &client, parameters).map(Begun::Known)
 }
 
 /// What is kept of a request from this client.

@@ -18,6 +18,7 @@ use super::{
     dpop::Dpop,
     json,
     jws::Algorithm,
+    par,
     resource::Resources,
     scope::Scope,
 };
@@ -74,7 +75,7 @@ pub(super) async fn authorization_server(State(server): State<Server>) -> Respon
             token_endpoint: at("/oauth/token"),
             registration_endpoint: server.policy.has_registration().then(|| at("/oauth/register")),
             revocation_endpoint: at("/oauth/revoke"),
-            pushed_authorization_request_endpoint: at("/oauth/par"),
+            pushed_authorization_request_endpoint: at(par::PATH),
             jwks_uri: at("/oauth/jwks.json"),
             response_types_supported: ["code"],
             response_modes_supported: ["query"],
@@ -87,7 +88,7 @@ pub(super) async fn authorization_server(State(server): State<Server>) -> Respon
             dpop_signing_alg_values_supported: Dpop::algorithms(),
             scopes_supported: Scope::all().names(),
             authorization_response_iss_parameter_supported: true,
-            client_id_metadata_document_supported: false,
+            client_id_metadata_document_supported: server.policy.has_documents(),
             protected_resources: [server.resources.mcp()],
         },
     )

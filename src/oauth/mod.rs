@@ -79,9 +79,11 @@ mod store_requests;
 mod store_sweep;
 mod store_tenant_policy;
 mod store_tokens;
+mod store_unresolved;
 mod sweep;
 pub mod tenant_policy;
 mod token;
+mod unresolved;
 
 use std::fmt;
 
@@ -103,7 +105,7 @@ use crate::{
     db::Db,
     fault::Fault,
     http::Mounted,
-    limits::{Failures, Limits},
+    limits::{Counter, Failures, Limits},
     outbound::Outbound,
     secret::{derive::DerivationKey, seal::MasterKey},
     sign_in::Gate,
@@ -150,6 +152,7 @@ pub struct Server {
     client_keys: ClientKeys,
     failed_clients: Failures<client_auth::Attempt>,
     documents: client_document::Reader,
+    pushed_documents: Counter<()>,
 }
 
 impl fmt::Debug for Server {
@@ -183,6 +186,7 @@ impl Server {
             client_document::Reader::new(db.clone(), clock.clone(), outbound.clone(), &limits);
         Ok(Self {
             documents,
+            pushed_documents: limits.counter(par::DOCUMENTS),
             verifier: Verifier::new(keys.clone(), public_url.as_str(), clock.clone()),
             liveness: Liveness::start(&db, &clock),
             resources: Resources::new(&public_url),

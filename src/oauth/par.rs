@@ -6,8 +6,8 @@
 
 use axum::{
     extract::State,
-    http::{HeaderMap, StatusCode},
-    response::Response,
+    http::{HeaderMap, Method, StatusCode},
+    response::{IntoResponse, Response},
 };
 use serde::Serialize;
 use time::Duration;
@@ -17,6 +17,8 @@ use super::{
     authorization_request::{LONGEST, PARAMETERS, check, return_path},
     client::Client,
     client_auth::{self, Sender},
+    client_document::{self, Unusable},
+    dpop::{self, Dpop, Proof, Refused, Target},
     error::{Error, ErrorCode, refuse},
     json,
     parameters::Parameters,
@@ -25,13 +27,19 @@ use super::{
 use crate::{
     db::ControlTx,
     http::PageError,
+    limits::Policy,
     secret::{Kind, Plaintext},
 };
 
+/// Where the endpoint is.
+pub(super) const PATH: &str = "/oauth/par";
 /// What our own request URIs begin with (§2.2). Any other is never looked at.
 const URN: &str = "urn:ietf:params:oauth:request_uri:";
 /// How long the browser may take to bring it.
 const LIVES: Duration = Duration::seconds(60);
+
+/// Documents that are read for pushing clients, in all.
+pub(super) const DOCUMENTS: Policy = Policy { name: "pushed documents", per_minute: 20, burst: 20 };
 
 /// RFC 9126 §2.2.
 #[derive(Serialize)]
@@ -43,21 +51,49 @@ struct PushedResponse {
 pub(super) async fn push(
     State(server): State<Server>,
     sender: Sender,
-    parameters: Parameters,
-) -> Result<Response, Error> {
-    let presented = client_auth::present(&server, &sender, &parameters).await?;
+    mut parameters: Parameters,
+) -> Response {
+    let mut response = match accept(&server, &sender, &mut parameters).await {
+        Ok(pushed) => json::answer(StatusCode::CREATED, HeaderMap::new(), &pushed),
+        Err(error) => error.into_response(),
+    };
+    if Dpop::is_shown(&sender.headers) {
+        server.dpop.offer_nonce(response.headers_mut());
+    }
+    response
+}
+
+async fn accept(
+    server: &Server,
+    sender: &Sender,
+    parameters: &mut Parameters,
+) -> Result<PushedResponse, Error> {
+    let target = Target { method: &Method::POST, path: PATH, access_token: None };
+    let proof = server.dpop.check(&sender.headers, &target).map_err(Refused::refusal)?;
+    read_document(server, parameters).await?;
+    let presented = client_auth::present(server, sender, parameters).await?;
     let mut tx = server.db.control().await?;
     let client = presented.prove(&mut tx).await?.0;
-    let response = presented.settle(keep(&server, tx, &client, &parameters).await).await?;
-    Ok(json::answer(StatusCode::CREATED, HeaderMap::new(), &response))
+    if let Some(proof) = &proof {
+        if !dpop::spend(&mut tx, proof).await? {
+            return presented.settle(Err(dpop::USED.refusal())).await;
+        }
+        // Spent whatever comes of the request: a refusal must not leave it to somebody else.
+        tx.commit().await?;
+        tx = server.db.control().await?;
+    }
+    presented.settle(keep(server, tx, &client, (parameters, proof.as_ref())).await).await
 }
 
 async fn keep(
     server: &Server,
     mut tx: ControlTx,
     client: &Client,
-    parameters: &Parameters,
+    (parameters, proof): (&mut Parameters, Option<&Proof>),
 ) -> Result<PushedResponse, Error> {
+    if let Some(proof) = proof {
+        name_key(parameters, proof)?;
+    }
     let encoded = require_grantable(server, client, parameters)?;
     let secret = Plaintext::generate(Kind::PushedRequest);
     let now = server.clock.now();
@@ -68,6 +104,41 @@ async fn keep(
         request_uri: format!("{URN}{}", secret.expose()),
         expires_in: LIVES.whole_seconds(),
     })
+}
+
+/// RFC 9449 §10.1: a proof next to a pushed request says the same as `dpop_jkt`.
+fn name_key(parameters: &mut Parameters, proof: &Proof) -> Result<(), Error> {
+    if parameters.find("dpop_jkt").is_some_and(|named| named != proof.jkt()) {
+        return Err(refuse(
+            ErrorCode::InvalidDpopProof,
+            "dpop_jkt must be the thumbprint of the key that signed the DPoP proof",
+        ));
+    }
+    parameters.put("dpop_jkt", proof.jkt());
+    Ok(())
+}
+
+/// Have the client's document at hand, where it is described by one. The caller is nobody yet: one
+/// that was never read is read within a budget, so that strangers cannot use up everybody's.
+async fn read_document(server: &Server, parameters: &Parameters) -> Result<(), Error> {
+    let Some(client_id) = parameters.find("client_id") else { return Ok(()) };
+    if !client_document::is_url(client_id) {
+        return Ok(());
+    }
+    if let Err(unwelcome) = server.policy.check_document(client_id) {
+        return Err(refuse(ErrorCode::UnauthorizedClient, unwelcome.description()));
+    }
+    let mut known = client_document::refresh_known(server, client_id).await?;
+    if matches!(known, Err(Unusable::Unknown)) {
+        if let Err(limited) = server.pushed_documents.count(&()) {
+            return Err(Error::TooMany { retry_after: limited.retry_after });
+        }
+        known = client_document::read(server, client_id).await?;
+    }
+    match known {
+        Ok(_) => Ok(()),
+        Err(why) => Err(refuse(ErrorCode::InvalidClient, why.sentence())),
+    }
 }
 
 /// §2.1: checked as the authorization endpoint would. What is kept of it holds no credentials.

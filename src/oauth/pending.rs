@@ -11,6 +11,7 @@ use super::{
     resource::Resource,
     store_clients,
     store_requests::{self, AuthorizationRequest, Found, Waiting},
+    unresolved::{self, Settled},
 };
 use crate::{
     http::{PageError, csrf::Bound},
@@ -63,7 +64,15 @@ pub(super) async fn find(asking: &Asking<'_>, request_id: &str) -> Result<Standi
     let secret = Plaintext::presented(Kind::AuthorizationRequest, request_id)
         .map(|secret| secret.hash())
         .ok_or(UNKNOWN)?;
-    let waiting = match look_up(asking, &secret).await? {
+    let mut found = look_up(asking, &secret).await?;
+    if matches!(found, Found::Unknown) {
+        found = match unresolved::settle(asking, &secret).await? {
+            Settled::LookThere => look_up(asking, &secret).await?,
+            Settled::Foreign => Found::Foreign,
+            Settled::Unusable(page) => return Ok(Standing::Shut(page)),
+        };
+    }
+    let waiting = match found {
         Found::Waiting(waiting) => waiting,
         Found::Unknown => return Err(UNKNOWN),
         Found::Decided => return Err(DECIDED),

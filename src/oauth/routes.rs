@@ -100,11 +100,11 @@ fn tokens(server: &Server) -> Routes<Server> {
     Routes::new()
         .post("/oauth/token", Access::Client, token::token)
         .post("/oauth/revoke", Access::Client, revoke::revoke)
-        .post("/oauth/par", Access::Client, par::push)
+        .post(par::PATH, Access::Client, par::push)
         .route_layer(server.limits.layer(TOKEN, limits::by_address, too_many))
         .options("/oauth/token", Access::Public, preflight)
         .options("/oauth/revoke", Access::Public, preflight)
-        .options("/oauth/par", Access::Public, preflight)
+        .options(par::PATH, Access::Public, preflight)
         .route_layer(from_fn(any_origin))
 }
 

@@ -4,8 +4,9 @@ use axum::{body::Body, extract::Request, http::header};
 use callslip::tenants::Role;
 use serde_json::json;
 use sqlx::PgPool;
+use time::Duration;
 
-use crate::support::{ORIGIN, TestApp};
+use crate::support::{CHATGPT, ORIGIN, TestApp};
 
 /// [C-01] Consent is asked every time, also right after it was given.
 #[sqlx::test(migrator = "callslip::db::MIGRATOR")]
@@ -15,7 +16,7 @@ async fn consent_is_asked_every_time(pool: PgPool) {
     let assistant = app.assistant().await;
     for _ in 0..2 {
         assistant.tokens(&mut browser, &[]).await;
-        let sent = assistant.authorize(&mut browser, &[("prompt", "none")]).await;
+        let sent = assistant.authorize(&mut browser, &[]).await;
         let page = browser.get(sent.location()).await;
         assert_eq!(page.status, 200);
         assert!(!page.select("button[value=approve]").is_empty());
@@ -55,10 +56,75 @@ async fn the_page_says_who_asks_for_what(pool: PgPool) {
         .assistant_with(&json!({"client_name": "Claude", "redirect_uris": ["http://127.0.0.1/cb"]}))
         .await;
     let sent = local.authorize(&mut browser, &[("redirect_uri", "http://127.0.0.1:1/cb")]).await;
-    assert!(browser.get(sent.location()).await.text().contains("program on this device"));
+    assert!(browser.get(sent.location()).await.text().contains("any program that runs here"));
+    let own = app.assistant_with(&json!({"redirect_uris": ["reader.app:/cb"]})).await;
+    let sent = own.authorize(&mut browser, &[]).await;
+    let text = browser.get(sent.location()).await.select("main").concat();
+    assert!(text.contains("whichever app on this device opens reader.app: links"), "{text}");
     let false_name = app.assistant_with(&json!({"client_name": "ChatGPT"})).await;
     let sent = false_name.authorize(&mut browser, &[]).await;
     assert!(browser.get(sent.location()).await.text().contains("well-known app"));
+}
+
+/// [C-02] Of an app that a document describes, the page names the document's host; only at the hosts
+/// of well-known assistants is the name true.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn the_page_says_where_an_app_is_described(pool: PgPool) {
+    let app = TestApp::new(&pool).await;
+    let mut browser = app.member("acme", "ada", Role::Reader).await.sign_in().await;
+    for (client_id, name, host, is_verified) in [
+        (CHATGPT, "ChatGPT", "chatgpt.com", true),
+        ("https://evil.example/chatgpt.com/client.json", "ChatGPT", "evil.example", false),
+    ] {
+        let assistant = app.described(client_id, name, Duration::HOUR).await;
+        let sent = assistant.authorize(&mut browser, &[]).await;
+        let page = browser.get(sent.location()).await;
+        let text = page.select("main").concat();
+        assert!(text.contains(host), "{text}");
+        assert_eq!(page.select(".badge-good"), vec!["Verified"; usize::from(is_verified)]);
+        assert_eq!(text.contains("Name not verified"), !is_verified, "{text}");
+        assert_eq!(text.contains("well-known app"), !is_verified, "{text}");
+    }
+}
+
+/// [C-07] What a user consents to is what the page shows: a client that changes in between starts
+/// again, and whoever consented to what it was before is asked anew.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn a_change_of_the_client_ends_consent(pool: PgPool) {
+    let app = TestApp::new(&pool).await;
+    let mut browser = app.member("acme", "ada", Role::Reader).await.sign_in().await;
+    let assistant = app.assistant().await;
+    let tokens = assistant.tokens(&mut browser, &[]).await;
+    let access_token = tokens["access_token"].as_str().unwrap();
+    assert!(app.accepts(access_token).await);
+    let unspent = assistant.code(&mut browser, &[]).await;
+    let sent = assistant.authorize(&mut browser, &[]).await;
+    let mut fields = browser.get(sent.location()).await.form_fields();
+    fields.push(("decision".to_owned(), "approve".to_owned()));
+    let grants = app.count("oauth_grants").await;
+
+    sqlx::query("update oauth_clients set version = version + 1, client_name = 'Another'")
+        .execute(&pool)
+        .await
+        .unwrap();
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+    for answer in [browser.post(sent.location(), &fields).await, browser.get(sent.location()).await]
+    {
+        assert_eq!((answer.status.as_u16(), answer.location()), (400, ""));
+        assert!(answer.text().contains("changed its registration"), "{}", answer.text());
+    }
+    assert_eq!(app.count("oauth_grants").await, grants);
+    assert!(!app.accepts(access_token).await, "the next call is refused");
+    let refreshed = assistant.refresh(tokens["refresh_token"].as_str().unwrap(), &[]).await;
+    assert_eq!(
+        (refreshed.status.as_u16(), &refreshed.json()["error"]),
+        (400, &"invalid_grant".into())
+    );
+    let late = assistant.exchange(&unspent, &[]).await;
+    assert_eq!((late.status.as_u16(), &late.json()["error"]), (400, &"invalid_grant".into()));
+    // Asked anew, the user may consent to what it is now.
+    let renewed = assistant.tokens(&mut browser, &[]).await;
+    assert!(app.accepts(renewed["access_token"].as_str().unwrap()).await);
 }
 
 /// [C-03] Without the form's token, with another session's, or from another site: 403, no code.

@@ -38,7 +38,7 @@ async fn the_authorization_server_describes_itself(pool: PgPool) {
             "dpop_signing_alg_values_supported": ["EdDSA", "ES256", "PS256", "RS256"],
             "scopes_supported": ["search:read", "offline_access"],
             "authorization_response_iss_parameter_supported": true,
-            "client_id_metadata_document_supported": false,
+            "client_id_metadata_document_supported": true,
             "protected_resources": [format!("{ORIGIN}/mcp")],
         })
     );

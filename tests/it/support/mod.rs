@@ -32,7 +32,7 @@ use tower::ServiceExt;
 pub use answer::Answer;
 pub use browser::Browser;
 pub use dpop::ClientKey;
-pub use oauth::{Assistant, CHALLENGE, VERIFIER};
+pub use oauth::{Assistant, CHALLENGE, CHATGPT, VERIFIER, changed};
 pub use people::{PASSWORD, Person};
 pub use terminal::Terminal;
 

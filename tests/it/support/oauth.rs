@@ -13,12 +13,15 @@ use callslip::{
     vector_stores,
 };
 use serde_json::{Value, json};
+use time::Duration;
 
 use super::{Answer, Browser, ORIGIN, TestApp};
 
 /// The pair of RFC 7636 appendix B.
 pub const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 pub const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+/// Where ChatGPT describes itself.
+pub const CHATGPT: &str = "https://chatgpt.com/oauth/client.json";
 /// Where assistants have their answers sent.
 pub const REDIRECT_URI: &str = "https://assistant.example/cb";
 
@@ -73,6 +76,34 @@ impl TestApp {
     /// A public client.
     pub async fn assistant(&self) -> Assistant {
         self.assistant_with(&json!({})).await
+    }
+
+    /// A public client whose document was read, and need not be read again for `fresh`.
+    #[expect(clippy::disallowed_methods, reason = "tests look behind the application's back")]
+    pub async fn described(&self, client_id: &str, name: &str, fresh: Duration) -> Assistant {
+        let now = self.clock.now();
+        sqlx::query(
+            "insert into oauth_clients
+                    (client_id, client_name, source, redirect_uris, grant_types,
+                     token_endpoint_auth_methods, created_at, fetched_at, fresh_until)
+             values ($1, $2, 'document', $3, '{authorization_code,refresh_token}', '{none}',
+                     $4, $4, $5)",
+        )
+        .bind(client_id)
+        .bind(name)
+        .bind(vec![REDIRECT_URI])
+        .bind(now)
+        .bind(now + fresh)
+        .execute(&self.pool)
+        .await
+        .unwrap();
+        Assistant {
+            app: self.clone(),
+            client_id: client_id.to_owned(),
+            client_secret: None,
+            method: "none".to_owned(),
+            redirect_uri: REDIRECT_URI.to_owned(),
+        }
     }
 
     /// A vector store of a tenant's.
@@ -167,6 +198,15 @@ impl Assistant {
         browser.get(&self.authorization_url(changes)).await
     }
 
+    /// Send a signed-in browser with what cannot be granted: the page that says so.
+    pub async fn refused(&self, browser: &mut Browser, changes: Changes<'_>) -> Answer {
+        let sent = self.authorize(browser, changes).await;
+        assert!(sent.location().starts_with("/oauth/consent?"), "{changes:?} {}", sent.text());
+        let page = browser.get(sent.location()).await;
+        assert_eq!((page.status.as_u16(), page.location()), (400, ""), "{changes:?}");
+        page
+    }
+
     /// Send a signed-in browser, and approve.
     pub async fn approved(&self, browser: &mut Browser, changes: Changes<'_>) -> Answer {
         let sent = self.authorize(browser, changes).await;
@@ -255,6 +295,20 @@ impl Answer {
             fields.extend(names.into_iter().zip(self.attribute(&selector, "value")));
         }
         fields
+    }
+
+    /// The page's one way back to the client.
+    pub fn link_back(&self) -> String {
+        let links = self.attribute("main a[rel=noreferrer]", "href");
+        assert_eq!(links.len(), 1, "{}", self.text());
+        links.concat()
+    }
+
+    /// Every value of a parameter in the page's way back to the client.
+    pub fn told(&self, name: &str) -> Vec<String> {
+        let link = url::Url::parse(&self.link_back()).unwrap();
+        let pairs = link.query_pairs();
+        pairs.filter(|(key, _)| key == name).map(|(_, value)| value.into_owned()).collect()
     }
 
     /// Every value of a parameter in the address that this redirects to.
