@@ -77,6 +77,7 @@ pub(super) struct OneApp {
 /// Who an app says that it is.
 pub(super) struct FaceLine {
     pub(super) name: String,
+    pub(super) is_verified: bool,
     pub(super) place: String,
     pub(super) warning: Option<&'static str>,
 }
@@ -93,7 +94,12 @@ impl From<Face> for FaceLine {
             Some(host) => format!("{host}, answers go to {redirect}"),
             None => redirect,
         };
-        Self { name: face.client_name, place, warning: face.warning }
+        Self {
+            name: face.client_name,
+            is_verified: face.is_verified,
+            place,
+            warning: face.warning,
+        }
     }
 }
 

@@ -120,7 +120,8 @@ impl Rule {
     }
 }
 
-const fn label(rule: AppsRule) -> &'static str {
+/// A rule, as its choice is headed.
+pub(super) const fn label(rule: AppsRule) -> &'static str {
     match rule {
         AppsRule::Open => "Any app",
         AppsRule::Approval => "Apps that an admin has approved",

@@ -11,7 +11,10 @@ pub use super::{
     store_apps::{client_names, connections, count, count_by_user, summaries},
 };
 
-use super::{client::Source, client_name, redirect_uri, store_apps, tenant_policy::hold_to_change};
+use super::{
+    client::Source, client_document, client_name, redirect_uri, store_apps,
+    tenant_policy::hold_to_change,
+};
 use crate::{
     audit::{self, Event, Kind, Origin},
     db::ControlTx,
@@ -23,6 +26,8 @@ use crate::{
 pub struct Face {
     /// What the client calls itself.
     pub client_name: String,
+    /// Whether that name is known to be its own.
+    pub is_verified: bool,
     /// The host that publishes its metadata, where one does.
     pub published_by: Option<String>,
     /// Where its codes go: a host, or the scheme of an app on the user's device.
@@ -41,10 +46,11 @@ impl Face {
         let redirect_host = redirect_uri::host(redirect_uri);
         let is_published = Source::from_name(source) == Some(Source::Document);
         let published_by = is_published.then(|| redirect_uri::host(client_id));
+        let is_verified = is_published && client_document::is_well_known(client_id);
         let on_device = !redirect_uri.starts_with("https:");
-        let host = published_by.as_deref().unwrap_or(&redirect_host);
-        let warning = client_name::warning(&client_name, host, on_device && !is_published);
-        Self { client_name, published_by, redirect_host, warning }
+        let warning = client_name::warning(&client_name, &redirect_host, on_device);
+        let warning = warning.filter(|_| !is_verified);
+        Self { client_name, is_verified, published_by, redirect_host, warning }
     }
 }
 
