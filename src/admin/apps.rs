@@ -94,12 +94,7 @@ impl From<Face> for FaceLine {
             Some(host) => format!("{host}, answers go to {redirect}"),
             None => redirect,
         };
-        Self {
-            name: face.client_name,
-            is_verified: face.is_verified,
-            place,
-            warning: face.warning,
-        }
+        Self { name: face.client_name, is_verified: face.is_verified, place, warning: face.warning }
     }
 }
 
