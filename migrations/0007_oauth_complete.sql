@@ -53,6 +53,18 @@ alter table oauth_clients
   add column app_identity bytea not null
       generated always as (oauth_app_identity(source, client_id, client_name, redirect_uris)) stored;
 
+-- What is shown, and revoked, as one connected app. All installs of an app share the address of its
+-- document, so there the way back tells them apart; the port of a loopback address is chosen anew
+-- each time.
+create function oauth_app_key(app_identity bytea, source text, redirect_uri text)
+  returns bytea language sql immutable parallel safe set search_path = public, pg_temp as $$
+  select case when source <> 'document' then app_identity else
+    sha256(app_identity || convert_to(regexp_replace(
+      redirect_uri, '^(http://(?:127\.0\.0\.1|\[::1\]|localhost)):[0-9]+', '\1'), 'UTF8')) end
+$$;
+revoke all on function oauth_app_key(bytea, text, text) from public;
+grant execute on function oauth_app_key(bytea, text, text) to app_control;
+
 -- A tenant's back ends. Each acts under a grant of its own, and never with a user's rights.
 create table oauth_service_clients (
   tenant_id       uuid not null references tenants on delete cascade,

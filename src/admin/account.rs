@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use askama::Template;
 use axum::{extract::State, response::Redirect};
 
-use super::{Admin, Desk, Notice, apps, back, documents::Nothing, members};
+use super::{Admin, Desk, Notice, apps, back, documents::Nothing, members, outlive};
 use crate::{
     audit::Origin,
     clock::Clock,
@@ -16,7 +16,10 @@ use crate::{
         extract::{Path, Query},
     },
     ids::GrantId,
-    oauth,
+    oauth::{
+        self,
+        apps::{By, Of},
+    },
     sign_in::SignedIn,
 };
 
@@ -26,7 +29,7 @@ pub(super) struct Account {
     frame: Frame,
     email: String,
     tenants: Vec<Row>,
-    apps: Vec<apps::Row>,
+    connections: Vec<apps::Row>,
 }
 
 struct Row {
@@ -50,7 +53,8 @@ pub(super) async fn index(
         }
     }
     let mut tx = db.control().await?;
-    let apps = oauth::apps::of_user(&mut tx, user.user.id, clock.now()).await?;
+    let of = Of { user: Some(user.user.id), ..Of::default() };
+    let own = oauth::apps::connections(&mut tx, of, clock.now(), (apps::MOST, 0)).await?;
     drop(tx);
     let tenants = user.memberships.iter().map(|(tenant, role)| Row {
         name: tenant.name.clone(),
@@ -62,7 +66,7 @@ pub(super) async fn index(
         tenants: tenants.collect(),
         frame: Frame { notice: Notice::named(after.notice.as_deref()), ..user.frame },
         email: user.user.email,
-        apps: apps.into_iter().map(|app| apps::row(app, &names, "/account/apps")).collect(),
+        connections: own.into_iter().map(|app| apps::row(app, &names, "/account/apps")).collect(),
     }))
 }
 
@@ -74,16 +78,12 @@ pub(super) async fn revoke(
     origin: Origin,
     CsrfForm(Nothing {}): CsrfForm<Nothing>,
 ) -> Result<Redirect, PageError> {
-    let now = state.clock.now();
-    let mut tx = state.db.control().await?;
-    let apps = oauth::apps::of_user(&mut tx, user.user.id, now).await?;
-    let Some(app) = apps.into_iter().find(|app| app.grant == grant) else {
-        return Err(PageError::NotFound);
-    };
-    let by = oauth::apps::By { user: user.user.id, only_own: true, origin, at: now };
-    if !oauth::apps::revoke(&mut tx, app.tenant, grant, &by).await? {
-        return Err(PageError::NotFound);
-    }
-    tx.commit().await?;
-    Ok(back("/account", Notice::Revoked))
+    let by = By { user: user.user.id, only_own: true, origin, at: state.clock.now() };
+    let done = outlive(async move {
+        let mut tx = state.db.control().await?;
+        let done = oauth::apps::revoke_own(&mut tx, grant, &by).await?;
+        tx.commit().await?;
+        Ok(done)
+    });
+    if done.await? { Ok(back("/account", Notice::Revoked)) } else { Err(PageError::NotFound) }
 }

@@ -1,7 +1,5 @@
 //! `/t/{tenant}/members`: who belongs to the tenant, and what each may do.
 
-use std::collections::HashMap;
-
 use askama::Template;
 use axum::extract::State;
 
@@ -46,12 +44,8 @@ pub(super) async fn index(
     let desk = Desk::from(admin);
     let mut tx = db.control().await?;
     let members = tenants::store::members(&mut tx, desk.tenant.id).await?;
-    let apps = oauth::apps::of_tenant(&mut tx, desk.tenant.id, None, clock.now()).await?;
+    let counts = oauth::apps::count_by_user(&mut tx, desk.tenant.id, clock.now()).await?;
     drop(tx);
-    let mut counts = HashMap::new();
-    for app in apps {
-        *counts.entry(app.user).or_insert(0_i64) += 1;
-    }
     let row = |member: tenants::TenantMember| Row {
         you: member.user_id == desk.user.id,
         apps: view::number(counts.get(&member.user_id).copied().unwrap_or(0)),

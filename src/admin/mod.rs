@@ -5,6 +5,7 @@
 
 mod account;
 mod activity;
+mod approvals;
 mod apps;
 mod document;
 mod documents;
@@ -14,6 +15,7 @@ mod operator;
 mod overview;
 mod problems;
 mod services;
+mod settings;
 mod upload;
 mod upload_form;
 mod upload_slots;
@@ -35,7 +37,8 @@ use crate::{
     config::PublicUrl,
     db::{Db, TenantScope},
     documents::Importer,
-    http::{Access, Frame, Mounted, Routes, csrf},
+    http::{Access, Frame, Mounted, PageError, Routes, csrf},
+    oauth,
     search::Search,
     sign_in::{Gate, Member, TenantAdmin},
     tenants::Tenant,
@@ -94,6 +97,12 @@ impl Desk {
         Actor { user: Some(self.user.id), origin: Some(origin) }
     }
 
+    /// Its visitor, as who takes something back or decides on an app.
+    fn by(&self, origin: Origin, clock: &Clock) -> oauth::apps::By {
+        let at = clock.now();
+        oauth::apps::By { user: self.user.id, only_own: !self.may_manage, origin, at }
+    }
+
     /// The frame with its entry marked, and a word on the act before.
     fn frame(&self, active: &'static str, notice: Option<&str>) -> Frame {
         Frame { active, notice: Notice::named(notice), ..self.frame.clone() }
@@ -149,7 +158,12 @@ pub fn routes(state: Admin) -> Mounted {
             vector_stores::delete,
         )
         .get("/t/{tenant}/apps", Access::Member, apps::index)
-        .post("/t/{tenant}/apps/{grant}/revoke", Access::Member, apps::revoke)
+        .get("/t/{tenant}/apps/{id}", Access::TenantAdmin, apps::show)
+        .post("/t/{tenant}/apps/{id}/revoke", Access::Member, apps::revoke)
+        .post("/t/{tenant}/apps/{id}/revoke-all", Access::TenantAdmin, apps::revoke_all)
+        .post("/t/{tenant}/apps/{id}/decide", Access::TenantAdmin, approvals::decide)
+        .get("/t/{tenant}/settings", Access::TenantAdmin, settings::index)
+        .post("/t/{tenant}/settings", Access::TenantAdmin, settings::update)
         .get("/t/{tenant}/service-clients", Access::TenantAdmin, services::index)
         .post("/t/{tenant}/service-clients", Access::TenantAdmin, services::create)
         .post(
@@ -170,6 +184,13 @@ pub fn routes(state: Admin) -> Mounted {
         .mount(state)
 }
 
+/// Carry out what must not stay half done when the browser gives up: in a task that goes on.
+async fn outlive<T: Send + 'static>(
+    work: impl Future<Output = Result<T, PageError>> + Send + 'static,
+) -> Result<T, PageError> {
+    tokio::spawn(work).await?
+}
+
 /// Back to a page after an act, with a word on it.
 fn back(path: &str, notice: Notice) -> Redirect {
     Redirect::to(&format!("{path}?notice={}", notice.name()))
@@ -186,10 +207,15 @@ enum Notice {
     BackEndChanged,
     BackEndRemoved,
     ProblemDismissed,
+    RulesSaved,
+    AppApproved,
+    AppRefused,
+    AppWithdrawn,
+    DecidedBefore,
 }
 
 impl Notice {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 13] = [
         Self::Uploaded,
         Self::DocumentDeleted,
         Self::StoreAdded,
@@ -198,6 +224,11 @@ impl Notice {
         Self::BackEndChanged,
         Self::BackEndRemoved,
         Self::ProblemDismissed,
+        Self::RulesSaved,
+        Self::AppApproved,
+        Self::AppRefused,
+        Self::AppWithdrawn,
+        Self::DecidedBefore,
     ];
 
     const fn name(self) -> &'static str {
@@ -210,6 +241,11 @@ impl Notice {
             Self::BackEndChanged => "back-end-changed",
             Self::BackEndRemoved => "back-end-removed",
             Self::ProblemDismissed => "problem-dismissed",
+            Self::RulesSaved => "rules-saved",
+            Self::AppApproved => "app-approved",
+            Self::AppRefused => "app-refused",
+            Self::AppWithdrawn => "app-withdrawn",
+            Self::DecidedBefore => "decided-before",
         }
     }
 
@@ -223,6 +259,11 @@ impl Notice {
             Self::BackEndRemoved => "The back end was removed. Its next call is refused.",
             Self::Revoked => "Access was revoked. The app’s next call is refused.",
             Self::ProblemDismissed => "Dismissed. It comes back if it is seen again.",
+            Self::RulesSaved => "The settings were saved.",
+            Self::AppApproved => "The app is approved. Members can connect it now.",
+            Self::AppRefused => "The app is refused. Members who try to connect it read that.",
+            Self::AppWithdrawn => "The approval is taken back. The app’s next call is refused.",
+            Self::DecidedBefore => "Nothing was changed: somebody else decided on this app before.",
         }
     }
 

@@ -31,6 +31,8 @@ pub(super) struct Overview {
     counts: Vec<Count>,
     recent: Vec<activity::Line>,
     activity_url: String,
+    apps_url: String,
+    waiting: Option<String>,
     setup: Option<Setup>,
     problems: Vec<problems::Line>,
     may_dismiss: bool,
@@ -69,6 +71,11 @@ pub(super) async fn index(
     drop(tx);
     let only = (!desk.may_manage).then_some(desk.user.id);
     let mut tx = db.control().await?;
+    let waiting = if desk.may_manage {
+        oauth::approvals::count_waiting(&mut tx, desk.tenant.id).await?
+    } else {
+        0
+    };
     let apps = oauth::apps::count(&mut tx, desk.tenant.id, only, clock.now()).await?;
     let members = tenants::store::members(&mut tx, desk.tenant.id).await?.len();
     let recent = activity::lines(&mut tx, recent).await?;
@@ -94,6 +101,11 @@ pub(super) async fn index(
             .may_manage
             .then(|| setup(stores.is_empty(), builtin_only && documents == 0, &base))
             .flatten(),
+        apps_url: format!("{base}/apps"),
+        waiting: (waiting > 0).then(|| {
+            let (one, many) = ("app waits for your approval.", "apps wait for your approval.");
+            view::count(waiting, one, many)
+        }),
         activity_url: format!("{base}/activity"),
         mcp_url: format!("{}{base}/mcp", public_url.as_str()),
         local: !public_url.is_https(),

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::view;
-use crate::audit::Kind;
+use crate::{audit::Kind, oauth::tenant_policy::AppsRule};
 
 /// What can happen inside a tenant, for the filter of the activity page.
 pub(super) const KINDS: &[Kind] = &[
@@ -20,6 +20,11 @@ pub(super) const KINDS: &[Kind] = &[
     Kind::ServiceClientSecretRotated,
     Kind::ServiceClientChanged,
     Kind::ServiceClientDeleted,
+    Kind::AppRulesChanged,
+    Kind::AppRequested,
+    Kind::AppApproved,
+    Kind::AppRefused,
+    Kind::AppWithdrawn,
     Kind::DocumentStored,
     Kind::DocumentDeleted,
     Kind::VectorStoreCreated,
@@ -43,6 +48,11 @@ pub(super) const fn label(kind: Kind) -> &'static str {
         Kind::TokenRefreshed => "Tokens refreshed",
         Kind::TokenReused => "Spent token came back",
         Kind::GrantRevoked => "Access revoked",
+        Kind::AppRulesChanged => "Rules for apps changed",
+        Kind::AppRequested => "Approval asked for",
+        Kind::AppApproved => "App approved",
+        Kind::AppRefused => "App refused",
+        Kind::AppWithdrawn => "Approval taken back",
         Kind::Search => "Searched",
         Kind::Fetch => "Document read",
         Kind::UnknownTool => "Unknown tool called",
@@ -76,10 +86,20 @@ pub(super) fn sentence(kind: &str, detail: &Value) -> String {
     if let (Kind::Search, Some("answered"), Some(hits)) = (kind, text("outcome"), hits) {
         return format!("{label}: {}", view::count(hits, "hit", "hits"));
     }
+    if let (Kind::AppRulesChanged, Some(rule)) = (kind, rule(detail)) {
+        return format!("{label}: {rule}");
+    }
     match ["title", "name", "client_name", "email"].iter().find_map(|name| text(name)) {
         Some(what) => format!("{label}: {what}"),
         None => label.to_owned(),
     }
+}
+
+/// Which apps members may connect after a change, where the change was to that.
+fn rule(detail: &Value) -> Option<&'static str> {
+    let apps = |state: &str| detail.get(state)?.get("apps")?.as_str();
+    let after = apps("after").filter(|after| apps("before") != Some(after))?;
+    AppsRule::from_name(after).map(super::settings::label)
 }
 
 /// Whether the event's user is not who did it.
@@ -94,7 +114,8 @@ pub(super) fn outcome(kind: &str, detail: &Value) -> (&'static str, &'static str
         return of_call(detail);
     }
     match kind {
-        Some(Kind::SignInFailed | Kind::ConsentDenied) => ("warn", "Refused"),
+        Some(Kind::SignInFailed | Kind::ConsentDenied | Kind::AppRefused) => ("warn", "Refused"),
+        Some(Kind::AppRequested) => ("info", "Waits"),
         Some(Kind::TokenReused) => ("bad", "Revoked"),
         _ => ("plain", "Done"),
     }
@@ -126,6 +147,12 @@ mod tests {
             sentence("document.stored", &json!({"title": "Guide"})),
             "Document added: Guide"
         );
+        let rules = |before, after| json!({"before": {"apps": before}, "after": {"apps": after}});
+        assert_eq!(
+            sentence("app_rules.changed", &rules("open", "off")),
+            "Rules for apps changed: No apps"
+        );
+        assert_eq!(sentence("app_rules.changed", &rules("off", "off")), "Rules for apps changed");
         assert_eq!(sentence("from.later", &json!({})), "from.later");
     }
 }

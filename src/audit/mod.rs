@@ -45,6 +45,16 @@ pub enum Kind {
     TokenReused,
     /// A token or a whole grant was revoked.
     GrantRevoked,
+    /// A tenant changed its rules for apps.
+    AppRulesChanged,
+    /// A member asked for an app that needs approval.
+    AppRequested,
+    /// An admin lets members connect an app.
+    AppApproved,
+    /// An admin does not.
+    AppRefused,
+    /// An admin took an approval back.
+    AppWithdrawn,
     /// A `search` was asked for.
     Search,
     /// A `fetch` was asked for.
@@ -102,6 +112,11 @@ impl Kind {
         Self::TokenRefreshed,
         Self::TokenReused,
         Self::GrantRevoked,
+        Self::AppRulesChanged,
+        Self::AppRequested,
+        Self::AppApproved,
+        Self::AppRefused,
+        Self::AppWithdrawn,
         Self::Search,
         Self::Fetch,
         Self::UnknownTool,
@@ -140,6 +155,11 @@ impl Kind {
             Self::TokenRefreshed => "token.refreshed",
             Self::TokenReused => "token.reused",
             Self::GrantRevoked => "grant.revoked",
+            Self::AppRulesChanged => "app_rules.changed",
+            Self::AppRequested => "app.requested",
+            Self::AppApproved => "app.approved",
+            Self::AppRefused => "app.refused",
+            Self::AppWithdrawn => "app.withdrawn",
             Self::Search => "tool.search",
             Self::Fetch => "tool.fetch",
             Self::UnknownTool => "tool.unknown",

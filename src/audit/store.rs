@@ -32,7 +32,13 @@ pub async fn append_control(tx: &mut ControlTx, event: &Event) -> sqlx::Result<(
 }
 
 /// Append a batch of tenants' events in one statement.
-pub(super) async fn append_batch(tx: &mut ControlTx, events: &[Event]) -> sqlx::Result<()> {
+///
+/// # Errors
+/// When the database refuses one of them.
+pub async fn append_batch(tx: &mut ControlTx, events: &[Event]) -> sqlx::Result<()> {
+    if events.is_empty() {
+        return Ok(());
+    }
     append_all(tx.conn(), events).await
 }
 

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use time::Duration;
 
 use super::{
-    Server,
+    Server, app_rules,
     consent_page::{Again, allow_onward, page},
     declined::Declined,
     error::ErrorCode,
@@ -49,7 +49,10 @@ pub(super) struct Answer {
     tenant: String,
     #[serde(default, deserialize_with = "ticks")]
     store: Vec<String>,
+    #[serde(default)]
     decision: String,
+    /// In the place of a decision: the tenant whose admin is asked for the app.
+    ask: Option<String>,
 }
 
 /// Step 5: show who asks for what.
@@ -93,6 +96,9 @@ async fn decide(
         Standing::Open(pending) => pending,
         Standing::Shut(page) => return Ok(page),
     };
+    if let Some(tenant) = &answer.ask {
+        return app_rules::ask(asking, origin, &pending, (tenant, &answer.request_id)).await;
+    }
     match answer.decision.as_str() {
         "deny" => deny(asking, origin, *pending).await,
         "approve" => {
@@ -146,6 +152,9 @@ async fn approve(
     }
     if tenants::store::find_role(&mut tx, member.tenant.id, member.user.id).await?.is_none() {
         return Err(PageError::Forbidden("you are not a member of this tenant any more"));
+    }
+    if !app_rules::admits(&mut tx, pending, member).await? {
+        return Err(app_rules::SHUT_OUT);
     }
     let grant = Grant {
         id: GrantId::new(),

@@ -6,7 +6,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::{Server, asker::Asker, pending::Pending, redirect_uri::ReturnPath, scope::Scope};
+use super::{
+    Server, app_rules::Ruling, asker::Asker, pending::Pending, redirect_uri::ReturnPath,
+    scope::Scope,
+};
 use crate::{
     http::{Frame, Page, PageError, headers},
     sign_in::{Member, SignedIn},
@@ -25,6 +28,7 @@ struct ConsentPage {
     tenants: Vec<TenantChoice>,
     scopes: Vec<ScopeLine>,
     lifetime: &'static str,
+    may_approve: bool,
     error: Option<&'static str>,
 }
 
@@ -52,6 +56,7 @@ struct TenantChoice {
     id: String,
     name: String,
     chosen: bool,
+    ruling: Ruling,
     stores: Vec<StoreChoice>,
 }
 
@@ -85,14 +90,20 @@ pub(super) async fn page(
 ) -> Result<Response, PageError> {
     let Pending { request, client, to, members, .. } = pending;
     let mut choices = Vec::with_capacity(members.len());
-    for (place, member) in members.iter().enumerate() {
+    for member in members {
         let id = member.tenant.id.to_string();
         choices.push(TenantChoice {
-            chosen: again.map_or(place == 0, |again| again.tenant == id),
+            chosen: again.is_some_and(|again| again.tenant == id),
             id,
             name: member.tenant.name.clone(),
+            ruling: Ruling::find(&mut server.db.control().await?, pending, member).await?,
             stores: store_choices(server, member, again).await?,
         });
+    }
+    if again.is_none() {
+        // The first one that lets the app in.
+        let first = choices.iter().position(|choice| choice.ruling.admits).unwrap_or(0);
+        choices[first].chosen = true;
     }
     let scope = Scope::from_names(&request.scope);
     let page = ConsentPage {
@@ -102,6 +113,7 @@ pub(super) async fn page(
         redirect_host: to.host(),
         way: Way::of(to),
         email: signed_in.user.email.clone(),
+        may_approve: choices.iter().any(|choice| choice.ruling.admits),
         tenants: choices,
         scopes: scope.words().into_iter().map(|words| ScopeLine { words }).collect(),
         lifetime: "For 90 days at most, and until you or an admin revoke it. Unused for 30 days, \

@@ -30,6 +30,9 @@
 //! and tokens are touched.
 
 pub mod access_token;
+mod app_key;
+mod app_rules;
+pub mod approvals;
 pub mod apps;
 mod asker;
 mod authorization_request;
@@ -62,6 +65,7 @@ mod par;
 mod parameters;
 mod pending;
 mod pkce;
+pub mod place;
 mod policy;
 mod redirect_uri;
 mod refused;
@@ -72,6 +76,7 @@ pub mod rotation;
 mod routes;
 pub mod scope;
 pub mod services;
+mod store_approvals;
 mod store_apps;
 mod store_clients;
 mod store_grants;

@@ -1,10 +1,13 @@
-//! Living grants with names, for people.
+//! Living grants with names, for people, and their ends.
 
 use std::collections::HashMap;
 
 use time::OffsetDateTime;
 
-use super::apps::{App, By};
+use super::{
+    app_key::AppKey,
+    apps::{By, Connection, Ended, Face, Of, Summary},
+};
 use crate::{
     db::ControlTx,
     ids::{GrantId, TenantId, UserId, VectorStoreId},
@@ -13,68 +16,128 @@ use crate::{
 /// The most apps that one list holds.
 const MOST: i64 = 500;
 
-/// A tenant's living grants, newest first: one user's, or everybody's.
+/// The apps that members of a tenant have connected, last used first: all of them, or one.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn of_tenant(
+pub async fn summaries(
     tx: &mut ControlTx,
     tenant: TenantId,
-    user: Option<UserId>,
+    app: Option<&AppKey>,
     now: OffsetDateTime,
-) -> sqlx::Result<Vec<App>> {
-    list(tx, Some(tenant), user, now).await
-}
-
-/// A user's living grants in every tenant that they still belong to, newest first.
-///
-/// # Errors
-/// When the database fails.
-pub async fn of_user(
-    tx: &mut ControlTx,
-    user: UserId,
-    now: OffsetDateTime,
-) -> sqlx::Result<Vec<App>> {
-    list(tx, None, Some(user), now).await
-}
-
-async fn list(
-    tx: &mut ControlTx,
-    tenant: Option<TenantId>,
-    user: Option<UserId>,
-    now: OffsetDateTime,
-) -> sqlx::Result<Vec<App>> {
-    sqlx::query_as!(
-        App,
+) -> sqlx::Result<Vec<Summary>> {
+    let rows = sqlx::query!(
         r#"
-        select g.id as "grant: GrantId", g.tenant_id as "tenant: TenantId", t.name as tenant_name,
-               u.id as "user: UserId", u.email, c.client_name, g.redirect_uri, g.scope,
-               array(select s.vector_store_id
-                       from oauth_grant_vector_stores s
-                      where s.tenant_id = g.tenant_id and s.grant_id = g.id)
-                 as "stores!: Vec<VectorStoreId>",
-               g.created_at, g.last_used_at
-          from oauth_grants g
-          join tenants t on t.id = g.tenant_id and t.suspended_at is null
-          join memberships m on m.tenant_id = g.tenant_id and m.user_id = g.user_id
-          join users u on u.id = g.user_id
-          join oauth_clients c on c.client_id = g.client_id
-         where ($1::uuid is null or g.tenant_id = $1)
-           and ($2::uuid is null or g.user_id = $2)
-           and g.revoked_at is null and g.expires_at > $3
-         order by g.created_at desc, g.id desc
+        select app.key as "key!", app.people as "people!", app.only_email,
+               app.created_at as "created_at!", app.last_used_at, c.client_id, c.client_name,
+               c.source, newest.redirect_uri
+          from (select oauth_app_key(c.app_identity, c.source, g.redirect_uri) as key,
+                       count(distinct g.user_id) as people,
+                       case when count(distinct g.user_id) = 1 then min(u.email) end as only_email,
+                       min(g.created_at) as created_at, max(g.last_used_at) as last_used_at,
+                       (array_agg(g.id order by g.created_at desc, g.id desc))[1] as newest
+                  from oauth_grants g
+                  join memberships m on m.tenant_id = g.tenant_id and m.user_id = g.user_id
+                  join users u on u.id = g.user_id
+                  join oauth_clients c on c.client_id = g.client_id
+                 where g.tenant_id = $1 and g.revoked_at is null and g.expires_at > $2
+                   and ($3::bytea is null
+                        or oauth_app_key(c.app_identity, c.source, g.redirect_uri) = $3)
+                 group by 1) as app
+          join oauth_grants newest on newest.tenant_id = $1 and newest.id = app.newest
+          join oauth_clients c on c.client_id = newest.client_id
+         order by coalesce(app.last_used_at, app.created_at) desc, app.newest desc
          limit $4
         "#,
-        tenant.map(TenantId::uuid),
-        user.map(UserId::uuid),
+        tenant.uuid(),
         now,
+        app.map(AppKey::as_bytes),
         MOST,
     )
     .fetch_all(tx.conn())
-    .await
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Summary {
+            key: row.key.into(),
+            face: Face::new(&row.source, &row.client_id, row.client_name, &row.redirect_uri),
+            people: row.people,
+            only_email: row.only_email,
+            created_at: row.created_at,
+            last_used_at: row.last_used_at,
+        })
+        .collect())
 }
 
-/// How many living grants a tenant has: one user's, or everybody's.
+/// Each member's apps, last connected first: `limit` of them after so many.
+///
+/// # Errors
+/// When the database fails.
+pub async fn connections(
+    tx: &mut ControlTx,
+    of: Of<'_>,
+    now: OffsetDateTime,
+    (limit, offset): (i64, i64),
+) -> sqlx::Result<Vec<Connection>> {
+    let rows = sqlx::query!(
+        r#"
+        select newest.id as "grant: GrantId", cardinality(app.grants)::bigint as "grants!",
+               t.id as "tenant: TenantId", t.name as tenant_name, u.email, c.client_id,
+               c.client_name, c.source, newest.redirect_uri, app.while_away as "while_away!",
+               array(select distinct s.vector_store_id
+                       from oauth_grant_vector_stores s
+                      where s.tenant_id = app.tenant_id and s.grant_id = any(app.grants))
+                 as "stores!: Vec<VectorStoreId>",
+               app.created_at as "created_at!", app.last_used_at
+          from (select g.tenant_id, g.user_id,
+                       array_agg(g.id order by g.created_at desc, g.id desc) as grants,
+                       bool_or('offline_access' = any(g.scope)) as while_away,
+                       min(g.created_at) as created_at, max(g.last_used_at) as last_used_at
+                  from oauth_grants g
+                  join memberships m on m.tenant_id = g.tenant_id and m.user_id = g.user_id
+                  join oauth_clients c on c.client_id = g.client_id
+                 where ($1::uuid is null or g.tenant_id = $1)
+                   and ($2::uuid is null or g.user_id = $2)
+                   and ($3::bytea is null
+                        or oauth_app_key(c.app_identity, c.source, g.redirect_uri) = $3)
+                   and g.revoked_at is null and g.expires_at > $4
+                 group by g.tenant_id, g.user_id,
+                          oauth_app_key(c.app_identity, c.source, g.redirect_uri)) as app
+          join oauth_grants newest
+            on newest.tenant_id = app.tenant_id and newest.id = app.grants[1]
+          join tenants t on t.id = app.tenant_id and t.suspended_at is null
+          join users u on u.id = app.user_id
+          join oauth_clients c on c.client_id = newest.client_id
+         order by newest.created_at desc, newest.id desc
+         limit $5 offset $6
+        "#,
+        of.tenant.map(TenantId::uuid),
+        of.user.map(UserId::uuid),
+        of.app.map(AppKey::as_bytes),
+        now,
+        limit,
+        offset,
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Connection {
+            grant: row.grant,
+            grants: row.grants,
+            tenant: row.tenant,
+            tenant_name: row.tenant_name,
+            email: row.email,
+            face: Face::new(&row.source, &row.client_id, row.client_name, &row.redirect_uri),
+            while_away: row.while_away,
+            stores: row.stores,
+            created_at: row.created_at,
+            last_used_at: row.last_used_at,
+        })
+        .collect())
+}
+
+/// How many apps a tenant's members have connected: one user's, or everybody's.
 ///
 /// # Errors
 /// When the database fails.
@@ -86,9 +149,10 @@ pub async fn count(
 ) -> sqlx::Result<i64> {
     sqlx::query_scalar!(
         r#"
-        select count(*) as "count!"
+        select count(distinct oauth_app_key(c.app_identity, c.source, g.redirect_uri)) as "count!"
           from oauth_grants g
           join memberships m on m.tenant_id = g.tenant_id and m.user_id = g.user_id
+          join oauth_clients c on c.client_id = g.client_id
          where g.tenant_id = $1 and ($2::uuid is null or g.user_id = $2)
            and g.revoked_at is null and g.expires_at > $3
         "#,
@@ -100,29 +164,76 @@ pub async fn count(
     .await
 }
 
-/// What was taken back.
-pub(super) struct Revoked {
-    pub(super) user: Option<UserId>,
-    pub(super) client_id: String,
-    pub(super) client_name: String,
+/// How many apps each member of a tenant has connected; none are left out.
+///
+/// # Errors
+/// When the database fails.
+pub async fn count_by_user(
+    tx: &mut ControlTx,
+    tenant: TenantId,
+    now: OffsetDateTime,
+) -> sqlx::Result<HashMap<UserId, i64>> {
+    let rows = sqlx::query!(
+        r#"
+        select g.user_id as "user!: UserId",
+               count(distinct oauth_app_key(c.app_identity, c.source, g.redirect_uri)) as "count!"
+          from oauth_grants g
+          join oauth_clients c on c.client_id = g.client_id
+         where g.tenant_id = $1 and g.user_id is not null
+           and g.revoked_at is null and g.expires_at > $2
+         group by g.user_id
+        "#,
+        tenant.uuid(),
+        now,
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.user, row.count)).collect())
 }
 
-/// End a living grant. Of any number of racing callers, one gets it.
-pub(super) async fn revoke(
+/// Where this user gave this consent, if it lives.
+pub(super) async fn tenant_of(
+    tx: &mut ControlTx,
+    grant: GrantId,
+    user: UserId,
+) -> sqlx::Result<Option<TenantId>> {
+    sqlx::query_scalar!(
+        r#"
+        select tenant_id as "tenant: TenantId"
+          from oauth_grants
+         where id = $1 and user_id = $2 and revoked_at is null
+        "#,
+        grant.uuid(),
+        user.uuid(),
+    )
+    .fetch_optional(tx.conn())
+    .await
+}
+
+/// End one member's grants of the app that this grant is for. Of any number of racing callers, one
+/// gets each.
+pub(super) async fn end_connection(
     tx: &mut ControlTx,
     tenant: TenantId,
     grant: GrantId,
     by: &By,
-) -> sqlx::Result<Option<Revoked>> {
+) -> sqlx::Result<Vec<Ended>> {
     sqlx::query_as!(
-        Revoked,
+        Ended,
         r#"
         update oauth_grants g
            set revoked_at = $3, revoked_for = case when g.user_id = $4 then 'user' else 'admin' end
-          from oauth_clients c
-         where c.client_id = g.client_id and g.tenant_id = $1 and g.id = $2
-           and g.revoked_at is null and (g.user_id = $4 or not $5)
-        returning g.user_id as "user: UserId", g.client_id, c.client_name
+          from oauth_clients c,
+               (select named.user_id,
+                       oauth_app_key(of.app_identity, of.source, named.redirect_uri) as key
+                  from oauth_grants named
+                  join oauth_clients of on of.client_id = named.client_id
+                 where named.tenant_id = $1 and named.id = $2 and named.revoked_at is null
+                   and (named.user_id = $4 or not $5)) as app
+         where g.tenant_id = $1 and g.user_id = app.user_id and c.client_id = g.client_id
+           and oauth_app_key(c.app_identity, c.source, g.redirect_uri) = app.key
+           and g.revoked_at is null
+        returning g.id as "grant: GrantId", g.user_id as "user: UserId", g.client_id, c.client_name
         "#,
         tenant.uuid(),
         grant.uuid(),
@@ -130,7 +241,58 @@ pub(super) async fn revoke(
         by.user.uuid(),
         by.only_own,
     )
-    .fetch_optional(tx.conn())
+    .fetch_all(tx.conn())
+    .await
+}
+
+/// End every member's grants of an app.
+pub(super) async fn end_app(
+    tx: &mut ControlTx,
+    tenant: TenantId,
+    app: &AppKey,
+    now: OffsetDateTime,
+) -> sqlx::Result<Vec<Ended>> {
+    sqlx::query_as!(
+        Ended,
+        r#"
+        update oauth_grants g
+           set revoked_at = $3, revoked_for = 'admin'
+          from oauth_clients c
+         where g.tenant_id = $1 and g.user_id is not null and c.client_id = g.client_id
+           and oauth_app_key(c.app_identity, c.source, g.redirect_uri) = $2
+           and g.revoked_at is null
+        returning g.id as "grant: GrantId", g.user_id as "user: UserId", g.client_id, c.client_name
+        "#,
+        tenant.uuid(),
+        app.as_bytes(),
+        now,
+    )
+    .fetch_all(tx.conn())
+    .await
+}
+
+/// End every member's grants of what is approved as one app, wherever its answers go.
+pub(super) async fn end_identity(
+    tx: &mut ControlTx,
+    tenant: TenantId,
+    identity: &AppKey,
+    now: OffsetDateTime,
+) -> sqlx::Result<Vec<Ended>> {
+    sqlx::query_as!(
+        Ended,
+        r#"
+        update oauth_grants g
+           set revoked_at = $3, revoked_for = 'admin'
+          from oauth_clients c
+         where g.tenant_id = $1 and g.user_id is not null and c.client_id = g.client_id
+           and c.source <> 'tenant' and c.app_identity = $2 and g.revoked_at is null
+        returning g.id as "grant: GrantId", g.user_id as "user: UserId", g.client_id, c.client_name
+        "#,
+        tenant.uuid(),
+        identity.as_bytes(),
+        now,
+    )
+    .fetch_all(tx.conn())
     .await
 }
 

@@ -12,6 +12,44 @@ pub(super) async fn requests(tx: &mut ControlTx, before: OffsetDateTime) -> sqlx
     Ok(())
 }
 
+/// The same of clients that nobody had read about yet.
+pub(super) async fn unresolved_requests(
+    tx: &mut ControlTx,
+    before: OffsetDateTime,
+) -> sqlx::Result<()> {
+    sqlx::query!("delete from oauth_unresolved_requests where expires_at < $1", before)
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// The same of those that were pushed.
+pub(super) async fn pushed_requests(
+    tx: &mut ControlTx,
+    before: OffsetDateTime,
+) -> sqlx::Result<()> {
+    sqlx::query!("delete from oauth_pushed_requests where expires_at < $1", before)
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// Proofs that nobody took for fresh any more before this.
+pub(super) async fn used_proofs(tx: &mut ControlTx, before: OffsetDateTime) -> sqlx::Result<()> {
+    sqlx::query!("delete from oauth_used_proofs where expires_at < $1", before)
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// Problems of the installation that were last seen before this.
+pub(super) async fn problems(tx: &mut ControlTx, before: OffsetDateTime) -> sqlx::Result<()> {
+    sqlx::query!("delete from installation_problems where last_at < $1", before)
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}
+
 /// Codes that expired before this.
 pub(super) async fn codes(tx: &mut ControlTx, before: OffsetDateTime) -> sqlx::Result<()> {
     sqlx::query!("delete from oauth_authorization_codes where expires_at < $1", before)

@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests look behind the application's back")]
 
 mod access_token;
+mod approvals;
 mod authorize;
 mod client_auth;
 mod client_document;
@@ -21,5 +22,6 @@ mod register;
 mod revoke;
 mod rotation;
 mod rust_clients;
+mod tenant_policy;
 mod token;
 mod unresolved;

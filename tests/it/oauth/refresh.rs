@@ -40,6 +40,17 @@ impl Line {
         assert_refused(&self.assistant.refresh(refresh_token, &[]).await);
     }
 
+    /// The same assistant, connected once more.
+    async fn again(&self) -> Self {
+        let mut browser = self.app.browser();
+        browser.sign_in("ada@acme.example", crate::support::PASSWORD, "/").await;
+        let tokens = self.assistant.tokens(&mut browser, &[]).await;
+        let text = |name: &str| tokens[name].as_str().unwrap().to_owned();
+        let (access_token, refresh_token) = (text("access_token"), text("refresh_token"));
+        let (app, assistant) = (self.app.clone(), self.assistant.clone());
+        Self { app, assistant, access_token, refresh_token }
+    }
+
     async fn is_alive(&self) -> bool {
         self.app.accepts(&self.access_token).await
     }
@@ -89,6 +100,81 @@ async fn the_window_closes_after_a_minute(pool: PgPool) {
     line.app.clock.advance(Duration::seconds(61));
     line.refused(&line.refresh_token).await;
     assert!(!line.is_alive().await);
+}
+
+/// A tenant's own window, in seconds.
+async fn set_window(pool: &PgPool, seconds: i16) {
+    sqlx::query(
+        "insert into tenant_oauth_policies (tenant_id, refresh_retry_seconds, updated_at)
+         select id, $1, now() from tenants
+             on conflict (tenant_id) do update set refresh_retry_seconds = $1",
+    )
+    .bind(seconds)
+    .execute(pool)
+    .await
+    .unwrap();
+}
+
+/// [R-03] A tenant's window is neither longer nor shorter than it says, and no tenant's is longer
+/// than five minutes.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn a_tenant_sets_its_window(pool: PgPool) {
+    let line = line(&pool).await;
+    for seconds in [20, 60, 300] {
+        set_window(&pool, seconds).await;
+        let connected = line.again().await;
+        connected.next(&connected.refresh_token).await;
+        connected.app.clock.advance(Duration::seconds(i64::from(seconds) - 10));
+        // Three times and no more, however long the window is.
+        for _ in 0..3 {
+            connected.next(&connected.refresh_token).await;
+        }
+        connected.refused(&connected.refresh_token).await;
+        assert!(connected.is_alive().await, "{seconds}");
+        connected.app.clock.advance(Duration::seconds(11));
+        connected.refused(&connected.refresh_token).await;
+        assert!(!connected.is_alive().await, "{seconds}");
+    }
+    let too_long = "update tenant_oauth_policies set refresh_retry_seconds = 301";
+    assert!(sqlx::query(too_long).execute(&pool).await.is_err());
+}
+
+/// [R-03] With a window of nothing, the predecessor is spent at once.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn a_tenant_may_have_no_window(pool: PgPool) {
+    let line = line(&pool).await;
+    set_window(&pool, 0).await;
+    let second = line.next(&line.refresh_token).await;
+    let third = line.next(&second).await;
+    assert!(line.is_alive().await);
+    line.refused(&second).await;
+    assert!(!line.is_alive().await);
+    line.refused(&third).await;
+}
+
+/// [R-05] Two generations old is theft, however little time has passed and however long the window:
+/// everything of the grant ends.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn two_generations_old_is_theft_inside_the_window(pool: PgPool) {
+    let line = line(&pool).await;
+    set_window(&pool, 300).await;
+    let second = line.next(&line.refresh_token).await;
+    let third = line.next(&second).await;
+    // No second has passed, and the predecessor itself would still do.
+    assert_eq!(line.next(&second).await, third);
+    assert!(line.is_alive().await);
+    line.refused(&line.refresh_token).await;
+    assert!(!line.is_alive().await);
+    line.refused(&second).await;
+    line.refused(&third).await;
+    let told: i64 = sqlx::query_scalar(
+        "select count(*) from audit_events
+          where kind = 'token.reused' and detail ->> 'reason' = 'refresh_reuse'",
+    )
+    .fetch_one(&pool)
+    .await
+    .unwrap();
+    assert_eq!(told, 1);
 }
 
 /// [R-04] A predecessor that comes back after its successor was used is in two hands: everything

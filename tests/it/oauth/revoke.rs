@@ -2,7 +2,7 @@
 
 use callslip::{
     audit::Origin,
-    oauth::apps::{self, By},
+    oauth::apps::{self, By, Of},
     tenants::Role,
 };
 use serde_json::json;
@@ -66,11 +66,15 @@ async fn people_see_and_end_grants(pool: PgPool) {
     assistant.tokens(&mut bob.sign_in().await, &[]).await;
     let now = app.clock.now();
     let mut tx = app.db().control().await.unwrap();
-    assert_eq!(apps::of_tenant(&mut tx, acme, None, now).await.unwrap().len(), 2);
-    assert!(apps::of_tenant(&mut tx, zenith, None, now).await.unwrap().is_empty());
-    let mine = apps::of_user(&mut tx, ada.user.id, now).await.unwrap();
+    let in_tenant = |tenant| Of { tenant: Some(tenant), ..Of::default() };
+    let hers = Of { user: Some(ada.user.id), ..Of::default() };
+    let all = apps::connections(&mut tx, in_tenant(acme), now, (9, 0)).await.unwrap();
+    assert_eq!(all.len(), 2);
+    let none = apps::connections(&mut tx, in_tenant(zenith), now, (9, 0)).await.unwrap();
+    assert!(none.is_empty());
+    let mine = apps::connections(&mut tx, hers, now, (9, 0)).await.unwrap();
     let [app_of_hers] = mine.as_slice() else { panic!("one grant: {mine:?}") };
-    assert_eq!(app_of_hers.client_name, "Assistant");
+    assert_eq!(app_of_hers.face.client_name, "Assistant");
     assert_eq!((app_of_hers.tenant, &app_of_hers.stores), (acme, &vec![store]));
     let grant = app_of_hers.grant;
     let by = |user, only_own| By { user, only_own, origin: Origin::default(), at: now };
@@ -83,5 +87,5 @@ async fn people_see_and_end_grants(pool: PgPool) {
     let refused = assistant.refresh(tokens["refresh_token"].as_str().unwrap(), &[]).await;
     assert_eq!(refused.json()["error"], "invalid_grant");
     let mut tx = app.db().control().await.unwrap();
-    assert!(apps::of_user(&mut tx, ada.user.id, now).await.unwrap().is_empty());
+    assert!(apps::connections(&mut tx, hers, now, (9, 0)).await.unwrap().is_empty());
 }

@@ -3,6 +3,7 @@
 
 mod documents;
 mod grants;
+mod settings;
 mod stage;
 mod stores;
 mod templates;

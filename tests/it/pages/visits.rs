@@ -13,6 +13,7 @@ const PAGES: &[(&str, bool)] = &[
     ("/activity", false),
     ("/service-clients", false),
     ("/members", false),
+    ("/settings", false),
 ];
 
 #[sqlx::test]
