@@ -61,6 +61,9 @@ create table oauth_service_clients (
   may_introspect  boolean not null default false,
   created_by      uuid not null,
   created_at      timestamptz not null,
+  expires_at      timestamptz not null,
+  -- Moves with every change, so that of two admins who change one at once one is told.
+  revision        integer not null default 1,
   primary key (tenant_id, client_id)
 );
 create unique index oauth_service_clients_client on oauth_service_clients (client_id);

@@ -13,7 +13,9 @@ use crate::{
     documents::{Importer, extract::Extractor},
     fault::Fault,
     http::{
-        Mounted, PageError, assets, client_ip, headers,
+        Mounted, PageError, assets,
+        client_ip::{self, Proxies},
+        headers,
         host::{self, Host},
         request_id,
         routes::Entry,
@@ -22,6 +24,7 @@ use crate::{
     limits::Limits,
     mcp, oauth,
     outbound::Outbound,
+    problems::{self, Problems},
     search::{self, Search},
     secret::seal::MasterKey,
     sign_in::{self, Gate, SignIn, session},
@@ -87,6 +90,8 @@ pub struct App {
     pub oauth: oauth::Server,
     /// Told when the server is on its way out.
     pub draining: Draining,
+    /// What is wrong with the installation.
+    pub problems: Problems,
 }
 
 impl App {
@@ -99,6 +104,7 @@ impl App {
         let mut tx = db.control().await?;
         session::purge(&mut tx, clock.now()).await?;
         audit::store::forget_old(&mut tx).await?;
+        problems::store::forget_old(&mut tx, clock.now()).await?;
         tx.commit().await?;
         self.oauth.sweep().await
     }
@@ -117,6 +123,8 @@ pub async fn build(parts: Parts) -> Result<App, Fault> {
     let limits = Limits::new(config.rate_limit_scale);
     limits.sweep_regularly();
     let draining = Draining::default();
+    let problems = Problems::start(&parts.db, &parts.clock);
+    problems.compare_clocks().await?;
     let gate = Gate {
         db: parts.db.clone(),
         clock: parts.clock.clone(),
@@ -132,17 +140,19 @@ pub async fn build(parts: Parts) -> Result<App, Fault> {
         signing_key_days: config.signing_key_days,
         limits: limits.clone(),
         outbound: parts.outbound.clone(),
+        problems: problems.clone(),
     })
     .await?;
     let search = parts.search();
     let Mounted { router, table } = assets::routes()
-        .and(telemetry::routes(parts.db.clone(), draining.clone()))
+        .and(telemetry::routes(parts.db.clone(), draining.clone(), problems.clone()))
         .and(sign_in::routes(sign_in))
         .and(admin::routes(admin(&parts, gate, search.clone())))
         .and(mcp(&parts, &oauth, search, audit.clone(), &limits))
         .and(oauth.routes());
     let router = router.fallback(async || PageError::NotFound);
-    Ok(App { router: wrap(router, config), table: table.into(), audit, oauth, draining })
+    let router = wrap(router, config, &problems);
+    Ok(App { router, table: table.into(), audit, oauth, draining, problems })
 }
 
 fn mcp(
@@ -177,13 +187,14 @@ fn admin(parts: &Parts, gate: Gate, search: Search) -> Admin {
 }
 
 /// What surrounds every slice, outermost last.
-fn wrap(router: Router, config: &Config) -> Router {
-    let trusted: Arc<[_]> = config.trusted_proxies.clone().into();
-    let host = Host::new(&config.public_url);
+fn wrap(router: Router, config: &Config, problems: &Problems) -> Router {
+    let trusted = config.trusted_proxies.clone().into();
+    let proxies = Proxies { trusted, problems: problems.clone() };
+    let host = (Host::new(&config.public_url), problems.clone());
     router
         .layer(middleware::from_fn_with_state(host, host::check))
         .layer(middleware::from_fn_with_state(config.public_url.clone(), headers::secure))
-        .layer(middleware::from_fn_with_state(trusted, client_ip::resolve))
+        .layer(middleware::from_fn_with_state(proxies, client_ip::resolve))
         .layer(middleware::from_fn(unread::drain))
         .layer(middleware::from_fn(telemetry::observe))
         .layer(middleware::from_fn(request_id::assign))

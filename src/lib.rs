@@ -5,7 +5,7 @@
 //! `tests/it/architecture.rs` says.
 //!
 //! - kernel: [`ids`], [`clock`], [`secret`], [`fault`]
-//! - platform: [`config`], [`db`], [`http`], [`telemetry`], [`limits`], [`outbound`]
+//! - platform: [`config`], [`db`], [`problems`], [`http`], [`telemetry`], [`limits`], [`outbound`]
 //! - [`audit`]: what happened, append-only
 //! - [`tenants`], [`users`], [`sign_in`]: who is who, and how they prove it
 //! - [`vector_stores`]: a tenant's mappings to what answers searches
@@ -40,6 +40,7 @@ pub mod limits;
 pub mod mcp;
 pub mod oauth;
 pub mod outbound;
+pub mod problems;
 pub mod search;
 pub mod secret;
 pub mod sign_in;

@@ -121,12 +121,12 @@ fn line(row: Row, emails: &HashMap<Uuid, String>, clients: &HashMap<String, Stri
         Some(user) if words::is_about_its_user(&row.kind) => (format!("{sentence}: {user}"), None),
         user => (sentence, user),
     };
-    Line {
-        words,
-        actor: actor.unwrap_or_else(|| "the command line".to_owned()),
-        via: row.client_id.and_then(|id| clients.get(&id).cloned()),
-        tone,
-        outcome,
-        when: row.at.into(),
-    }
+    // A back end acts in its own name.
+    let via = row.client_id.map(|id| clients.get(&id).cloned());
+    let (actor, via) = match (actor, via) {
+        (Some(actor), via) => (actor, via.flatten()),
+        (None, Some(client)) => (client.unwrap_or_else(|| "a removed app".to_owned()), None),
+        (None, None) => ("the command line".to_owned(), None),
+    };
+    Line { words, actor, via, tone, outcome, when: row.at.into() }
 }

@@ -12,6 +12,8 @@ mod home;
 mod members;
 mod operator;
 mod overview;
+mod problems;
+mod services;
 mod upload;
 mod upload_form;
 mod upload_slots;
@@ -134,6 +136,7 @@ pub fn routes(state: Admin) -> Mounted {
         .get("/account", Access::SignedIn, account::index)
         .post("/account/apps/{grant}/revoke", Access::SignedIn, account::revoke)
         .get("/operator", Access::Operator, operator::index)
+        .post("/operator/problems/{kind}/dismiss", Access::Operator, problems::dismiss)
         .get("/d/{document}", Access::SignedIn, document::show)
         .get("/t/{tenant}", Access::Member, overview::index)
         .get("/t/{tenant}/documents", Access::Member, documents::index)
@@ -147,6 +150,19 @@ pub fn routes(state: Admin) -> Mounted {
         )
         .get("/t/{tenant}/apps", Access::Member, apps::index)
         .post("/t/{tenant}/apps/{grant}/revoke", Access::Member, apps::revoke)
+        .get("/t/{tenant}/service-clients", Access::TenantAdmin, services::index)
+        .post("/t/{tenant}/service-clients", Access::TenantAdmin, services::create)
+        .post(
+            "/t/{tenant}/service-clients/{client}/secret",
+            Access::TenantAdmin,
+            services::rotate_secret,
+        )
+        .post(
+            "/t/{tenant}/service-clients/{client}/vector-stores",
+            Access::TenantAdmin,
+            services::choose_stores,
+        )
+        .post("/t/{tenant}/service-clients/{client}/delete", Access::TenantAdmin, services::delete)
         .get("/t/{tenant}/activity", Access::TenantAdmin, activity::index)
         .get("/t/{tenant}/members", Access::TenantAdmin, members::index)
         .merge(upload)
@@ -167,15 +183,21 @@ enum Notice {
     StoreAdded,
     StoreRemoved,
     Revoked,
+    BackEndChanged,
+    BackEndRemoved,
+    ProblemDismissed,
 }
 
 impl Notice {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 8] = [
         Self::Uploaded,
         Self::DocumentDeleted,
         Self::StoreAdded,
         Self::StoreRemoved,
         Self::Revoked,
+        Self::BackEndChanged,
+        Self::BackEndRemoved,
+        Self::ProblemDismissed,
     ];
 
     const fn name(self) -> &'static str {
@@ -185,6 +207,9 @@ impl Notice {
             Self::StoreAdded => "store-added",
             Self::StoreRemoved => "store-removed",
             Self::Revoked => "revoked",
+            Self::BackEndChanged => "back-end-changed",
+            Self::BackEndRemoved => "back-end-removed",
+            Self::ProblemDismissed => "problem-dismissed",
         }
     }
 
@@ -194,7 +219,10 @@ impl Notice {
             Self::DocumentDeleted => "The document was deleted.",
             Self::StoreAdded => "The vector store was added.",
             Self::StoreRemoved => "The vector store was removed.",
+            Self::BackEndChanged => "The choice holds from the back end’s next call on.",
+            Self::BackEndRemoved => "The back end was removed. Its next call is refused.",
             Self::Revoked => "Access was revoked. The app’s next call is refused.",
+            Self::ProblemDismissed => "Dismissed. It comes back if it is seen again.",
         }
     }
 

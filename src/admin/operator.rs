@@ -1,17 +1,24 @@
-//! `/operator`: the installation's tenants by number, and whether its parts are well.
+//! `/operator`: the installation's tenants by number, its signing keys, and whether its parts are
+//! well.
 
 use std::collections::HashMap;
 
 use askama::Template;
 use axum::extract::State;
 
-use super::view::{self, Moment};
+use super::{
+    Notice, apps, problems,
+    view::{self, Moment},
+};
 use crate::{
     clock::Clock,
     config::PublicUrl,
     db::Db,
-    http::{Frame, Page, PageError},
-    oauth,
+    http::{Frame, Page, PageError, extract::Query},
+    oauth::{
+        self,
+        rotation::{self, SigningKey, State as KeyState},
+    },
     sign_in::Operator,
     tenants,
 };
@@ -22,6 +29,9 @@ pub(super) struct Overview {
     frame: Frame,
     health: Vec<Check>,
     tenants: Vec<Row>,
+    keys: Vec<Key>,
+    problems: Vec<problems::Line>,
+    may_dismiss: bool,
 }
 
 struct Check {
@@ -40,12 +50,41 @@ struct Row {
     since: Moment,
 }
 
+struct Key {
+    kid: String,
+    state: &'static str,
+    tone: &'static str,
+    published: Moment,
+    signs_from: Moment,
+    retired: Option<Moment>,
+}
+
+impl From<SigningKey> for Key {
+    fn from(key: SigningKey) -> Self {
+        let (state, tone) = match key.state {
+            KeyState::Published => ("Published", "plain"),
+            KeyState::Signs => ("Signs", "good"),
+            KeyState::Verifies => ("Verifies", "plain"),
+            KeyState::Retired => ("Retired", "warn"),
+        };
+        Self {
+            kid: key.kid,
+            state,
+            tone,
+            published: key.published_at.into(),
+            signs_from: key.activates_at.into(),
+            retired: key.retired_at.map(Moment::from),
+        }
+    }
+}
+
 /// `GET /operator`
 pub(super) async fn index(
     operator: Operator,
     State(db): State<Db>,
     State(clock): State<Clock>,
     State(public_url): State<PublicUrl>,
+    Query(after): Query<apps::After>,
 ) -> Result<Page<Overview>, PageError> {
     let mut tx = db.control().await?;
     let tenants = tenants::store::list(&mut tx).await?;
@@ -54,6 +93,8 @@ pub(super) async fn index(
         let count = oauth::apps::count(&mut tx, tenant.id, None, clock.now()).await?;
         apps.insert(tenant.id, count);
     }
+    let problems = problems::lines(&mut tx, clock.now()).await?;
+    let keys = rotation::list(&mut tx, clock.now()).await?;
     drop(tx);
     let row = |tenant: tenants::TenantOverview| Row {
         members: view::number(tenant.members),
@@ -66,7 +107,14 @@ pub(super) async fn index(
     Ok(Page(Overview {
         health: health(&public_url),
         tenants: tenants.into_iter().map(row).collect(),
-        frame: Frame { active: "operator", ..operator.frame },
+        keys: keys.into_iter().map(Key::from).collect(),
+        problems,
+        may_dismiss: true,
+        frame: Frame {
+            active: "operator",
+            notice: Notice::named(after.notice.as_deref()),
+            ..operator.frame
+        },
     }))
 }
 

@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::extract::State;
 
-use super::{Desk, activity, view};
+use super::{Desk, activity, problems, view};
 use crate::{
     audit,
     clock::Clock,
@@ -32,6 +32,8 @@ pub(super) struct Overview {
     recent: Vec<activity::Line>,
     activity_url: String,
     setup: Option<Setup>,
+    problems: Vec<problems::Line>,
+    may_dismiss: bool,
 }
 
 struct Count {
@@ -70,6 +72,8 @@ pub(super) async fn index(
     let apps = oauth::apps::count(&mut tx, desk.tenant.id, only, clock.now()).await?;
     let members = tenants::store::members(&mut tx, desk.tenant.id).await?.len();
     let recent = activity::lines(&mut tx, recent).await?;
+    let problems =
+        if desk.may_manage { problems::lines(&mut tx, clock.now()).await? } else { Vec::new() };
     drop(tx);
 
     let base = desk.base();
@@ -99,6 +103,8 @@ pub(super) async fn index(
         tenant_name: desk.tenant.name,
         counts,
         recent,
+        problems,
+        may_dismiss: false,
     }))
 }
 

@@ -16,6 +16,10 @@ pub(super) const KINDS: &[Kind] = &[
     Kind::TokenRefreshed,
     Kind::TokenReused,
     Kind::GrantRevoked,
+    Kind::ServiceClientCreated,
+    Kind::ServiceClientSecretRotated,
+    Kind::ServiceClientChanged,
+    Kind::ServiceClientDeleted,
     Kind::DocumentStored,
     Kind::DocumentDeleted,
     Kind::VectorStoreCreated,
@@ -31,6 +35,8 @@ pub(super) const fn label(kind: Kind) -> &'static str {
         Kind::SignInFailed => "Sign-in refused",
         Kind::SignOut => "Signed out",
         Kind::ClientRegistered => "App registered",
+        Kind::ClientUpdated => "App changed its registration",
+        Kind::ClientDeleted => "App removed its registration",
         Kind::ConsentGiven => "App allowed",
         Kind::ConsentDenied => "App turned away",
         Kind::TokenIssued => "Tokens issued",
@@ -40,6 +46,10 @@ pub(super) const fn label(kind: Kind) -> &'static str {
         Kind::Search => "Searched",
         Kind::Fetch => "Document read",
         Kind::UnknownTool => "Unknown tool called",
+        Kind::ServiceClientCreated => "Back end added",
+        Kind::ServiceClientSecretRotated => "Back end’s secret renewed",
+        Kind::ServiceClientChanged => "Back end’s vector stores chosen",
+        Kind::ServiceClientDeleted => "Back end removed",
         Kind::DocumentStored => "Document added",
         Kind::DocumentDeleted => "Document deleted",
         Kind::VectorStoreCreated => "Vector store added",
@@ -52,6 +62,7 @@ pub(super) const fn label(kind: Kind) -> &'static str {
         Kind::UserDisabled => "Account disabled",
         Kind::SigningKeyPublished => "Signing key published",
         Kind::SigningKeyRetired => "Signing key retired",
+        Kind::ProblemDismissed => "Notice dismissed",
     }
 }
 
@@ -95,7 +106,7 @@ fn of_call(detail: &Value) -> (&'static str, &'static str) {
         Some("answered") if detail.get("failed_stores").is_some() => ("warn", "Answered in part"),
         Some("answered") => ("good", "Answered"),
         Some("not_found") => ("warn", "Not found"),
-        Some("bad_arguments" | "refused" | "unknown_tool") => ("warn", "Refused"),
+        Some("bad_arguments" | "refused" | "revoked" | "unknown_tool") => ("warn", "Refused"),
         _ => ("bad", "Failed"),
     }
 }

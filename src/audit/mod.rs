@@ -29,6 +29,10 @@ pub enum Kind {
     SignOut,
     /// A client registered itself.
     ClientRegistered,
+    /// A client changed its registration.
+    ClientUpdated,
+    /// A client removed its registration.
+    ClientDeleted,
     /// A user let a client in.
     ConsentGiven,
     /// A user turned a client away.
@@ -47,6 +51,14 @@ pub enum Kind {
     Fetch,
     /// A call of a tool that does not exist.
     UnknownTool,
+    /// An admin made a back end's client.
+    ServiceClientCreated,
+    /// An admin gave a back end another secret.
+    ServiceClientSecretRotated,
+    /// An admin chose anew what a back end may search.
+    ServiceClientChanged,
+    /// An admin ended a back end.
+    ServiceClientDeleted,
     /// A document was added or replaced.
     DocumentStored,
     /// A document was removed.
@@ -71,6 +83,8 @@ pub enum Kind {
     SigningKeyPublished,
     /// A signing key left it: what it signed is refused.
     SigningKeyRetired,
+    /// An operator put a notice about the installation away.
+    ProblemDismissed,
 }
 
 impl Kind {
@@ -80,6 +94,8 @@ impl Kind {
         Self::SignInFailed,
         Self::SignOut,
         Self::ClientRegistered,
+        Self::ClientUpdated,
+        Self::ClientDeleted,
         Self::ConsentGiven,
         Self::ConsentDenied,
         Self::TokenIssued,
@@ -89,6 +105,10 @@ impl Kind {
         Self::Search,
         Self::Fetch,
         Self::UnknownTool,
+        Self::ServiceClientCreated,
+        Self::ServiceClientSecretRotated,
+        Self::ServiceClientChanged,
+        Self::ServiceClientDeleted,
         Self::DocumentStored,
         Self::DocumentDeleted,
         Self::VectorStoreCreated,
@@ -101,6 +121,7 @@ impl Kind {
         Self::UserDisabled,
         Self::SigningKeyPublished,
         Self::SigningKeyRetired,
+        Self::ProblemDismissed,
     ];
 
     /// As stored.
@@ -111,6 +132,8 @@ impl Kind {
             Self::SignInFailed => "session.refused",
             Self::SignOut => "session.ended",
             Self::ClientRegistered => "client.registered",
+            Self::ClientUpdated => "client.updated",
+            Self::ClientDeleted => "client.deleted",
             Self::ConsentGiven => "consent.given",
             Self::ConsentDenied => "consent.denied",
             Self::TokenIssued => "token.issued",
@@ -120,6 +143,10 @@ impl Kind {
             Self::Search => "tool.search",
             Self::Fetch => "tool.fetch",
             Self::UnknownTool => "tool.unknown",
+            Self::ServiceClientCreated => "service_client.created",
+            Self::ServiceClientSecretRotated => "service_client.secret_rotated",
+            Self::ServiceClientChanged => "service_client.changed",
+            Self::ServiceClientDeleted => "service_client.deleted",
             Self::DocumentStored => "document.stored",
             Self::DocumentDeleted => "document.deleted",
             Self::VectorStoreCreated => "vector_store.created",
@@ -132,6 +159,7 @@ impl Kind {
             Self::UserDisabled => "user.disabled",
             Self::SigningKeyPublished => "signing_key.published",
             Self::SigningKeyRetired => "signing_key.retired",
+            Self::ProblemDismissed => "problem.dismissed",
         }
     }
 

@@ -87,8 +87,12 @@ pub(super) async fn serve(
         .map_err(|fault| Stop(format!("cannot start: {}", fault.chain())))?;
     tracing::info!(listen = %config.listen, public_url = config.public_url.as_str(), "serving");
     let sweeper = tokio::spawn(sweep_hourly(app.clone(), context.parts.clone()));
+    let problems = app.problems.clone();
     let outcome = serve_until(listeners.public, app, stop).await;
     sweeper.abort();
+    if let Err(fault) = problems.flush().await {
+        fault.log();
+    }
     outcome
 }
 

@@ -12,7 +12,12 @@ use axum::{
     response::Response,
 };
 
-use crate::config::Network;
+use crate::{
+    config::Network,
+    problems::{Kind, Problems},
+};
+
+const FORWARDED_FOR: &str = "x-forwarded-for";
 
 /// The client's address, IPv4-mapped form undone. In every request's extensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -47,34 +52,56 @@ impl ClientIp {
     }
 }
 
+/// Whose word on addresses we take, and whom we tell when somebody else gives theirs.
+#[derive(Clone, Debug)]
+pub struct Proxies {
+    /// The configured ones.
+    pub trusted: Arc<[Network]>,
+    /// Hears of others.
+    pub problems: Problems,
+}
+
 /// Middleware: find the client's address (spec row W-12).
-pub async fn resolve(
-    State(trusted): State<Arc<[Network]>>,
-    mut request: Request,
-    next: Next,
-) -> Response {
+pub async fn resolve(State(proxies): State<Proxies>, mut request: Request, next: Next) -> Response {
     let peer = request
         .extensions()
         .get::<ConnectInfo<SocketAddr>>()
         .map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), |ConnectInfo(peer)| peer.ip());
-    let address = client_address(peer, request.headers(), &trusted);
+    let (headers, trusted) = (request.headers(), &*proxies.trusted);
+    let address = client_address(peer, headers, trusted);
+    if headers.contains_key(FORWARDED_FOR) && !is_trusted(peer, trusted) {
+        proxies.problems.record(Kind::Proxy, &neighbour(peer));
+    }
     request.extensions_mut().insert(ClientIp(address));
     next.run(request).await
+}
+
+fn is_trusted(ip: IpAddr, trusted: &[Network]) -> bool {
+    trusted.iter().any(|network| network.contains(ip))
+}
+
+/// A machine of ours by its address; anybody else by the network around them.
+fn neighbour(peer: IpAddr) -> String {
+    let is_ours = match peer.to_canonical() {
+        IpAddr::V4(ip) => ip.is_private() || ip.is_loopback() || ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unique_local() || ip.is_loopback() || ip.is_unicast_link_local(),
+    };
+    let peer = peer.to_canonical();
+    if is_ours { peer.to_string() } else { ClientIp(peer).prefix() }
 }
 
 /// The rightmost `X-Forwarded-For` entry that no trusted proxy wrote about another one. What a
 /// client forged stands to its left.
 fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> IpAddr {
-    let is_trusted = |ip: IpAddr| trusted.iter().any(|network| network.contains(ip));
     let mut address = peer.to_canonical();
     let entries: Vec<&str> = headers
-        .get_all("x-forwarded-for")
+        .get_all(FORWARDED_FOR)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .collect();
     for entry in entries.into_iter().rev() {
-        if !is_trusted(address) {
+        if !is_trusted(address, trusted) {
             break;
         }
         match entry.trim().parse::<IpAddr>() {

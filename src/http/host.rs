@@ -1,7 +1,10 @@
 //! Which `Host` we answer for: a name that leads to us without our knowing is a way around the
 //! same-origin policy (spec rows H-01, M-06).
 
-use std::sync::Arc;
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    sync::Arc,
+};
 
 use axum::{
     extract::{Request, State},
@@ -10,7 +13,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use crate::config::PublicUrl;
+use crate::{
+    config::PublicUrl,
+    problems::{Kind, Problems},
+};
 
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
@@ -46,10 +52,11 @@ impl Host {
         known && port.unwrap_or(self.default_port) == &*self.port
     }
 
-    fn is_asked_by(&self, request: &Request) -> bool {
+    /// The name by which we are asked and that is not ours.
+    fn other<'a>(&self, request: &'a Request) -> Option<&'a str> {
         let named = request.headers().get(header::HOST).map(|value| value.to_str().unwrap_or("?"));
         let authority = request.uri().authority().map(Authority::as_str);
-        [named, authority].into_iter().flatten().all(|name| self.is_ours(name))
+        [named, authority].into_iter().flatten().find(|name| !self.is_ours(name))
     }
 }
 
@@ -57,6 +64,21 @@ impl Host {
 #[must_use]
 pub fn is_loopback(authority: &str) -> bool {
     LOOPBACK.contains(&split_port(authority).0)
+}
+
+/// Whether this is only somebody who goes through all addresses there are: no proxy's inner name,
+/// and nobody's link.
+fn is_public_address(authority: &str) -> bool {
+    let (host, _) = split_port(authority);
+    let inside = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    match inside.unwrap_or(host).parse() {
+        Ok(IpAddr::V4(ip)) => !(ip.is_private() || ip.is_loopback() || ip.is_link_local()),
+        Ok(IpAddr::V6(ip)) => {
+            let is_local = ip.is_unique_local() || ip.is_unicast_link_local();
+            !(is_local || ip == Ipv6Addr::LOCALHOST)
+        }
+        Err(_) => false,
+    }
 }
 
 /// `host[:port]`, also for an IPv6 address in brackets.
@@ -69,11 +91,23 @@ fn split_port(authority: &str) -> (&str, Option<&str>) {
 }
 
 /// Middleware: see the module. Probes ask by address; what they hear is the same for everybody.
-pub async fn check(State(host): State<Host>, request: Request, next: Next) -> Response {
-    let is_probe = matches!(request.uri().path(), "/livez" | "/readyz");
-    if is_probe || host.is_asked_by(&request) {
-        return next.run(request).await;
+pub async fn check(
+    State((host, problems)): State<(Host, Problems)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if !matches!(request.uri().path(), "/livez" | "/readyz")
+        && let Some(other) = host.other(&request)
+    {
+        if !is_public_address(other) {
+            problems.record(Kind::Host, other);
+        }
+        return misdirected();
     }
+    next.run(request).await
+}
+
+fn misdirected() -> Response {
     let plain = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
     let message = "This server does not answer for that host.\n";
     (StatusCode::MISDIRECTED_REQUEST, plain, message).into_response()
@@ -92,6 +126,16 @@ mod tests {
         }
         for host in ["docs.example.com:80", "evil.example", "localhost", "docs.example.com.", ""] {
             assert!(!public.is_ours(host), "{host}");
+        }
+        for (host, public) in [
+            ("203.0.113.7:8080", true),
+            ("[2001:db8::7]", true),
+            ("10.0.0.7:8700", false),
+            ("127.0.0.1:8700", false),
+            ("[::1]:8700", false),
+            ("backend:8700", false),
+        ] {
+            assert_eq!(is_public_address(host), public, "{host}");
         }
         let local = Host::new(&"http://127.0.0.1:8700".parse().unwrap());
         for host in ["127.0.0.1:8700", "localhost:8700", "[::1]:8700"] {

@@ -94,6 +94,26 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         self.on(MethodFilter::POST, "POST", path, access, handler)
     }
 
+    /// Answer `PUT`.
+    #[must_use]
+    pub fn put<H, T>(self, path: &'static str, access: Access, handler: H) -> Self
+    where
+        H: Handler<T, S>,
+        T: 'static,
+    {
+        self.on(MethodFilter::PUT, "PUT", path, access, handler)
+    }
+
+    /// Answer `DELETE`.
+    #[must_use]
+    pub fn delete<H, T>(self, path: &'static str, access: Access, handler: H) -> Self
+    where
+        H: Handler<T, S>,
+        T: 'static,
+    {
+        self.on(MethodFilter::DELETE, "DELETE", path, access, handler)
+    }
+
     /// Answer `OPTIONS`.
     #[must_use]
     pub fn options<H, T>(self, path: &'static str, access: Access, handler: H) -> Self

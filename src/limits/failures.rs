@@ -9,11 +9,8 @@ use std::{
 
 use time::{Duration, OffsetDateTime};
 
-use super::{Keyed, Limited, Limits, Policy, Rate};
+use super::{Keyed, Limited, Limits, Rate};
 use crate::clock::Clock;
-
-/// How long failures are held against a key, from the first of them on.
-const WINDOW: Duration = Duration::MINUTE;
 
 /// Counts failures by key. Clones share.
 pub struct Failures<K> {
@@ -27,6 +24,7 @@ struct Counted<K> {
     windows: Mutex<HashMap<K, Window>>,
 }
 
+/// From the first failure on, for as long as the policy counts.
 struct Window {
     failures: u32,
     ends_at: OffsetDateTime,
@@ -63,9 +61,10 @@ impl<K: Eq + Hash> Failures<K> {
     pub fn record(&self, key: K) {
         let now = self.counted.clock.now();
         let mut windows = self.counted.windows();
-        let window = windows.entry(key).or_insert(Window { failures: 0, ends_at: now + WINDOW });
+        let ends_at = now + Duration::seconds(self.policy.seconds.into());
+        let window = windows.entry(key).or_insert(Window { failures: 0, ends_at });
         if window.ends_at <= now {
-            *window = Window { failures: 0, ends_at: now + WINDOW };
+            *window = Window { failures: 0, ends_at };
         }
         window.failures = window.failures.saturating_add(1);
     }
@@ -78,14 +77,14 @@ impl<K> Counted<K> {
 }
 
 impl Limits {
-    /// As many failures in a minute as `policy` lets through at once.
+    /// As many failures in a window as `policy` lets through at once.
     #[must_use]
     pub fn failures<K: Eq + Hash + Send + 'static>(
         &self,
-        policy: Policy,
+        policy: impl Into<Rate>,
         clock: &Clock,
     ) -> Failures<K> {
-        let policy = Rate::from(policy);
+        let policy = policy.into();
         let counted = Arc::new(Counted { clock: clock.clone(), windows: Mutex::default() });
         self.keep(Box::new(Arc::clone(&counted)));
         Failures { policy, most: policy.burst(self.scale).get(), counted }
@@ -107,7 +106,7 @@ impl<K: Eq + Hash + Send> Keyed for Arc<Counted<K>> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::Policy, *};
 
     const THREE: Policy = Policy { name: "test", per_minute: 3, burst: 3 };
 
@@ -128,7 +127,7 @@ mod tests {
         assert!(failures.check(&"a").is_ok());
         failures.record("a");
         assert!(failures.check(&"a").is_ok(), "the count starts anew");
-        clock.advance(WINDOW);
+        clock.advance(Duration::MINUTE);
         limits.sweep();
         assert_eq!(limits.keys(), 0);
     }

@@ -10,12 +10,16 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
+use time::OffsetDateTime;
+use uuid::Uuid;
+
 use super::{
     challenge::{Challenge, Reason, Scheme},
     jsonrpc::{RpcError, code},
     transport::MAX_BODY,
 };
 use crate::{
+    clock::Clock,
     db::TenantScope,
     fault::Fault,
     ids::{GrantId, TenantId, UserId, VectorStoreId},
@@ -36,11 +40,9 @@ pub(super) struct Caller(Arc<Proved>);
 struct Proved {
     scheme: Scheme,
     scope: TenantScope,
-    user: Option<UserId>,
-    client_id: String,
-    grant: GrantId,
-    granted: Scope,
+    claims: Arc<Claims>,
     vector_stores: Vec<VectorStoreId>,
+    at: OffsetDateTime,
 }
 
 impl Caller {
@@ -56,20 +58,20 @@ impl Caller {
 
     /// None: a service client in its own name.
     pub(super) fn user(&self) -> Option<UserId> {
-        self.0.user
+        self.0.claims.user()
     }
 
     pub(super) fn client_id(&self) -> &str {
-        &self.0.client_id
+        &self.0.claims.client_id
     }
 
     pub(super) fn grant(&self) -> GrantId {
-        self.0.grant
+        self.0.claims.grant
     }
 
     /// What the token may be used for.
     pub(super) fn granted(&self) -> Scope {
-        self.0.granted
+        self.0.claims.scope
     }
 
     /// The stores that the user ticked and that still exist.
@@ -77,13 +79,20 @@ impl Caller {
         &self.0.vector_stores
     }
 
+    /// What the token says, and when it was last known to be alive.
+    pub(super) fn proof(&self) -> (&Claims, OffsetDateTime) {
+        (&self.0.claims, self.0.at)
+    }
+
     /// Keys of the limits.
     pub(super) fn key_grant(extensions: &Extensions) -> Option<GrantId> {
         extensions.get::<Self>().map(Self::grant)
     }
 
-    pub(super) fn key_user(extensions: &Extensions) -> Option<UserId> {
-        extensions.get::<Self>().and_then(Self::user)
+    /// A service client, which has no user, counts as one by itself.
+    pub(super) fn key_user(extensions: &Extensions) -> Option<Uuid> {
+        let caller = extensions.get::<Self>()?;
+        Some(caller.user().map_or(caller.grant().uuid(), UserId::uuid))
     }
 
     pub(super) fn key_tenant(extensions: &Extensions) -> Option<TenantId> {
@@ -98,6 +107,7 @@ pub(super) struct Gate {
     pub(super) liveness: Liveness,
     pub(super) dpop: Dpop,
     pub(super) resources: Resources,
+    pub(super) clock: Clock,
 }
 
 /// Middleware: let in who shows a live token for this very resource.
@@ -205,6 +215,8 @@ impl Gate {
         if !is_named && claims.aud != self.resources.mcp() {
             return INVALID;
         }
+        // From before the question: what is revoked while it is on its way counts as after.
+        let at = self.clock.now();
         // The signature says that the token was good once; this says that its grant still is.
         let Some(alive) = self.liveness.check(claims).await? else { return INVALID };
         // A client that named no resource (MCP 2025-03-26) may have begun at the tenant's URL: the
@@ -227,11 +239,9 @@ impl Gate {
         Ok(Ok(Caller(Arc::new(Proved {
             scheme: if proof.is_some() { Scheme::Dpop } else { Scheme::Bearer },
             scope,
-            user: claims.user(),
-            client_id: claims.client_id.clone(),
-            grant: claims.grant,
-            granted: claims.scope,
+            claims: Arc::clone(claims),
             vector_stores: alive.vector_stores,
+            at,
         }))))
     }
 }

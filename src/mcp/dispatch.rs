@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use axum::{
     http::{HeaderMap, StatusCode},
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use serde_json::{Map, Value, json};
+use time::OffsetDateTime;
 
 use super::{
     caller::Caller,
@@ -20,6 +21,7 @@ use crate::{
     audit::{self, Event, Origin},
     clock::Clock,
     fault::Fault,
+    oauth::liveness::Liveness,
     search::Search,
 };
 
@@ -27,12 +29,18 @@ use crate::{
 const TOOL_DEADLINE: Duration = Duration::from_secs(30);
 const TOO_SLOW: &str = "The documents did not answer in time; try again, or ask for less.";
 
+/// For how long the word that a token lives is good. Nothing leaves later than a second after a
+/// revocation was answered (spec row S-08).
+const PROOF_LASTS: time::Duration = time::Duration::milliseconds(500);
+const CHANGED: &str = "What this connection may read has changed meanwhile; ask again.";
+
 /// What answers.
 #[derive(Clone, Debug)]
 pub(super) struct Dispatcher {
     pub(super) search: Search,
     pub(super) audit: audit::Log,
     pub(super) clock: Clock,
+    pub(super) liveness: Liveness,
 }
 
 /// Who asks, and from where.
@@ -81,10 +89,51 @@ impl Dispatcher {
         let begun = Instant::now();
         let outcome = self.run(tool, asker, request.params.get("arguments")).await;
         let took = begun.elapsed();
+        let (_, mut proved_at) = asker.caller.proof();
+        let Some(outcome) = self.still_allowed(asker, outcome, &mut proved_at).await? else {
+            return self.withhold(tool, asker).await;
+        };
         record::count(tool, &outcome, took);
         self.append(record::event(tool, asker, &outcome, took, self.clock.now())).await?;
+        // Making the event durable may have taken long too.
+        let Some(outcome) = self.still_allowed(asker, outcome, &mut proved_at).await? else {
+            return self.withhold(tool, asker).await;
+        };
         let outcome = outcome.map_err(|fault| RpcError::fault(&fault))?;
         Ok(jsonrpc::success(StatusCode::OK, &request.id, &complete(era, outcome.result)))
+    }
+
+    /// The outcome, if its token lives: asked anew when the last word on that is old. Without what
+    /// was found where the caller may read other stores by now; `None` when the token is dead.
+    async fn still_allowed(
+        &self,
+        asker: &Asker,
+        outcome: Result<Outcome, Fault>,
+        proved_at: &mut OffsetDateTime,
+    ) -> Result<Option<Result<Outcome, Fault>>, RpcError> {
+        let now = self.clock.now();
+        // A clock that was set back proves nothing either.
+        if (now - *proved_at).abs() <= PROOF_LASTS {
+            return Ok(Some(outcome));
+        }
+        let (claims, _) = asker.caller.proof();
+        let alive = self.liveness.check(claims).await.map_err(|fault| RpcError::fault(&fault))?;
+        *proved_at = now;
+        Ok(match alive {
+            Some(_) if claims.exp <= now.unix_timestamp() => None,
+            Some(alive) if alive.vector_stores != asker.caller.vector_stores() => {
+                Some(Ok(Outcome::refused(Status::Failed, CHANGED)))
+            }
+            Some(_) => Some(outcome),
+            None => None,
+        })
+    }
+
+    /// What was found stays here: the token died meanwhile.
+    async fn withhold(&self, tool: Tool, asker: &Asker) -> Result<Response, RpcError> {
+        self.append(record::refusal(Some(tool), asker, "revoked", self.clock.now())).await?;
+        let (scheme, metadata_url) = (asker.caller.scheme(), asker.metadata_url.clone());
+        Ok(Challenge { reason: Reason::InvalidToken, scheme, metadata_url }.into_response())
     }
 
     /// No answer without its audit event.

@@ -8,7 +8,7 @@
 //! 5. [`transport`] and [`jsonrpc`]: one message, strictly read;
 //! 6. [`era`]: which revision it speaks, and what that revision demands;
 //! 7. [`dispatch`]: the method; for a tool its scope, its run, and its audit event made durable;
-//! 8. the answer.
+//! 8. after a call that took long, [`dispatch`] again: whether the token still lives; the answer.
 
 mod caller;
 mod challenge;
@@ -82,8 +82,9 @@ pub struct Parts {
 pub fn routes(parts: Parts, limits: &Limits) -> Mounted {
     let Parts { verifier, liveness, dpop, resources, search, audit, clock, .. } = parts;
     let front = Front::new(&parts.public_url, &parts.allowed_origins);
-    let gate = Gate { verifier, liveness, dpop, resources: resources.clone() };
-    let endpoint = Endpoint { dispatcher: Dispatcher { search, audit, clock }, resources };
+    let dispatcher = Dispatcher { search, audit, clock: clock.clone(), liveness: liveness.clone() };
+    let gate = Gate { verifier, liveness, dpop, resources: resources.clone(), clock };
+    let endpoint = Endpoint { dispatcher, resources };
 
     let mut calls = Routes::new();
     let mut others = Routes::new();

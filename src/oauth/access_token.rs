@@ -18,8 +18,10 @@ use uuid::Uuid;
 use super::{keys::Keys, scope::Scope};
 use crate::{
     clock::{Clock, LEEWAY},
+    config::PublicUrl,
     fault::Fault,
     ids::{GrantId, TenantId, UserId},
+    problems::{Kind, Problems},
 };
 
 /// The longest token that is looked at; ours have about 700 bytes.
@@ -109,6 +111,7 @@ struct Inner {
     keys: Keys,
     issuer: String,
     clock: Clock,
+    problems: Problems,
     cache: Mutex<Cache>,
 }
 
@@ -121,9 +124,10 @@ struct Cache {
 }
 
 impl Verifier {
-    pub(super) fn new(keys: Keys, issuer: &str, clock: Clock) -> Self {
-        let cache = Mutex::default();
-        Self { inner: Arc::new(Inner { keys, issuer: issuer.to_owned(), clock, cache }) }
+    pub(super) fn new(keys: Keys, issuer: &PublicUrl, clock: &Clock, problems: &Problems) -> Self {
+        let (clock, problems) = (clock.clone(), problems.clone());
+        let (issuer, cache) = (issuer.as_str().to_owned(), Mutex::default());
+        Self { inner: Arc::new(Inner { keys, issuer, clock, problems, cache }) }
     }
 
     /// What a token says, if we signed it, it is an access token, and its time has not passed.
@@ -165,7 +169,14 @@ impl Verifier {
         let claims = Claims { kid: header.kid, ..part(body)? };
         // Whose it is must be one of the two, or nobody could ask whether they are still there.
         let is_whole = claims.sub == claims.client_id || claims.user().is_some();
-        (is_whole && claims.iss == self.inner.issuer).then_some(claims)
+        // A time before 1970 is none (spec row J-03).
+        let has_span = (0..claims.exp).contains(&claims.iat);
+        if claims.iss != self.inner.issuer {
+            // Our own signature: the public URL was changed.
+            self.inner.problems.record(Kind::Issuer, &claims.iss);
+            return None;
+        }
+        (is_whole && has_span).then_some(claims)
     }
 
     fn cache<T>(&self, with: impl FnOnce(&mut Cache) -> T) -> T {

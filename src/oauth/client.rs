@@ -2,22 +2,33 @@
 
 use serde_json::{Map, Value};
 
-use crate::secret::SecretHash;
+use time::OffsetDateTime;
+
+use crate::{
+    ids::{GrantId, TenantId},
+    secret::SecretHash,
+};
 
 /// The grants that there are; metadata lists them and the token endpoint knows no other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum GrantType {
     AuthorizationCode,
     RefreshToken,
+    /// A back end in its own name: OAuth 2.1 §4.2.
+    ClientCredentials,
 }
 
 impl GrantType {
-    pub(super) const ALL: &'static [Self] = &[Self::AuthorizationCode, Self::RefreshToken];
+    pub(super) const ALL: &'static [Self] =
+        &[Self::AuthorizationCode, Self::RefreshToken, Self::ClientCredentials];
+    /// What clients may register by themselves: who acts in its own name was made by an admin.
+    pub(super) const REGISTRABLE: &'static [Self] = &[Self::AuthorizationCode, Self::RefreshToken];
 
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::AuthorizationCode => "authorization_code",
             Self::RefreshToken => "refresh_token",
+            Self::ClientCredentials => "client_credentials",
         }
     }
 
@@ -87,6 +98,21 @@ impl Source {
     }
 }
 
+/// What a tenant's admin let a back end do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ServiceRights {
+    /// Whose back end it is; never of a tenant that is suspended.
+    pub(super) tenant: TenantId,
+    /// What it acts under; none for one that may only introspect.
+    pub(super) grant: Option<GrantId>,
+    /// Whether it may ask what a token of its tenant's is good for: RFC 7662.
+    pub(super) may_introspect: bool,
+    /// When it ends.
+    pub(super) expires_at: OffsetDateTime,
+    /// When it last authenticated, give or take an hour.
+    pub(super) last_used_at: Option<OffsetDateTime>,
+}
+
 /// A client.
 #[derive(Clone, Debug)]
 pub(super) struct Client {
@@ -108,6 +134,8 @@ pub(super) struct Client {
     pub(super) dpop_bound: bool,
     /// Moves with everything that users consented to: grants of an older version are over.
     pub(super) version: i32,
+    /// For a back end that a tenant's admin made, and for no other.
+    pub(super) service: Option<ServiceRights>,
     /// What else it told.
     pub(super) metadata: Map<String, Value>,
 }
@@ -115,6 +143,16 @@ pub(super) struct Client {
 impl Client {
     pub(super) fn may_use(&self, grant_type: GrantType) -> bool {
         self.grant_types.contains(&grant_type)
+    }
+
+    /// Whether it proves itself with a secret of ours.
+    pub(super) fn needs_secret(&self) -> bool {
+        self.token_endpoint_auth_methods.iter().any(|method| method.needs_secret())
+    }
+
+    /// Whether it cannot prove who it is.
+    pub(super) fn is_public(&self) -> bool {
+        self.accepts(AuthMethod::None)
     }
 
     pub(super) fn accepts(&self, method: AuthMethod) -> bool {

@@ -8,6 +8,8 @@
 //! An address that failed ten times within a minute for one client waits, whether the client
 //! exists or not. Whoever fails to name a client, its method or its secret reads one sentence.
 
+mod credentials;
+
 use std::{
     convert::Infallible,
     net::{IpAddr, Ipv6Addr},
@@ -15,21 +17,22 @@ use std::{
 
 use axum::{
     extract::FromRequestParts,
-    http::{HeaderMap, header, request},
+    http::{HeaderMap, request},
 };
-use base64::{Engine, engine::general_purpose::STANDARD};
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
+
+use credentials::{Claim, Credentials};
 
 use super::{
     Server,
     client::{AuthMethod, Client},
-    client_assertion::{self, Assertion},
+    client_assertion::Assertion,
     client_document::{self, AssertionAudience},
     client_keys::Found,
     error::{Error, ErrorCode, Refusal, refuse},
     parameters::Parameters,
-    store_clients, store_proofs,
+    store_clients, store_proofs, token,
 };
 use crate::{
     db::ControlTx,
@@ -64,18 +67,6 @@ impl<S: Sync> FromRequestParts<S> for Sender {
     }
 }
 
-/// What a request presents, before anybody looked whether it is true.
-struct Credentials<'a> {
-    client_id: String,
-    method: AuthMethod,
-    claim: Claim<'a>,
-}
-
-enum Claim<'a> {
-    Secret(Option<String>),
-    Assertion(Box<Assertion<'a>>),
-}
-
 /// What a request presents, as far as that can be told without the transaction that acts on it.
 pub(super) struct Presented<'a> {
     attempt: Failing<'a>,
@@ -102,7 +93,7 @@ pub(super) async fn present<'a>(
     sender: &Sender,
     parameters: &Parameters,
 ) -> Result<Presented<'a>, Error> {
-    let credentials = credentials(&sender.headers, parameters, server.clock.now())?;
+    let credentials = credentials::read(&sender.headers, parameters, server.clock.now())?;
     let attempt = Failing {
         server,
         attempt: (Sha256::digest(&credentials.client_id).into(), sender.network),
@@ -128,7 +119,7 @@ pub(super) async fn present<'a>(
 impl Presented<'_> {
     /// Find out whether it is true.
     pub(super) async fn prove(&self, tx: &mut ControlTx) -> Result<AuthenticatedClient, Error> {
-        match &self.proof {
+        let client = match &self.proof {
             Proof::Secret { client_id, secret, method } => {
                 let client = store_clients::find(tx, client_id).await?;
                 // An unknown client costs the same as a wrong secret.
@@ -136,17 +127,21 @@ impl Presented<'_> {
                 let proven = is_proven(secret.as_deref(), stored, *method);
                 client
                     .filter(|client| proven && client.accepts(*method))
-                    .map(AuthenticatedClient)
-                    .ok_or_else(|| self.attempt.failed(UNKNOWN))
+                    .ok_or_else(|| self.attempt.failed(UNKNOWN))?
             }
             Proof::Assertion { client, digest, forgotten_at } => {
-                if store_proofs::use_once(tx, digest, *forgotten_at).await? {
-                    Ok(AuthenticatedClient(Client::clone(client)))
-                } else {
-                    Err(self.attempt.failed("the client assertion was already used"))
+                if !store_proofs::use_once(tx, digest, *forgotten_at).await? {
+                    return Err(self.attempt.failed("the client assertion was already used"));
                 }
+                Client::clone(client)
             }
+        };
+        // A back end ends on the day that its admin chose, whatever it asks for.
+        let now = self.attempt.server.clock.now();
+        if client.service.as_ref().is_some_and(|rights| rights.expires_at <= now) {
+            return Err(self.attempt.failed(EXPIRED));
         }
+        Ok(AuthenticatedClient(client))
     }
 
     /// Spend the assertion of a request that was refused, too: its transaction did not.
@@ -192,7 +187,7 @@ impl Failing<'_> {
                 ));
             }
         }
-        if !self.is_for_us(&client, assertion) {
+        if !assertion.audience().is_some_and(|audience| self.is_us(audience, &client)) {
             return Err(self.failed(
                 "aud of the client assertion must be the issuer of this server and nothing else",
             ));
@@ -204,13 +199,13 @@ impl Failing<'_> {
         })
     }
 
-    /// The issuer, or what a well-known client is known to put in its place.
-    fn is_for_us(&self, client: &Client, assertion: &Assertion<'_>) -> bool {
+    /// Whether an assertion of this client may be meant for `audience`: the issuer, or what its
+    /// pinned document is known to name instead.
+    fn is_us(&self, audience: &str, client: &Client) -> bool {
         let issuer = self.server.public_url.as_str();
-        let Some(named) = assertion.audience() else { return false };
-        client_document::assertion_audiences(&client.client_id).iter().any(|one| match one {
-            AssertionAudience::Issuer => named == issuer,
-            AssertionAudience::TokenEndpoint => named.strip_prefix(issuer) == Some("/oauth/token"),
+        client_document::assertion_audiences(&client.client_id).iter().any(|known| match known {
+            AssertionAudience::Issuer => audience == issuer,
+            AssertionAudience::TokenEndpoint => audience.strip_prefix(issuer) == Some(token::PATH),
         })
     }
 
@@ -227,6 +222,8 @@ impl Failing<'_> {
 
 const UNKNOWN: &str = "the client is unknown, or did not authenticate in the way it registered";
 
+const EXPIRED: &str = "the client has expired: an admin of its tenant can make a new one";
+
 /// In constant time; a stand-in is compared where nothing is stored.
 fn is_proven(presented: Option<&str>, stored: Option<SecretHash>, method: AuthMethod) -> bool {
     let presented = presented.map(|text| Plaintext::presented(Kind::ClientSecret, text));
@@ -242,128 +239,9 @@ fn is_proven(presented: Option<&str>, stored: Option<SecretHash>, method: AuthMe
     }
 }
 
-/// OAuth 2.1 §2.4: a client must not use more than one method in a request.
-fn credentials<'a>(
-    headers: &HeaderMap,
-    parameters: &'a Parameters,
-    now: OffsetDateTime,
-) -> Result<Credentials<'a>, Error> {
-    let in_body = parameters.find("client_id");
-    let secret_in_body = parameters.find("client_secret");
-    let asserted = is_assertion(parameters)?;
-    let mut authorization = headers.get_all(header::AUTHORIZATION).iter();
-    let in_header = authorization.next();
-    let ways = [in_header, authorization.next()].iter().flatten().count()
-        + usize::from(secret_in_body.is_some())
-        + usize::from(asserted.is_some());
-    if ways > 1 {
-        return Err(refuse(
-            ErrorCode::InvalidRequest,
-            "more than one way of client authentication in one request",
-        ));
-    }
-    if let Some(text) = asserted {
-        return by_assertion(text, in_body, now);
-    }
-    let Some(value) = in_header else {
-        let client_id =
-            in_body.ok_or(refuse(ErrorCode::InvalidClient, "client_id is missing"))?.to_owned();
-        let method = match secret_in_body {
-            Some(_) => AuthMethod::ClientSecretPost,
-            None => AuthMethod::None,
-        };
-        let claim = Claim::Secret(secret_in_body.map(str::to_owned));
-        return Ok(Credentials { client_id, method, claim });
-    };
-    let (client_id, secret) =
-        value.to_str().ok().and_then(parse_basic).ok_or(Error::BasicRefused(Refusal {
-            error: ErrorCode::InvalidClient,
-            error_description: UNKNOWN,
-        }))?;
-    if in_body.is_some_and(|in_body| in_body != client_id) {
-        return Err(refuse(ErrorCode::InvalidRequest, "client_id differs between header and body"));
-    }
-    // Some public clients send their id by Basic, with nothing behind the colon.
-    let method = if secret.is_some() { AuthMethod::ClientSecretBasic } else { AuthMethod::None };
-    Ok(Credentials { client_id, method, claim: Claim::Secret(secret) })
-}
-
-/// RFC 7521 §4.2: the two parameters come together, and there is one type.
-fn is_assertion(parameters: &Parameters) -> Result<Option<&str>, Error> {
-    let wrong = |description| Err(refuse(ErrorCode::InvalidClient, description));
-    match (parameters.find("client_assertion"), parameters.find("client_assertion_type")) {
-        (None, None) => Ok(None),
-        (None, Some(_)) => wrong("client_assertion is missing"),
-        (Some(text), Some(client_assertion::TYPE)) => Ok(Some(text)),
-        (Some(_), _) => wrong(
-            "client_assertion_type must be urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
-        ),
-    }
-}
-
-/// RFC 7523 §3: the assertion names the client; `client_id` need not be sent.
-fn by_assertion<'a>(
-    text: &'a str,
-    in_body: Option<&str>,
-    now: OffsetDateTime,
-) -> Result<Credentials<'a>, Error> {
-    let assertion = client_assertion::read(text, now)
-        .map_err(|description| refuse(ErrorCode::InvalidClient, description))?;
-    let client_id = assertion.client_id().to_owned();
-    if in_body.is_some_and(|in_body| in_body != client_id) {
-        return Err(refuse(
-            ErrorCode::InvalidClient,
-            "client_id differs from sub of the client assertion",
-        ));
-    }
-    let claim = Claim::Assertion(Box::new(assertion));
-    Ok(Credentials { client_id, method: AuthMethod::PrivateKeyJwt, claim })
-}
-
-/// RFC 6749 §2.3.1: both halves are url-encoded before they are joined.
-fn parse_basic(value: &str) -> Option<(String, Option<String>)> {
-    let (scheme, encoded) = value.split_once(' ')?;
-    if !scheme.eq_ignore_ascii_case("basic") {
-        return None;
-    }
-    let joined = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
-    let (client_id, secret) = joined.split_once(':')?;
-    let secret = form_decode(secret)?;
-    Some((form_decode(client_id)?, (!secret.is_empty()).then_some(secret)))
-}
-
-/// One url-encoded value.
-fn form_decode(text: &str) -> Option<String> {
-    if text.contains(['&', '=']) {
-        // Not encoded as it should be; what we issue needs no encoding, so take it as it is.
-        return Some(text.to_owned());
-    }
-    let mut pairs = url::form_urlencoded::parse(text.as_bytes());
-    let decoded = pairs.next().map(|(name, _)| name.into_owned()).unwrap_or_default();
-    pairs.next().is_none().then_some(decoded)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn basic(text: &str) -> String {
-        format!("Basic {}", STANDARD.encode(text))
-    }
-
-    #[test]
-    fn basic_credentials_are_url_decoded() {
-        assert_eq!(
-            parse_basic(&basic("a%3Ab:p%25+q")),
-            Some(("a:b".to_owned(), Some("p% q".to_owned())))
-        );
-        assert_eq!(parse_basic(&basic("a:")), Some(("a".to_owned(), None)));
-        let lower = basic("a:b").replace("Basic", "bAsIc");
-        assert_eq!(parse_basic(&lower), Some(("a".to_owned(), Some("b".to_owned()))));
-        for bad in ["Basic", "Basic !!!", "Bearer abc", &basic("no colon"), "Basic /w=="] {
-            assert_eq!(parse_basic(bad), None, "{bad}");
-        }
-    }
 
     #[test]
     fn only_the_stored_secret_proves_anything() {

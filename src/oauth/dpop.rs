@@ -1,13 +1,13 @@
 //! DPoP: tokens that are worth nothing without a key that the client keeps (RFC 9449).
 //!
 //! A client that wants it signs a proof for each request with a key of its own. At the token
-//! endpoint the proof's key is written into the grant and into its tokens ([`binding`]); at the
+//! endpoint the proof's key is written into the grant and into its tokens (`binding`); at the
 //! resource the token counts only next to a proof by the same key. Nobody has to: a token is bound
 //! where the client shows a proof, and must be where the client registered so
 //! (`dpop_bound_access_tokens`) or the tenant demands it.
 //!
 //! A proof holds for one request: for its method and URL, for a minute, with a nonce of ours
-//! ([`nonce`]), and once, which the shared store says ([`Dpop::spend`]).
+//! (`nonce`), and once, which the shared store says ([`Dpop::spend`]).
 
 pub(super) mod binding;
 mod nonce;
@@ -15,7 +15,12 @@ mod proof;
 
 use std::{fmt, sync::Arc};
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, Method},
+    middleware::Next,
+    response::Response,
+};
 
 use super::{
     error::{Error, ErrorCode, refuse},
@@ -121,12 +126,6 @@ impl Dpop {
         Algorithm::ALL.iter().map(|one| one.as_str()).collect()
     }
 
-    /// Whether a request shows a proof, good or bad.
-    #[must_use]
-    pub fn is_shown(headers: &HeaderMap) -> bool {
-        headers.contains_key(HEADER)
-    }
-
     /// Check the proof of a request, if it shows one. That it was not shown before is asked by
     /// [`Dpop::spend`].
     ///
@@ -146,15 +145,38 @@ impl Dpop {
         proof::check(text, &self.origin, target, (&self.nonces, self.clock.now())).map(Some)
     }
 
+    /// The proof of a POST to one of our own endpoints, if it shows one.
+    pub(super) fn check_at_endpoint(
+        &self,
+        headers: &HeaderMap,
+        path: &str,
+    ) -> Result<Option<Proof>, Error> {
+        let target = Target { method: &Method::POST, path, access_token: None };
+        self.check(headers, &target).map_err(Refused::refusal)
+    }
+
     /// Use up a proof; `false` when somebody did before, here or at another node.
     ///
     /// # Errors
     /// When the database does not say: the caller must refuse.
     pub async fn spend(&self, proof: &Proof) -> Result<bool, Fault> {
         let mut tx = self.db.control().await?;
-        let is_first = spend(&mut tx, proof).await?;
+        let is_first = use_once(&mut tx, proof).await?;
         tx.commit().await?;
         Ok(is_first)
+    }
+
+    /// Use up the proof of a request that was refused, too: its transaction did not, and whoever
+    /// picks the proof up must not have it.
+    pub(super) async fn settle<T>(
+        &self,
+        proof: Option<&Proof>,
+        outcome: Result<T, Error>,
+    ) -> Result<T, Error> {
+        if let (Err(Error::Refused(_)), Some(proof)) = (&outcome, proof) {
+            self.spend(proof).await?;
+        }
+        outcome
     }
 
     /// Tell a client that uses DPoP which nonce its next proof must carry: RFC 9449 §8.2.
@@ -164,7 +186,24 @@ impl Dpop {
     }
 }
 
-/// Use up a proof as soon as the transaction is committed.
-pub(super) async fn spend(tx: &mut ControlTx, proof: &Proof) -> sqlx::Result<bool> {
+/// Use up the proof of a request, if it showed one, when its transaction is committed.
+pub(super) async fn spend(tx: &mut ControlTx, proof: Option<&Proof>) -> Result<(), Error> {
+    match proof {
+        Some(proof) if !use_once(tx, proof).await? => Err(USED.refusal()),
+        Some(_) | None => Ok(()),
+    }
+}
+
+async fn use_once(tx: &mut ControlTx, proof: &Proof) -> sqlx::Result<bool> {
     store_proofs::use_once(tx, proof.digest(), proof.expires_at()).await
+}
+
+/// Middleware: whoever shows a proof, good or bad, is told the nonce of the next one.
+pub(super) async fn tell_nonce(State(dpop): State<Dpop>, request: Request, next: Next) -> Response {
+    let is_shown = request.headers().contains_key(HEADER);
+    let mut response = next.run(request).await;
+    if is_shown {
+        dpop.offer_nonce(response.headers_mut());
+    }
+    response
 }

@@ -96,7 +96,7 @@ pub(super) enum Error {
     BasicRefused(Refusal),
     /// A Bearer token was needed, and another or none was presented: RFC 6750 §3.
     BearerRefused(Refusal),
-    /// The operator has closed this way.
+    /// The operator has closed this way, or it is not for this client, known as it is.
     Forbidden(Refusal),
     /// The body is longer than any request of the protocol.
     TooLarge,

@@ -1,6 +1,7 @@
-//! Grants: the two ways of buying tokens with one, and why one ends.
+//! Grants: the ways of buying tokens with one, and why one ends.
 
 pub(super) mod authorization_code;
+pub(super) mod client_credentials;
 pub(super) mod refresh_token;
 
 use time::OffsetDateTime;
@@ -16,6 +17,8 @@ use crate::{
 pub(super) enum RevokedFor {
     /// The client gave it back.
     Client,
+    /// The client became something else than what was consented to.
+    ClientChanged,
     /// Its code came twice.
     CodeReplay,
     /// A spent refresh token came back.
@@ -28,6 +31,7 @@ impl RevokedFor {
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Client => "client",
+            Self::ClientChanged => "client_changed",
             Self::CodeReplay => "code_replay",
             Self::RefreshReuse => "refresh_reuse",
         }

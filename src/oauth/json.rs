@@ -46,7 +46,7 @@ pub(super) async fn preflight() -> impl IntoResponse {
     (
         StatusCode::NO_CONTENT,
         [
-            (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST"),
+            (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PUT, DELETE"),
             (
                 header::ACCESS_CONTROL_ALLOW_HEADERS,
                 "authorization, content-type, accept, mcp-protocol-version, dpop",

@@ -43,6 +43,8 @@ pub struct Alive {
     pub tenant_slug: String,
     /// The user's role in the tenant: `owner`, `admin` or `reader`; none for a service client.
     pub role: Option<String>,
+    /// The user's name for people, which may change and be shared; none for a service client.
+    pub user_name: Option<String>,
     /// Whether the client named the resource, or left it to us.
     pub resource_was_sent: bool,
 }
@@ -114,6 +116,11 @@ impl Liveness {
             jti: claims.jti,
             kid: Some(claims.kid.clone()),
         };
+        self.ask(question).await
+    }
+
+    /// The same of a token that is not an access token.
+    pub(super) async fn ask(&self, question: Question) -> Result<Option<Alive>, Fault> {
         let (answer, outcome) = oneshot::channel();
         // A database that stalls must not keep the callers, who would only try again meanwhile.
         let asked = async {

@@ -18,6 +18,7 @@ use super::{
     dpop::Dpop,
     json,
     jws::Algorithm,
+    par,
     resource::Resources,
     scope::Scope,
 };
@@ -33,6 +34,7 @@ struct AuthorizationServer {
     #[serde(skip_serializing_if = "Option::is_none")]
     registration_endpoint: Option<String>,
     revocation_endpoint: String,
+    introspection_endpoint: String,
     pushed_authorization_request_endpoint: String,
     jwks_uri: String,
     response_types_supported: [&'static str; 1],
@@ -43,6 +45,8 @@ struct AuthorizationServer {
     token_endpoint_auth_signing_alg_values_supported: Vec<&'static str>,
     revocation_endpoint_auth_methods_supported: Vec<&'static str>,
     revocation_endpoint_auth_signing_alg_values_supported: Vec<&'static str>,
+    introspection_endpoint_auth_methods_supported: Vec<&'static str>,
+    introspection_endpoint_auth_signing_alg_values_supported: Vec<&'static str>,
     dpop_signing_alg_values_supported: Vec<&'static str>,
     scopes_supported: Vec<&'static str>,
     authorization_response_iss_parameter_supported: bool,
@@ -74,7 +78,8 @@ pub(super) async fn authorization_server(State(server): State<Server>) -> Respon
             token_endpoint: at("/oauth/token"),
             registration_endpoint: server.policy.has_registration().then(|| at("/oauth/register")),
             revocation_endpoint: at("/oauth/revoke"),
-            pushed_authorization_request_endpoint: at("/oauth/par"),
+            introspection_endpoint: at("/oauth/introspect"),
+            pushed_authorization_request_endpoint: at(par::PATH),
             jwks_uri: at("/oauth/jwks.json"),
             response_types_supported: ["code"],
             response_modes_supported: ["query"],
@@ -84,6 +89,13 @@ pub(super) async fn authorization_server(State(server): State<Server>) -> Respon
             token_endpoint_auth_signing_alg_values_supported: algorithms(),
             revocation_endpoint_auth_methods_supported: methods(),
             revocation_endpoint_auth_signing_alg_values_supported: algorithms(),
+            // RFC 7662 §2.1: whoever asks has proved who it is.
+            introspection_endpoint_auth_methods_supported: AuthMethod::ALL
+                .iter()
+                .filter(|one| **one != AuthMethod::None)
+                .map(|one| one.as_str())
+                .collect(),
+            introspection_endpoint_auth_signing_alg_values_supported: algorithms(),
             dpop_signing_alg_values_supported: Dpop::algorithms(),
             scopes_supported: Scope::all().names(),
             authorization_response_iss_parameter_supported: true,

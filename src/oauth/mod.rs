@@ -4,7 +4,8 @@
 //!
 //! 1. A client that was turned away at `/mcp` reads the metadata of the resource and of this server
 //!    (`metadata`: RFC 9728, RFC 8414).
-//! 2. It registers itself (`register`: RFC 7591).
+//! 2. It registers itself (`register`: RFC 7591), where the operator lets it (`policy`), and looks
+//!    after its registration (`manage`: RFC 7592).
 //! 3. The browser comes to `/oauth/authorize`, with the request or with the name of one that the
 //!    client pushed (`par`: RFC 9126); the request is checked against what the client registered
 //!    (`authorization_request`, `redirect_uri`, `pkce`, `scope`, `resource`).
@@ -16,9 +17,13 @@
 //! 9. The code is redeemed once (`grants::authorization_code`) …
 //! 10. … for an access token (`access_token`: RFC 9068) and a refresh token, bound to a key of the
 //!     client's where it shows one (`dpop`: RFC 9449).
-//! 11. On every call the resource verifies the token and asks whether its grant lives (`liveness`).
+//! 11. On every call the resource verifies the token and asks whether its grant lives (`liveness`);
+//!     resource servers elsewhere ask the same of us (`introspect`: RFC 7662).
 //! 12. Refresh tokens rotate (`grants::refresh_token`); anybody who may revokes (`revoke`, `grants`).
-//! 13. What is over is forgotten (`sweep`).
+//! 13. What is over is forgotten (`sweep`), and the keys that sign take turns (`keys`, `rotation`).
+//!
+//! A tenant's back ends have no user: an admin makes their clients (`services`), and they buy access
+//! tokens with their credentials alone (`grants::client_credentials`).
 //!
 //! The rules that matter most: a [`redirect_uri::ReturnPath`] exists only where a registered URI
 //! matched; what must outlive a refusal is committed before it; a grant is locked before its codes
@@ -34,6 +39,7 @@ mod client_assertion;
 mod client_auth;
 mod client_document;
 mod client_keys;
+mod client_metadata;
 mod client_name;
 mod consent;
 mod consent_page;
@@ -41,6 +47,7 @@ mod declined;
 pub mod dpop;
 mod error;
 mod grants;
+mod introspect;
 mod json;
 mod jwk_set;
 mod jwks;
@@ -48,6 +55,7 @@ mod jws;
 mod key_metadata;
 mod keys;
 pub mod liveness;
+mod manage;
 mod metadata;
 mod not_a_member;
 mod par;
@@ -63,14 +71,18 @@ mod revoke;
 pub mod rotation;
 mod routes;
 pub mod scope;
+pub mod services;
 mod store_apps;
 mod store_clients;
 mod store_grants;
+mod store_introspect;
 mod store_keys;
 mod store_liveness;
 mod store_proofs;
 mod store_pushed;
+mod store_registrations;
 mod store_requests;
+mod store_services;
 mod store_sweep;
 mod store_tenant_policy;
 mod store_tokens;
@@ -102,6 +114,7 @@ use crate::{
     http::Mounted,
     limits::{Counter, Failures, Limits},
     outbound::Outbound,
+    problems::Problems,
     secret::{derive::DerivationKey, seal::MasterKey},
     sign_in::Gate,
 };
@@ -123,6 +136,8 @@ pub struct Settings {
     pub limits: Limits,
     /// The way to clients' own documents and keys.
     pub outbound: Outbound,
+    /// Told what is wrong with the installation.
+    pub problems: Problems,
 }
 
 /// The authorization server, ready to mount.
@@ -143,6 +158,7 @@ pub struct Server {
     resources: Resources,
     policy: Policy,
     limits: Limits,
+    problems: Problems,
     client_keys: ClientKeys,
     failed_clients: Failures<client_auth::Attempt>,
     documents: client_document::Reader,
@@ -181,9 +197,10 @@ impl Server {
         Ok(Self {
             documents,
             pushed_documents: limits.counter(par::DOCUMENTS),
-            verifier: Verifier::new(keys.clone(), public_url.as_str(), clock.clone()),
+            verifier: Verifier::new(keys.clone(), &public_url, &clock, &settings.problems),
             liveness: Liveness::start(&db, &clock),
-            resources: Resources::new(&public_url),
+            resources: Resources::new(&public_url).reporting_to(&settings.problems),
+            problems: settings.problems,
             refresh_key: master_key.derivation_key("callslip refresh token"),
             dpop: Dpop::new(
                 &db,
@@ -228,6 +245,12 @@ impl Server {
     #[must_use]
     pub fn dpop(&self) -> Dpop {
         self.dpop.clone()
+    }
+
+    /// For whoever finds that the fault is the installation's.
+    #[must_use]
+    pub const fn problems(&self) -> &Problems {
+        &self.problems
     }
 
     /// For the protected resource: which audience, and where is its metadata?

@@ -18,6 +18,7 @@ use super::{
     client::Client,
     client_auth::{self, Sender},
     client_document::{self, Unusable},
+    dpop::{self, Proof},
     error::{Error, ErrorCode, refuse},
     json,
     parameters::Parameters,
@@ -30,6 +31,8 @@ use crate::{
     secret::{Kind, Plaintext},
 };
 
+/// Where the endpoint is.
+pub(super) const PATH: &str = "/oauth/par";
 /// What our own request URIs begin with (§2.2). Any other is never looked at.
 const URN: &str = "urn:ietf:params:oauth:request_uri:";
 /// How long the browser may take to bring it.
@@ -48,22 +51,28 @@ struct PushedResponse {
 pub(super) async fn push(
     State(server): State<Server>,
     sender: Sender,
-    parameters: Parameters,
+    mut parameters: Parameters,
 ) -> Result<Response, Error> {
+    let proof = server.dpop.check_at_endpoint(&sender.headers, PATH)?;
     read_document(&server, &parameters).await?;
     let presented = client_auth::present(&server, &sender, &parameters).await?;
     let mut tx = server.db.control().await?;
     let client = presented.prove(&mut tx).await?.0;
-    let response = presented.settle(keep(&server, tx, &client, &parameters).await).await?;
-    Ok(json::answer(StatusCode::CREATED, HeaderMap::new(), &response))
+    let pushed = keep(&server, tx, &client, (&mut parameters, proof.as_ref())).await;
+    let pushed = server.dpop.settle(proof.as_ref(), presented.settle(pushed).await).await?;
+    Ok(json::answer(StatusCode::CREATED, HeaderMap::new(), &pushed))
 }
 
 async fn keep(
     server: &Server,
     mut tx: ControlTx,
     client: &Client,
-    parameters: &Parameters,
+    (parameters, proof): (&mut Parameters, Option<&Proof>),
 ) -> Result<PushedResponse, Error> {
+    dpop::spend(&mut tx, proof).await?;
+    if let Some(proof) = proof {
+        name_key(parameters, proof)?;
+    }
     let encoded = require_grantable(server, client, parameters)?;
     let secret = Plaintext::generate(Kind::PushedRequest);
     let now = server.clock.now();
@@ -74,6 +83,18 @@ async fn keep(
         request_uri: format!("{URN}{}", secret.expose()),
         expires_in: LIVES.whole_seconds(),
     })
+}
+
+/// RFC 9449 §10.1: a proof next to a pushed request says the same as `dpop_jkt`.
+fn name_key(parameters: &mut Parameters, proof: &Proof) -> Result<(), Error> {
+    if parameters.find("dpop_jkt").is_some_and(|named| named != proof.jkt()) {
+        return Err(refuse(
+            ErrorCode::InvalidDpopProof,
+            "dpop_jkt must be the thumbprint of the key that signed the DPoP proof",
+        ));
+    }
+    parameters.put("dpop_jkt", proof.jkt());
+    Ok(())
 }
 
 /// Have the client's document at hand, where it is described by one. The caller is nobody yet: one

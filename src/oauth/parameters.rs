@@ -42,6 +42,11 @@ impl Parameters {
         self.once.get(name).map(String::as_str)
     }
 
+    /// Say what the request said in another way.
+    pub(super) fn put(&mut self, name: &str, value: &str) {
+        self.once.insert(name.to_owned(), value.to_owned());
+    }
+
     /// These of them, url-encoded: what [`Parameters::parse`] reads back.
     pub(super) fn encode(&self, names: &[&str]) -> String {
         let mut encoded = url::form_urlencoded::Serializer::new(String::new());

@@ -30,6 +30,38 @@ const REFUSED_SCHEMES: &[&str] = &[
     "tel",
     "sms",
     "jar",
+    "chrome",
+    "chrome-extension",
+    "moz-extension",
+    "resource",
+    "res",
+    "feed",
+    "mhtml",
+    "livescript",
+    "mocha",
+    "wyciwyg",
+    "ms-its",
+    "mk",
+    "shell",
+    "search-ms",
+    "ms-msdt",
+    "ms-officecmd",
+    "smb",
+    "nfs",
+    "ldap",
+    "ldaps",
+    "ssh",
+    "sftp",
+    "telnet",
+    "vnc",
+    "rdp",
+    "facetime",
+    "market",
+    "itms",
+    "geo",
+    "content",
+    "android-app",
+    "x-javascript",
 ];
 
 /// Why a URI may not be registered, in words for the client's developer.
@@ -57,7 +89,10 @@ pub(super) fn check_registrable(uri: &str) -> Result<(), &'static str> {
     match scheme {
         // A slash too many, or too few, is mended by browsers and read differently by others.
         "https" => match authority(rest) {
-            Some(authority) if !authority.is_empty() => Ok(()),
+            Some(authority) if is_plain(uri, authority) => Ok(()),
+            Some(authority) if !authority.is_empty() => {
+                Err("the host of a redirect URI must be spelled as browsers show it")
+            }
             _ => Err("a redirect URI must name a host"),
         },
         "http" => match Loopback::parse(uri) {
@@ -70,6 +105,19 @@ pub(super) fn check_registrable(uri: &str) -> Result<(), &'static str> {
         _ if rest.trim_matches('/').is_empty() => Err("a redirect URI must name a place"),
         _ => Ok(()),
     }
+}
+
+/// Whether the host is what a browser makes of it: not percent-encoded, not a number in disguise.
+fn is_plain(uri: &str, authority: &str) -> bool {
+    let (host, port) = match authority.rfind(':').filter(|colon| !authority[*colon..].contains(']'))
+    {
+        Some(colon) => (&authority[..colon], &authority[colon + 1..]),
+        None => (authority, "443"),
+    };
+    let is_port = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    is_port
+        && url::Url::parse(uri)
+            .is_ok_and(|url| url.host_str().is_some_and(|read| read.eq_ignore_ascii_case(host)))
 }
 
 fn is_scheme(text: &str) -> bool {
@@ -242,6 +290,16 @@ mod tests {
             "https://@a.example/cb",
             "https:///cb",
             "https:cb",
+            "https://127.1/cb",
+            "https://0x7f000001/cb",
+            "https://evil%2eexample/cb",
+            "https://%65vil.example/cb",
+            "https://a.example:/cb",
+            "https://a.example:99999/cb",
+            "https://a.example:x/cb",
+            "chrome-extension://abc/cb",
+            "search-ms:query",
+            "content://x/y",
             "https://a.example\\@b.example/cb",
             "https://a.example/c b",
             "https://ä.example/cb",
@@ -274,6 +332,7 @@ mod tests {
             "https://vscode.dev/redirect",
             "vscode://vscode.github-authentication/did-authenticate",
             "com.example.app:/oauth",
+            "https://A.example:8443/cb?x=1",
         ] {
             assert_eq!(check_registrable(good), Ok(()), "{good}");
         }

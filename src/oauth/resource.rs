@@ -8,7 +8,10 @@
 
 use std::sync::Arc;
 
-use crate::config::PublicUrl;
+use crate::{
+    config::PublicUrl,
+    problems::{Kind, Problems},
+};
 
 /// Where the protected resource metadata of a path lives: RFC 9728 §3.1.
 const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
@@ -26,13 +29,20 @@ pub enum Resource {
 #[derive(Clone, Debug)]
 pub struct Resources {
     origin: Arc<str>,
+    problems: Option<Problems>,
 }
 
 impl Resources {
     /// Under the installation's origin.
     #[must_use]
     pub fn new(public_url: &PublicUrl) -> Self {
-        Self { origin: public_url.as_str().into() }
+        Self { origin: public_url.as_str().into(), problems: None }
+    }
+
+    /// Tell somebody when a client names another origin: a wrong URL was pasted, or ours changed.
+    #[must_use]
+    pub fn reporting_to(self, problems: &Problems) -> Self {
+        Self { problems: Some(problems.clone()), ..self }
     }
 
     /// The audience of a token for [`Resource::Mcp`].
@@ -60,11 +70,23 @@ impl Resources {
     /// case (RFC 3986 §6.2.2.1); query, fragment, dot segments and escapes name nothing.
     #[must_use]
     pub fn parse(&self, text: &str) -> Option<Resource> {
-        let (origin, path) = text.split_at_checked(self.origin.len())?;
-        if !origin.eq_ignore_ascii_case(&self.origin) {
+        let split = text.split_at_checked(self.origin.len());
+        let ours = split.filter(|(origin, _)| origin.eq_ignore_ascii_case(&self.origin));
+        let Some((_, path)) = ours else {
+            self.report(text);
             return None;
-        }
+        };
         if path.is_empty() || path == "/" { Some(Resource::Mcp) } else { Self::at_path(path) }
+    }
+
+    fn report(&self, resource: &str) {
+        let Some(problems) = &self.problems else { return };
+        // Never the path: it may be anything.
+        let Ok(origin) = url::Url::parse(resource).map(|url| url.origin()) else { return };
+        let origin = origin.ascii_serialization();
+        if origin.starts_with("http") && origin != *self.origin {
+            problems.record(Kind::Resource, &origin);
+        }
     }
 
     /// The resource that answers at a path of ours, with or without a trailing slash.

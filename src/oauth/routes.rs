@@ -7,10 +7,11 @@ use axum::{
 };
 
 use super::{
-    Server, authorize, consent,
+    Server, authorize, consent, dpop,
     error::Error,
+    introspect,
     json::{any_origin, preflight},
-    jwks, metadata, par, register, revoke, token,
+    jwks, manage, metadata, par, register, revoke, token,
 };
 use crate::{
     http::{Access, Mounted, PageError, Routes, csrf},
@@ -21,15 +22,23 @@ use crate::{
 const REGISTER_BURST: u32 = 20;
 /// Registrations by everybody at once.
 const REGISTER_ALL_BURST: u32 = 500;
+/// Calls about a registration that there is, by one address.
+const MANAGE: Policy = Policy { name: "address", per_minute: 60, burst: 60 };
 /// Authorization requests by one address.
 const AUTHORIZE: Policy = Policy { name: "address", per_minute: 60, burst: 60 };
 /// Token and revocation requests by one address: a hosted assistant's users all come from a few.
 const TOKEN: Policy = Policy { name: "address", per_minute: 1200, burst: 600 };
+/// Introspection by one address: a resource server asks on every call of its own.
+const INTROSPECT: Policy = Policy { name: "address", per_minute: 60_000, burst: 10_000 };
+
+/// One registration.
+const REGISTRATION: &str = "/oauth/register/{client_id}";
 
 pub(super) fn routes(server: Server) -> Mounted {
     documents()
         .merge(registration(&server))
         .merge(tokens(&server))
+        .merge(introspection(&server))
         .merge(pages(&server))
         .mount(server)
 }
@@ -91,21 +100,40 @@ fn registration(server: &Server) -> Routes<Server> {
         .post("/oauth/register", Access::Client, register::register)
         .route_layer(limits.layer(by_all, everybody, too_many))
         .route_layer(limits.layer(by_address, limits::by_address, too_many))
+        .merge(management(server))
         .options("/oauth/register", Access::Client, preflight)
+        .options(REGISTRATION, Access::Client, preflight)
         .route_layer(from_fn(any_origin))
+}
+
+/// What a client does with its own registration. It counts apart from registering.
+fn management(server: &Server) -> Routes<Server> {
+    Routes::new()
+        .get(REGISTRATION, Access::Client, manage::read)
+        .put(REGISTRATION, Access::Client, manage::update)
+        .delete(REGISTRATION, Access::Client, manage::delete)
+        .route_layer(server.limits.layer(MANAGE, limits::by_address, too_many))
 }
 
 /// Steps 8 to 10, and 12; and what a client pushes ahead of step 3.
 fn tokens(server: &Server) -> Routes<Server> {
     Routes::new()
-        .post("/oauth/token", Access::Client, token::token)
+        .post(token::PATH, Access::Client, token::token)
         .post("/oauth/revoke", Access::Client, revoke::revoke)
-        .post("/oauth/par", Access::Client, par::push)
+        .post(par::PATH, Access::Client, par::push)
+        .route_layer(from_fn_with_state(server.dpop.clone(), dpop::tell_nonce))
         .route_layer(server.limits.layer(TOKEN, limits::by_address, too_many))
-        .options("/oauth/token", Access::Public, preflight)
+        .options(token::PATH, Access::Public, preflight)
         .options("/oauth/revoke", Access::Public, preflight)
-        .options("/oauth/par", Access::Public, preflight)
+        .options(par::PATH, Access::Public, preflight)
         .route_layer(from_fn(any_origin))
+}
+
+/// Step 11 for resource servers elsewhere. No script in a browser has their credentials.
+fn introspection(server: &Server) -> Routes<Server> {
+    Routes::new()
+        .post("/oauth/introspect", Access::Client, introspect::introspect)
+        .route_layer(server.limits.layer(INTROSPECT, limits::by_address, too_many))
 }
 
 /// Steps 3 to 7: the browser's. No other origin may call these.

@@ -3,10 +3,15 @@
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::client::{AuthMethod, Client, GrantType, Source};
-use crate::{db::ControlTx, secret::SecretHash};
+use super::client::{AuthMethod, Client, GrantType, ServiceRights, Source};
+use crate::{
+    db::ControlTx,
+    ids::{GrantId, TenantId},
+    secret::SecretHash,
+};
 
-/// The client with this id, unless disabled.
+/// The client with this id, unless disabled. A back end comes with what its tenant's admin let it
+/// do, and not at all while that tenant is suspended.
 pub(super) async fn find(tx: &mut ControlTx, client_id: &str) -> sqlx::Result<Option<Client>> {
     read(tx, client_id, false).await
 }
@@ -29,12 +34,18 @@ async fn read(
         return Ok(None);
     }
     let row = sqlx::query!(
-        "
-        select client_id, client_name, source, redirect_uris, grant_types,
-               token_endpoint_auth_methods, secret_hash, jwks, jwks_uri, dpop_bound, version, metadata
-          from oauth_clients
-         where client_id = $1 and (disabled_at is null or $2)
-        ",
+        r#"
+        select c.client_id, client_name, source, redirect_uris, grant_types,
+               token_endpoint_auth_methods, secret_hash, jwks, jwks_uri, dpop_bound, version,
+               metadata, c.last_used_at, t.id as "tenant?: TenantId",
+               s.grant_id as "grant?: GrantId", s.may_introspect as "may_introspect?",
+               s.expires_at as "expires_at?"
+          from oauth_clients c
+          left join oauth_service_clients s on s.client_id = c.client_id
+          left join tenants t on t.id = s.tenant_id and t.suspended_at is null
+         where c.client_id = $1 and (disabled_at is null or $2)
+           and (source = 'tenant') = (t.id is not null)
+        "#,
         client_id,
         even_disabled,
     )
@@ -61,9 +72,28 @@ async fn read(
             jwks_uri: row.jwks_uri,
             dpop_bound: row.dpop_bound,
             version: row.version,
+            service: service_rights(
+                (row.tenant, row.grant),
+                row.may_introspect,
+                (row.expires_at, row.last_used_at),
+            ),
             metadata,
         })
     }))
+}
+
+fn service_rights(
+    (tenant, grant): (Option<TenantId>, Option<GrantId>),
+    may_introspect: Option<bool>,
+    (expires_at, last_used_at): (Option<OffsetDateTime>, Option<OffsetDateTime>),
+) -> Option<ServiceRights> {
+    Some(ServiceRights {
+        tenant: tenant?,
+        grant,
+        may_introspect: may_introspect?,
+        expires_at: expires_at?,
+        last_used_at,
+    })
 }
 
 pub(super) async fn create(

@@ -31,6 +31,38 @@ pub(super) struct Grant {
     pub(super) expires_at: OffsetDateTime,
 }
 
+struct Row {
+    id: GrantId,
+    tenant_id: TenantId,
+    user_id: Option<UserId>,
+    client_id: String,
+    client_version: i32,
+    redirect_uri: String,
+    resource: String,
+    resource_was_sent: bool,
+    scope: Vec<String>,
+    dpop_jkt: Option<String>,
+    expires_at: OffsetDateTime,
+}
+
+impl From<Row> for Grant {
+    fn from(row: Row) -> Self {
+        Self {
+            id: row.id,
+            tenant: row.tenant_id,
+            user: row.user_id,
+            client_id: row.client_id,
+            client_version: row.client_version,
+            redirect_uri: row.redirect_uri,
+            resource: row.resource,
+            resource_was_sent: row.resource_was_sent,
+            scope: Scope::from_names(&row.scope),
+            dpop_jkt: row.dpop_jkt,
+            expires_at: row.expires_at,
+        }
+    }
+}
+
 pub(super) async fn create(
     tx: &mut ControlTx,
     grant: &Grant,
@@ -89,7 +121,8 @@ pub(super) async fn lock(tx: &mut ControlTx, by: By<'_>) -> sqlx::Result<Option<
         By::Code(hash) => (Some(hash.as_bytes()), None),
         By::RefreshToken(hash) => (None, Some(hash.as_bytes())),
     };
-    let row = sqlx::query!(
+    let row = sqlx::query_as!(
+        Row,
         r#"
         select id as "id: GrantId", tenant_id as "tenant_id: TenantId",
                user_id as "user_id: UserId", client_id, client_version, redirect_uri, resource,
@@ -106,19 +139,30 @@ pub(super) async fn lock(tx: &mut ControlTx, by: By<'_>) -> sqlx::Result<Option<
     )
     .fetch_optional(tx.conn())
     .await?;
-    Ok(row.map(|row| Grant {
-        id: row.id,
-        tenant: row.tenant_id,
-        user: row.user_id,
-        client_id: row.client_id,
-        client_version: row.client_version,
-        redirect_uri: row.redirect_uri,
-        resource: row.resource,
-        resource_was_sent: row.resource_was_sent,
-        scope: Scope::from_names(&row.scope),
-        dpop_jkt: row.dpop_jkt,
-        expires_at: row.expires_at,
-    }))
+    Ok(row.map(Grant::from))
+}
+
+/// The grant with this id, dead or alive.
+pub(super) async fn find(
+    tx: &mut ControlTx,
+    tenant: TenantId,
+    grant: GrantId,
+) -> sqlx::Result<Option<Grant>> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"
+        select id as "id: GrantId", tenant_id as "tenant_id: TenantId",
+               user_id as "user_id: UserId", client_id, client_version, redirect_uri, resource,
+               resource_was_sent, scope, dpop_jkt, expires_at
+          from oauth_grants
+         where tenant_id = $1 and id = $2
+        "#,
+        tenant.uuid(),
+        grant.uuid(),
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(row.map(Grant::from))
 }
 
 /// Bind a grant to its key, for as long as it lives.

@@ -32,6 +32,7 @@ pub(super) async fn read(
     let rows = sqlx::query!(
         r#"
         select asked.place as "place!", tenants.slug, memberships.role as "role?",
+               users.name as "user_name?",
                grants.resource_was_sent,
                (grants.last_used_at is null
                 or grants.last_used_at < $6 - interval '5 minutes') as "is_stale!",
@@ -82,6 +83,7 @@ pub(super) async fn read(
                 vector_stores,
                 tenant_slug: row.slug,
                 role: row.role,
+                user_name: row.user_name,
                 resource_was_sent: row.resource_was_sent,
             });
         }

@@ -57,8 +57,9 @@ pub(super) async fn grants(tx: &mut ControlTx, before: OffsetDateTime) -> sqlx::
     Ok(())
 }
 
-/// Clients that nobody connected until `unused`, or that nobody has used since `idle`. One with a
-/// grant stays, dead or alive, and so does one that somebody is about to connect.
+/// Clients that nobody connected until `unused`, or that nobody has used since `idle`, and back ends
+/// that their admin deleted. One with a grant stays, dead or alive, and so does one that somebody is
+/// about to connect. A back end is its admin's to delete.
 pub(super) async fn clients(
     tx: &mut ControlTx,
     (unused, idle): (OffsetDateTime, OffsetDateTime),
@@ -70,8 +71,10 @@ pub(super) async fn clients(
          where c.client_id in (
                select client_id from oauth_clients
                 where (last_used_at is null and created_at < $1) or last_used_at < $2
+                   or source = 'tenant'
                   for update skip locked)
            and not exists (select 1 from oauth_grants g where g.client_id = c.client_id)
+           and not exists (select 1 from oauth_service_clients s where s.client_id = c.client_id)
            and not exists (select 1 from oauth_authorization_requests r
                             where r.client_id = c.client_id and r.expires_at > $3)
         ",

@@ -2,8 +2,8 @@
 
 use axum::{
     extract::State,
-    http::{HeaderMap, Method, StatusCode},
-    response::{IntoResponse, Response},
+    http::{HeaderMap, StatusCode},
+    response::Response,
 };
 use serde::Serialize;
 use time::{Duration, OffsetDateTime};
@@ -14,9 +14,9 @@ use super::{
     access_token::{self, Claims, Confirmation},
     client::GrantType,
     client_auth::{self, AuthenticatedClient, Sender},
-    dpop::{self, Dpop, Proof, Refused, Target, binding},
+    dpop::{self, Proof, binding},
     error::{Error, ErrorCode, refuse},
-    grants::{authorization_code, refresh_token},
+    grants::{authorization_code, client_credentials, refresh_token},
     json,
     liveness::Question,
     parameters::Parameters,
@@ -51,19 +51,11 @@ pub(super) async fn token(
     origin: Origin,
     sender: Sender,
     parameters: Parameters,
-) -> Response {
-    let (dpop, is_proven) = (server.dpop.clone(), Dpop::is_shown(&sender.headers));
+) -> Result<Response, Error> {
     // A client that hangs up must not leave a code half redeemed: the work goes on without it.
     let work = tokio::spawn(async move { grant(&server, &origin, &sender, &parameters).await });
-    let outcome = work.await.map_err(Error::from).flatten();
-    let mut response = match outcome {
-        Ok(tokens) => json::answer(StatusCode::OK, HeaderMap::new(), &tokens),
-        Err(error) => error.into_response(),
-    };
-    if is_proven {
-        dpop.offer_nonce(response.headers_mut());
-    }
-    response
+    let response = work.await??;
+    Ok(json::answer(StatusCode::OK, HeaderMap::new(), &response))
 }
 
 async fn grant(
@@ -72,17 +64,17 @@ async fn grant(
     sender: &Sender,
     parameters: &Parameters,
 ) -> Result<TokenResponse, Error> {
-    let target = Target { method: &Method::POST, path: PATH, access_token: None };
-    let proof = server.dpop.check(&sender.headers, &target).map_err(Refused::refusal)?;
+    let proof = server.dpop.check_at_endpoint(&sender.headers, PATH)?;
     let call = Call { server, parameters, origin, proof: proof.as_ref(), now: server.clock.now() };
     let grant_type = GrantType::from_name(call.require("grant_type")?).ok_or(refuse(
         ErrorCode::UnsupportedGrantType,
-        "grant_type must be authorization_code or refresh_token",
+        "grant_type must be authorization_code, refresh_token or client_credentials",
     ))?;
     let presented = client_auth::present(server, sender, parameters).await?;
     let mut tx = server.db.control().await?;
     let client = presented.prove(&mut tx).await?;
-    presented.settle(redeem(tx, &client, grant_type, &call).await).await
+    let outcome = presented.settle(redeem(tx, &client, grant_type, &call).await).await;
+    server.dpop.settle(call.proof, outcome).await
 }
 
 async fn redeem(
@@ -101,17 +93,11 @@ async fn redeem(
         ));
     }
     binding::require_registered(&client.0, call.proof)?;
-    if let Some(proof) = call.proof {
-        if !dpop::spend(&mut tx, proof).await? {
-            return Err(dpop::USED.refusal());
-        }
-        // Spent whatever comes of the request: a refusal must not leave it to somebody else.
-        tx.commit().await?;
-        tx = call.server.db.control().await?;
-    }
+    dpop::spend(&mut tx, call.proof).await?;
     match grant_type {
         GrantType::AuthorizationCode => authorization_code::exchange(tx, client, call).await,
         GrantType::RefreshToken => refresh_token::refresh(tx, client, call).await,
+        GrantType::ClientCredentials => client_credentials::issue(tx, client, call).await,
     }
 }
 
@@ -149,6 +135,28 @@ impl Call<'_> {
         } else {
             Err(refuse(ErrorCode::InvalidTarget, "the grant is for another resource"))
         }
+    }
+
+    /// The resource that a back end asks for: its tenant's own URL, which it need not name, or the
+    /// one where tokens tell the tenant.
+    pub(super) fn own_resource(&self, grant: &Grant) -> Result<String, Error> {
+        let Some(asked) = self.parameters.find("resource") else {
+            return Ok(grant.resource.clone());
+        };
+        let resources = &self.server.resources;
+        resources
+            .parse(asked)
+            .map(|resource| resources.audience(&resource))
+            .filter(|audience| *audience == grant.resource || *audience == resources.mcp())
+            .ok_or(refuse(ErrorCode::InvalidTarget, "resource is not one of the client's tenant"))
+    }
+
+    /// OAuth 2.1 §4.3.1: the scope of the grant or less, for this access token alone.
+    pub(super) fn narrowed_scope(&self, grant: &Grant) -> Result<Scope, Error> {
+        let Some(asked) = self.parameters.find("scope") else { return Ok(grant.scope) };
+        Scope::parse(asked)
+            .filter(|asked| grant.scope.covers(*asked))
+            .ok_or(refuse(ErrorCode::InvalidScope, "the scope is wider than what was granted"))
     }
 
     /// Everything that the grant stands on must live: what every later call asks too.

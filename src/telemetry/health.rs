@@ -17,6 +17,7 @@ use axum::{
 use crate::{
     db::Db,
     http::{Access, Mounted, Routes},
+    problems::Problems,
 };
 
 /// How long the database may take to say that it is there.
@@ -35,20 +36,24 @@ impl Draining {
 
 /// Both routes.
 #[must_use]
-pub fn routes(db: Db, draining: Draining) -> Mounted {
+pub fn routes(db: Db, draining: Draining, problems: Problems) -> Mounted {
     Routes::new()
         .get("/livez", Access::Public, alive)
         .get("/readyz", Access::Public, ready)
-        .mount((db, draining))
+        .mount((db, draining, problems))
 }
 
 async fn alive() -> Response {
     say(StatusCode::OK, "ok\n")
 }
 
-async fn ready(State((db, draining)): State<(Db, Draining)>) -> Response {
+async fn ready(State((db, draining, problems)): State<(Db, Draining, Problems)>) -> Response {
     if draining.0.load(Ordering::Relaxed) {
         return say(StatusCode::SERVICE_UNAVAILABLE, "draining\n");
+    }
+    // Expiry, one-time codes and signatures all go by the clock: spec row FX-22.
+    if problems.clock_is_off() {
+        return say(StatusCode::SERVICE_UNAVAILABLE, "wrong clock\n");
     }
     match tokio::time::timeout(PATIENCE, db.ping()).await {
         Ok(Ok(())) => say(StatusCode::OK, "ok\n"),

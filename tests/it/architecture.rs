@@ -16,8 +16,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("fault", &[]),
     ("config", &[]),
     ("db", &[]),
-    ("http", &["config"]),
-    ("telemetry", &["config", "db", "http"]),
+    ("problems", &["db"]),
+    ("http", &["config", "problems"]),
+    ("telemetry", &["config", "db", "problems", "http"]),
     ("limits", &["config", "http"]),
     ("outbound", &[]),
     ("audit", &["db", "http"]),
@@ -30,6 +31,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "config",
             "db",
+            "problems",
             "http",
             "limits",
             "outbound",
@@ -48,6 +50,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "config",
             "db",
+            "problems",
             "http",
             "audit",
             "tenants",
@@ -65,6 +68,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "config",
             "db",
+            "problems",
             "http",
             "telemetry",
             "limits",
@@ -86,6 +90,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "config",
             "db",
+            "problems",
             "http",
             "telemetry",
             "limits",

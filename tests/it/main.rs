@@ -17,5 +17,6 @@ mod mcp;
 mod oauth;
 mod outbound;
 mod pages;
+mod problems;
 mod sign_in;
 mod support;

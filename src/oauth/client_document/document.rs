@@ -129,7 +129,11 @@ pub(super) fn understand(location: &Location, body: &[u8]) -> Result<Client, Unu
     let (jwks, jwks_uri) = keys(&document)?;
     Ok(Client {
         client_id: location.as_str().to_owned(),
-        client_name: client_name.ok_or(Unusable::Name)?,
+        // The host of its document vouches for a well-known name, or takes its place.
+        client_name: client_name::shown(
+            client_name.ok_or(Unusable::Name)?,
+            &[location.as_str().to_owned()],
+        ),
         source: Source::Document,
         redirect_uris: redirect_uris(&document)?,
         grant_types: grant_types(&document)?,
@@ -139,6 +143,7 @@ pub(super) fn understand(location: &Location, body: &[u8]) -> Result<Client, Unu
         jwks_uri,
         dpop_bound: document.get("dpop_bound_access_tokens") == Some(&Value::Bool(true)),
         version: 1,
+        service: None,
         metadata: other_metadata(&document),
     })
 }

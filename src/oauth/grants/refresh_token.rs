@@ -17,9 +17,8 @@ use crate::{
         client_auth::AuthenticatedClient,
         dpop::binding,
         error::{Error, ErrorCode, refuse},
-        scope::Scope,
         store_clients,
-        store_grants::{self, By, Grant},
+        store_grants::{self, By},
         store_tokens::{self, RefreshToken},
         tenant_policy,
         token::{Call, TokenResponse},
@@ -32,7 +31,7 @@ const MOST_RETRIES: i16 = 3;
 
 /// What a presented refresh token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
+pub(in crate::oauth) enum Standing {
     /// The newest generation.
     Newest,
     /// The one before it, whose answer may have been lost.
@@ -44,7 +43,8 @@ enum Standing {
 }
 
 impl RefreshToken {
-    fn standing(&self, now: OffsetDateTime, window: Duration) -> Standing {
+    /// What it is worth now, where a predecessor is accepted for `window`.
+    pub(in crate::oauth) fn standing(&self, now: OffsetDateTime, window: Duration) -> Standing {
         if self.generation == self.newest {
             return Standing::Newest;
         }
@@ -90,7 +90,7 @@ pub(in crate::oauth) async fn refresh(
     }
     // Before anything is rotated, so that a mistake costs nothing (spec row T-14).
     call.require_resource(&grant)?;
-    let scope = narrowed(&grant, call)?;
+    let scope = call.narrowed_scope(&grant)?;
     binding::keep(&mut grant, call.proof, policy.require_dpop)?;
     call.require_alive(&mut tx, &grant).await?;
 
@@ -117,11 +117,3 @@ pub(in crate::oauth) async fn refresh(
 
 const UNKNOWN: Error =
     refuse(ErrorCode::InvalidGrant, "the refresh token is unknown, expired, used or revoked");
-
-/// §4.3.1: the same scope or less, for this access token alone.
-fn narrowed(grant: &Grant, call: &Call<'_>) -> Result<Scope, Error> {
-    let Some(asked) = call.parameters.find("scope") else { return Ok(grant.scope) };
-    Scope::parse(asked)
-        .filter(|asked| grant.scope.covers(*asked))
-        .ok_or(refuse(ErrorCode::InvalidScope, "the scope is wider than what was granted"))
-}

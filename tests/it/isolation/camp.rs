@@ -77,8 +77,9 @@ async fn plant_rules(app: &TestApp, tenant: TenantId, user: UserId, mark: &str) 
                  token_endpoint_auth_methods, secret_hash, created_at)
          select $3, $3, 'tenant', '{}', '{}', '{client_secret_basic}', sha256($3::bytea), now()
           where $1::uuid is not null and $2::uuid is not null",
-        "insert into oauth_service_clients (tenant_id, client_id, created_by, created_at)
-         select $1, $3, $2, now()",
+        "insert into oauth_service_clients
+                (tenant_id, client_id, created_by, created_at, expires_at)
+         select $1, $3, $2, now(), now() + interval '90 days'",
     ] {
         let insert = sqlx::query(sql).bind(tenant.uuid()).bind(user.uuid()).bind(&client_id);
         insert.execute(&app.pool).await.unwrap();

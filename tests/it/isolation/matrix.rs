@@ -224,6 +224,7 @@ async fn their_own_pages_are_marked(pool: PgPool) {
         "/t/zeta/vector-stores",
         "/t/zeta/apps",
         "/t/zeta/activity",
+        "/t/zeta/service-clients",
         "/t/zeta/members",
         &format!("/d/{}", field.zeta.volume(0)),
         &format!("/d/{}", field.zeta.file()),

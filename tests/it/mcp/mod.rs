@@ -7,6 +7,8 @@ mod eras;
 mod front;
 mod gate;
 mod limits;
+mod malformed;
 pub(crate) mod stage;
+mod tokens;
 mod tools;
 mod upstream;

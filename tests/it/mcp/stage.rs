@@ -176,18 +176,25 @@ impl Stage {
 
     /// Signed by our key, under any `typ`.
     pub(crate) async fn sign_as(&self, typ: &str, claims: &Value) -> String {
+        let head = json!({ "typ": typ, "alg": "EdDSA", "kid": self.kid().await });
+        self.sign_text(&head.to_string(), &claims.to_string()).await
+    }
+
+    /// The name of our key.
+    pub(crate) async fn kid(&self) -> String {
+        sqlx::query_scalar!("select kid from signing_keys").fetch_one(&self.app.pool).await.unwrap()
+    }
+
+    /// These very texts, signed by our key.
+    pub(crate) async fn sign_text(&self, head: &str, claims: &str) -> String {
         let row = sqlx::query!("select kid, sealed_key from signing_keys")
             .fetch_one(&self.app.pool)
             .await
             .unwrap();
         let context = format!("signing_keys/{}", row.kid);
         let key = self.app.parts.master_key.open(&row.sealed_key, &context).unwrap();
-        let head = json!({ "typ": typ, "alg": "EdDSA", "kid": row.kid });
-        let message = format!(
-            "{}.{}",
-            URL_SAFE_NO_PAD.encode(head.to_string()),
-            URL_SAFE_NO_PAD.encode(claims.to_string())
-        );
+        let message =
+            format!("{}.{}", URL_SAFE_NO_PAD.encode(head), URL_SAFE_NO_PAD.encode(claims));
         let key = EncodingKey::from_ed_der(&key);
         let signature =
             jsonwebtoken::crypto::sign(message.as_bytes(), &key, Algorithm::EdDSA).unwrap();

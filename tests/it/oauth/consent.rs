@@ -51,7 +51,7 @@ async fn the_page_says_who_asks_for_what(pool: PgPool) {
     }
     assert!(!text.contains("on this device"));
     assert_eq!(page.attribute("input[name=store][checked]", "value").len(), 2, "all are ticked");
-    // A program on the device, or another app's name, is pointed out.
+    // A program on the device is pointed out.
     let local = app
         .assistant_with(&json!({"client_name": "Claude", "redirect_uris": ["http://127.0.0.1/cb"]}))
         .await;
@@ -61,9 +61,6 @@ async fn the_page_says_who_asks_for_what(pool: PgPool) {
     let sent = own.authorize(&mut browser, &[]).await;
     let text = browser.get(sent.location()).await.select("main").concat();
     assert!(text.contains("whichever app on this device opens reader.app: links"), "{text}");
-    let false_name = app.assistant_with(&json!({"client_name": "ChatGPT"})).await;
-    let sent = false_name.authorize(&mut browser, &[]).await;
-    assert!(browser.get(sent.location()).await.text().contains("well-known app"));
 }
 
 /// [C-02] Of an app that a document describes, the page names the document's host; only at the hosts

@@ -122,12 +122,8 @@ async fn a_bound_grant_stays_bound(pool: PgPool) {
 #[sqlx::test(migrator = "callslip::db::MIGRATOR")]
 async fn a_code_that_names_a_key_wants_that_key(pool: PgPool) {
     let mut stage = stage(&pool).await;
-    let code = stage.code().await;
-    sqlx::query("update oauth_authorization_codes set dpop_jkt = $1")
-        .bind(&stage.key.jkt)
-        .execute(&pool)
-        .await
-        .unwrap();
+    let named = [("dpop_jkt", stage.key.jkt.as_str())];
+    let code = stage.assistant.code(&mut stage.browser, &named).await;
     let wrong = stage.proof(&ClientKey::new()).await;
     assert_refused(&stage.assistant.exchange_proven(&code, &[&wrong]).await, "invalid_grant");
     assert_refused(&stage.assistant.exchange_proven(&code, &[]).await, "invalid_grant");

@@ -21,11 +21,13 @@ async fn the_authorization_server_describes_itself(pool: PgPool) {
             "token_endpoint": format!("{ORIGIN}/oauth/token"),
             "registration_endpoint": format!("{ORIGIN}/oauth/register"),
             "revocation_endpoint": format!("{ORIGIN}/oauth/revoke"),
+            "introspection_endpoint": format!("{ORIGIN}/oauth/introspect"),
             "pushed_authorization_request_endpoint": format!("{ORIGIN}/oauth/par"),
             "jwks_uri": format!("{ORIGIN}/oauth/jwks.json"),
             "response_types_supported": ["code"],
             "response_modes_supported": ["query"],
-            "grant_types_supported": ["authorization_code", "refresh_token"],
+            "grant_types_supported":
+                ["authorization_code", "refresh_token", "client_credentials"],
             "code_challenge_methods_supported": ["S256"],
             "token_endpoint_auth_methods_supported":
                 ["none", "client_secret_basic", "client_secret_post", "private_key_jwt"],
@@ -34,6 +36,10 @@ async fn the_authorization_server_describes_itself(pool: PgPool) {
             "revocation_endpoint_auth_methods_supported":
                 ["none", "client_secret_basic", "client_secret_post", "private_key_jwt"],
             "revocation_endpoint_auth_signing_alg_values_supported":
+                ["EdDSA", "ES256", "PS256", "RS256"],
+            "introspection_endpoint_auth_methods_supported":
+                ["client_secret_basic", "client_secret_post", "private_key_jwt"],
+            "introspection_endpoint_auth_signing_alg_values_supported":
                 ["EdDSA", "ES256", "PS256", "RS256"],
             "dpop_signing_alg_values_supported": ["EdDSA", "ES256", "PS256", "RS256"],
             "scopes_supported": ["search:read", "offline_access"],

@@ -3,17 +3,23 @@
 
 mod access_token;
 mod authorize;
+mod client_auth;
 mod client_document;
 mod clients;
 mod consent;
+mod contract;
 mod dpop;
 mod journey;
+mod manage;
 mod metadata;
 mod par;
+mod policy;
 mod redirect_uri;
 mod refresh;
+mod refused;
 mod register;
 mod revoke;
 mod rotation;
+mod rust_clients;
 mod token;
 mod unresolved;

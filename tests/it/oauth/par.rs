@@ -5,7 +5,7 @@ use serde_json::json;
 use sqlx::PgPool;
 use time::Duration;
 
-use crate::support::{Answer, Assistant, CHALLENGE, ORIGIN, TestApp, changed};
+use crate::support::{Answer, Assistant, CHALLENGE, ClientKey, ORIGIN, TestApp, changed};
 
 /// The thumbprint of some key.
 const THUMBPRINT: &str = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I";
@@ -222,4 +222,61 @@ async fn the_key_goes_with_the_request(pool: PgPool) {
             .await
             .unwrap();
     assert_eq!(bound, vec![Some(THUMBPRINT.to_owned()); 2]);
+}
+
+/// A proof next to a pushed request names the key, once; it cannot name another one than the request
+/// does (RFC 9449 §10.1).
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn a_proof_names_the_key(pool: PgPool) {
+    let app = TestApp::new(&pool).await;
+    let mut browser = app.member("acme", "ada", Role::Reader).await.sign_in().await;
+    let assistant = app.assistant().await;
+    let key = ClientKey::new();
+    let usual = [
+        ("client_id", assistant.client_id.as_str()),
+        ("response_type", "code"),
+        ("code_challenge", CHALLENGE),
+        ("code_challenge_method", "S256"),
+    ];
+    let proof = key.proof(&app, "/oauth/par", None).await;
+    let pushed = app.post_proven("/oauth/par", &[&proof], &usual).await;
+    assert_eq!(pushed.status, 201, "{}", pushed.text());
+    assert!(!pushed.header("dpop-nonce").is_empty());
+    let again = app.post_proven("/oauth/par", &[&proof], &usual).await;
+    assert_eq!(again.json()["error"], "invalid_dpop_proof", "{}", again.text());
+    let other = [&usual[..], &[("dpop_jkt", THUMBPRINT)]].concat();
+    let proof = key.proof(&app, "/oauth/par", None).await;
+    let differs = app.post_proven("/oauth/par", &[&proof], &other).await;
+    assert_eq!(differs.json()["error"], "invalid_dpop_proof", "{}", differs.text());
+    let elsewhere = key.proof(&app, "/oauth/token", None).await;
+    let elsewhere = app.post_proven("/oauth/par", &[&elsewhere], &usual).await;
+    assert_eq!(elsewhere.json()["error"], "invalid_dpop_proof", "{}", elsewhere.text());
+
+    let request_uri = pushed.json()["request_uri"].as_str().unwrap().to_owned();
+    let sent = browser.get(&assistant.pushed_url(&request_uri, &[])).await;
+    let approved = browser.consent(sent.location(), &[("decision", "approve")]).await;
+    let code = approved.returned("code").concat();
+    let proof = ClientKey::new().proof(&app, "/oauth/token", None).await;
+    let stolen = assistant.exchange_proven(&code, &[&proof]).await;
+    assert_eq!(stolen.json()["error"], "invalid_grant", "{}", stolen.text());
+    let proof = key.proof(&app, "/oauth/token", None).await;
+    assert_eq!(assistant.exchange_proven(&code, &[&proof]).await.status, 200);
+}
+
+/// Pushing is limited by address, as the token endpoint is.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn pushing_is_limited(pool: PgPool) {
+    let app = TestApp::with(&pool, &[("CALLSLIP_RATE_LIMIT_SCALE", "0.01")]).await;
+    let assistant = app.assistant().await;
+    assert_eq!(assistant.push(&[]).await.status, 201);
+    let mut limited = assistant.push(&[]).await;
+    for _ in 0..60 {
+        if limited.status == 429 {
+            break;
+        }
+        limited = assistant.push(&[]).await;
+    }
+    assert_eq!(limited.status, 429);
+    assert!(limited.header("retry-after").parse::<u64>().unwrap() >= 1);
+    assert!(limited.json()["error"].is_string());
 }

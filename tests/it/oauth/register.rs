@@ -1,10 +1,11 @@
 //! Dynamic client registration.
 
 use axum::{body::Body, extract::Request};
+use callslip::tenants::Role;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::support::TestApp;
+use crate::support::{ORIGIN, TestApp};
 
 /// [D-01] A registration is answered with what was registered, and nothing null.
 #[sqlx::test(migrator = "callslip::db::MIGRATOR")]
@@ -26,10 +27,15 @@ async fn what_was_registered_is_echoed(pool: PgPool) {
     let mut registered = answer.json();
     let client_id = registered["client_id"].take();
     let issued_at = registered["client_id_issued_at"].take();
+    let uri = registered["registration_client_uri"].take();
+    let token = registered["registration_access_token"].take();
+    assert_eq!(uri, format!("{ORIGIN}/oauth/register/{}", client_id.as_str().unwrap()));
+    assert!(token.as_str().unwrap().starts_with("csl_ra_"));
     assert!(client_id.as_str().is_some_and(|id| !id.starts_with("https://") && id.len() >= 32));
     assert!(issued_at.is_i64());
     registered["client_id"] = json!("id");
     registered["client_id_issued_at"] = json!(0);
+    registered.as_object_mut().unwrap().retain(|_, value| !value.is_null());
     assert_eq!(
         registered,
         json!({
@@ -135,7 +141,7 @@ async fn registrations_are_bounded(pool: PgPool) {
         json!({"redirect_uris": [one], "contacts": ["a@x", "b@x", "c@x", "d@x"]}),
         json!({"redirect_uris": [one], "client_uri": "http://a.example"}),
         json!({"redirect_uris": [one], "logo_uri#de": "javascript:alert(1)"}),
-        json!({"redirect_uris": [one], "token_endpoint_auth_method": "private_key_jwt"}),
+        json!({"redirect_uris": [one], "token_endpoint_auth_method": "client_secret_jwt"}),
         json!({"redirect_uris": [one], "grant_types": ["client_credentials"]}),
         json!({"redirect_uris": [one], "response_types": ["token"]}),
         json!({"redirect_uris": [one], "software_statement": "eyJ"}),
@@ -210,4 +216,155 @@ async fn null_is_absent(pool: PgPool) {
         }))
         .await;
     assert_eq!(answer.status, 201, "{}", answer.text());
+}
+
+/// [D-09] What we lack, or what contradicts itself, is refused before anything is stored.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn what_cannot_be_kept_is_not_promised(pool: PgPool) {
+    let app = TestApp::new(&pool).await;
+    let key = json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "1",
+                               "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]});
+    let mut private = key.clone();
+    private["keys"][0]["d"] = json!("nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A");
+    for metadata in [
+        json!({"grant_types": ["refresh_token"]}),
+        json!({"grant_types": []}),
+        json!({"grant_types": ["implicit"]}),
+        json!({"grant_types": ["authorization_code", "implicit"]}),
+        json!({"grant_types": ["authorization_code", "password"]}),
+        json!({"grant_types": ["authorization_code", "client_credentials"]}),
+        json!({"grant_types": ["urn:ietf:params:oauth:grant-type:device_code"]}),
+        json!({"grant_types": "authorization_code"}),
+        json!({"response_types": []}),
+        json!({"response_types": ["token"]}),
+        json!({"response_types": ["code", "token"]}),
+        json!({"response_types": ["code id_token"]}),
+        json!({"response_types": ["none"]}),
+        json!({"token_endpoint_auth_method": "client_secret_jwt"}),
+        json!({"token_endpoint_auth_method": "tls_client_auth"}),
+        json!({"token_endpoint_auth_method": "self_signed_tls_client_auth"}),
+        json!({"token_endpoint_auth_method": ["none"]}),
+        json!({"token_endpoint_auth_method": "private_key_jwt"}),
+        json!({"jwks": key, "jwks_uri": "https://a.example/keys"}),
+        json!({"jwks": private}),
+        json!({"jwks": {"keys": [{"kty": "oct", "k": "AAAA"}]}}),
+        json!({"jwks": {"keys": [], "x": "\u{0}"}}),
+        json!({"jwks": "x"}),
+        json!({"dpop_bound_access_tokens": "yes"}),
+    ] {
+        let mut all = json!({"redirect_uris": ["https://a.example/cb"]});
+        for (name, value) in metadata.as_object().unwrap() {
+            all[name] = value.clone();
+        }
+        let answer = app.register(&all).await;
+        assert_eq!(answer.status, 400, "{metadata}");
+        assert_eq!(answer.json()["error"], "invalid_client_metadata", "{metadata}");
+    }
+    // Nobody's word counts for a client's here, signed or not.
+    for statement in ["eyJhbGciOiJub25lIn0.eyJzb2Z0d2FyZV9pZCI6IngifQ.", "x"] {
+        let answer = app
+            .register(&json!({"redirect_uris": ["https://a.example/cb"],
+                              "software_statement": statement}))
+            .await;
+        assert_eq!(answer.status, 400);
+        assert_eq!(answer.json()["error"], "unapproved_software_statement");
+    }
+    assert_eq!(app.count("oauth_clients").await, 0);
+    // Extension grants that we lack are left out, and the answer says so.
+    let answer = app
+        .register(&json!({
+            "redirect_uris": ["https://a.example/cb"],
+            "grant_types": ["authorization_code", "urn:ietf:params:oauth:grant-type:device_code"],
+        }))
+        .await;
+    assert_eq!(answer.json()["grant_types"], json!(["authorization_code"]));
+    let bound = app
+        .register(&json!({"redirect_uris": ["https://a.example/cb"], "jwks": key,
+                          "dpop_bound_access_tokens": true}))
+        .await
+        .json();
+    assert_eq!((&bound["dpop_bound_access_tokens"], &bound["jwks"]), (&json!(true), &key));
+}
+
+/// [D-03] [D-04] A link is https or refused, in every language; where people look at the app, it is
+/// neither followed nor fetched nor framed.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn links_are_kept_and_never_followed(pool: PgPool) {
+    let app = TestApp::new(&pool).await;
+    let names = ["client_uri", "logo_uri", "tos_uri", "policy_uri", "jwks_uri"];
+    let one = || json!({"redirect_uris": ["https://a.example/cb"]});
+    for name in names {
+        for suffix in ["", "#de", "#ja-Jpan-JP"] {
+            for link in [
+                "http://a.example/x",
+                "javascript:alert(1)",
+                "data:text/html,x",
+                "//a.example/x",
+                "/x",
+                "https://user:pw@a.example/x",
+                "ftp://a.example",
+            ] {
+                let mut metadata = one();
+                metadata[format!("{name}{suffix}")] = json!(link);
+                let answer = app.register(&metadata).await;
+                assert_eq!(answer.status, 400, "{name}{suffix} {link}");
+                assert_eq!(answer.json()["error"], "invalid_client_metadata");
+            }
+        }
+    }
+    assert_eq!(app.count("oauth_clients").await, 0);
+    let mut metadata = json!({});
+    for name in names {
+        metadata[name] = json!(format!("https://linked.example/{name}"));
+        if name != "jwks_uri" {
+            metadata[format!("{name}#de")] = json!(format!("https://linked.example/{name}/de"));
+        }
+    }
+    let assistant = app.assistant_with(&metadata).await;
+    app.store("acme", "Library").await;
+    let mut browser = app.member("acme", "ada", Role::Admin).await.sign_in().await;
+    let sent = assistant.authorize(&mut browser, &[]).await;
+    let consent = browser.get(sent.location()).await;
+    assert_eq!(consent.status, 200);
+    assistant.tokens(&mut browser, &[]).await;
+    for page in [consent, browser.get("/t/acme/apps").await, browser.get("/account").await] {
+        for attribute in ["href", "src", "action", "srcset", "data"] {
+            for value in page.attribute(&format!("[{attribute}]"), attribute) {
+                assert!(!value.contains("linked.example"), "{attribute}={value}");
+            }
+        }
+    }
+}
+
+/// [C-06] Under a well-known app's name, people read where the app really is; mixed alphabets are
+/// pointed out; the real apps keep their names.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn a_borrowed_name_is_not_shown(pool: PgPool) {
+    let app = TestApp::new(&pool).await;
+    app.store("acme", "Library").await;
+    let mut browser = app.member("acme", "ada", Role::Admin).await.sign_in().await;
+    for (name, uri, shown) in [
+        ("ChatGPT", "https://evil.example/cb", "evil.example"),
+        ("СhаtGРТ", "https://evil.example/cb", "evil.example"),
+        ("Callslip", "http://localhost/cb", "localhost"),
+        ("Claude", "https://claude.ai/api/mcp/auth_callback", "Claude"),
+        ("Claude Code (callslip)", "http://localhost:3118/callback", "Claude Code (callslip)"),
+        ("<script>alert(1)</script>", "https://a.example/cb", "<script>alert(1)</script>"),
+        ("Acme\u{202e}\u{200b} Reader", "https://a.example/cb", "Acme Reader"),
+    ] {
+        let assistant =
+            app.assistant_with(&json!({"client_name": name, "redirect_uris": [uri]})).await;
+        let sent = assistant.authorize(&mut browser, &[]).await;
+        let page = browser.get(sent.location()).await;
+        assert_eq!(page.select("h1 bdi"), [shown], "{name}");
+        assistant.tokens(&mut browser, &[]).await;
+        let apps = browser.get("/t/acme/apps").await;
+        assert_eq!(apps.select("tbody th bdi").first().map(String::as_str), Some(shown), "{name}");
+        assert!(page.select("script:not([src])").is_empty());
+    }
+    let mixed = app.assistant_with(&json!({"client_name": "Аcme Reader"})).await;
+    let sent = mixed.authorize(&mut browser, &[]).await;
+    assert!(browser.get(sent.location()).await.text().contains("several alphabets"));
+    let long = json!({"redirect_uris": ["https://a.example/cb"], "client_name": "n".repeat(300)});
+    assert_eq!(app.register(&long).await.status, 400);
 }

@@ -10,10 +10,11 @@ use callslip::{
     outbound::{Lookup, Outbound, Policy},
     tenants::Role,
 };
+use serde_json::json;
 use sqlx::PgPool;
 use time::Duration;
 
-use crate::support::{Assistant, ORIGIN, PASSWORD, TestApp};
+use crate::support::{Assistant, ORIGIN, PASSWORD, TestApp, document_host::DocumentHost};
 
 const CLIENT_ID: &str = "https://assistant.example/oauth/client.json";
 
@@ -72,6 +73,41 @@ async fn a_stranger_makes_us_fetch_nothing(pool: PgPool) {
     assert_eq!(app.count("oauth_unresolved_requests").await, before);
     // Another browser has no part in it.
     assert_eq!(ada.sign_in().await.get(sent.location()).await.status, 403);
+}
+
+/// The document is read when its user has signed in, for the request that waited; what it says
+/// counts, and where nothing is usable in it, the page says so and the next try is free.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn the_document_is_read_for_who_has_signed_in(pool: PgPool) {
+    let host = DocumentHost::start(&["assistant.example"]).await;
+    let mut app = TestApp::new(&pool).await;
+    app.parts.outbound = host.outbound();
+    app.app = app::build(app.parts.clone()).await.unwrap();
+    let assistant = unread(&app);
+    let mut document = json!({
+        "client_id": CLIENT_ID,
+        "client_name": "Assistant of the document",
+        "redirect_uris": ["https://assistant.example/cb"],
+        "token_endpoint_auth_method": "client_secret_basic",
+    });
+    host.put(&document);
+    let mut browser = app.member("acme", "ada", Role::Reader).await.sign_in().await;
+    let sent = assistant.authorize(&mut browser, &[]).await;
+    assert_eq!(host.asked_for(CLIENT_ID), 0);
+    let page = browser.get(sent.location()).await;
+    assert_eq!(page.status, 400);
+    assert!(page.select("main").concat().contains("client secret"), "{}", page.text());
+    document["token_endpoint_auth_method"] = "none".into();
+    host.put(&document);
+    app.clock.advance(Duration::minutes(2));
+    let page = browser.get(sent.location()).await;
+    let text = page.select("main").concat();
+    assert!(text.contains("Assistant of the document"), "{text}");
+    assert!(text.contains("Described by itself at assistant.example"), "{text}");
+    let approved = browser.consent(sent.location(), &[("decision", "approve")]).await;
+    let tokens = assistant.exchange(&approved.returned("code").concat(), &[]).await;
+    assert_eq!(tokens.status, 200, "{}", tokens.text());
+    assert_eq!(host.asked_for(CLIENT_ID), 2);
 }
 
 /// Once the client is known, the request goes on as it came: every parameter, checked as any other,

@@ -60,6 +60,37 @@ test("a refusal goes back to the client too", async (stage) => {
   assert.equal(client.back.state, client.state);
 });
 
+test("what cannot be granted is explained before anybody is sent on", async (stage) => {
+  const client = await Client.register(stage.demo, "Asks for too much");
+  const page = await stage.window();
+  await page.goto(client.authorizationUrl({ scope: "search:read everything" }));
+  await stage.signIn(page, "reader");
+  await page.getByRole("heading", { name: "cannot be connected" }).waitFor();
+  assert.equal(client.back, undefined, "the browser was sent on by itself");
+  await look(page, "refused");
+  await page.getByRole("link", { name: "Back to the app" }).click();
+  await page.waitForURL(client.last);
+  assert.equal(client.back.error, "invalid_scope");
+  assert.equal(client.back.state, client.state);
+});
+
+test("an app that cannot be known is not connected", async (stage) => {
+  const client = await Client.register(stage.demo, "Stands in");
+  const page = stage.left.reader;
+  await page.goto(client.authorizationUrl({ client_id: "https://nowhere.invalid/oauth/client.json" }));
+  await page.getByRole("heading", { name: "cannot tell which app" }).waitFor();
+  await look(page, "unusable-client");
+});
+
+test("an answer to an app on the device comes with a warning", async (stage) => {
+  const redirectUri = "reader.example:/callback";
+  const client = await Client.register(stage.demo, "An app of this device", { redirectUri });
+  const page = stage.left.reader;
+  await page.goto(client.authorizationUrl({ redirect_uri: redirectUri }));
+  await page.getByText("whichever app on this device opens reader.example: links").waitFor();
+  await look(page, "consent-own-scheme");
+});
+
 test("the citation opens the passage, highlighted and in view", async (stage) => {
   const { reader: page, hit } = stage.left;
   for (const viewport of [{ width: 1280, height: 800 }, { width: 390, height: 844 }]) {

@@ -10,7 +10,7 @@ const secret = () => randomBytes(32).toString("base64url");
 
 export class Client {
   /** Register at the authorization server that the resource names. */
-  static async register(demo, name) {
+  static async register(demo, name, { redirectUri } = {}) {
     const client = new Client();
     client.resource = demo.mcp_url;
     client.server = createServer((request, response) => client.#answer(request, response));
@@ -31,7 +31,7 @@ export class Client {
       headers: { "content-type": "application/json" },
       body: JSON.stringify({
         client_name: name,
-        redirect_uris: [client.redirectUri],
+        redirect_uris: [redirectUri ?? client.redirectUri],
         grant_types: ["authorization_code", "refresh_token"],
         response_types: ["code"],
         token_endpoint_auth_method: "none",
@@ -42,7 +42,8 @@ export class Client {
     return client;
   }
 
-  authorizationUrl() {
+  /** Where the browser is sent; `changes` take the place of what is usual. */
+  authorizationUrl(changes = {}) {
     this.state = secret();
     this.verifier = secret();
     this.back = undefined;
@@ -56,6 +57,7 @@ export class Client {
       state: this.state,
       scope: "search:read",
       resource: this.resource,
+      ...changes,
     });
     return `${this.metadata.authorization_endpoint}?${parameters}`;
   }
