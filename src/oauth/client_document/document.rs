@@ -143,6 +143,7 @@ pub(super) fn understand(location: &Location, body: &[u8]) -> Result<Client, Unu
         jwks_uri,
         dpop_bound: document.get("dpop_bound_access_tokens") == Some(&Value::Bool(true)),
         version: 1,
+        last_used_at: None,
         service: None,
         metadata: other_metadata(&document),
     })
