@@ -7,6 +7,7 @@ mod eras;
 mod front;
 mod gate;
 mod limits;
+mod slow;
 pub(crate) mod stage;
 mod tools;
 mod upstream;

@@ -3,6 +3,7 @@
 
 mod documents;
 mod grants;
+mod services;
 mod stage;
 mod stores;
 mod templates;
