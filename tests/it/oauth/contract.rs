@@ -58,8 +58,8 @@ const SCOPES: &[&str] = &[
     "*",
 ];
 const ALGORITHMS: &[&str] = &[
-    "EdDSA", "ES256", "PS256", "RS256", "none", "HS256", "HS384", "HS512", "RS384", "RS512",
-    "PS384", "PS512", "ES384", "ES512", "ES256K",
+    "EdDSA", "Ed25519", "ES256", "PS256", "RS256", "Ed448", "none", "HS256", "HS384", "HS512",
+    "RS384", "RS512", "PS384", "PS512", "ES384", "ES512", "ES256K",
 ];
 /// The endpoints and features that a document may name, besides those that it does.
 const MEMBERS: &[(&str, &str)] = &[
@@ -439,7 +439,7 @@ async fn prove_methods(walk: &mut Walk, member: &str, path: &str) {
 /// A key for an algorithm that we can sign by.
 fn key_for(algorithm: &str) -> ClientKey {
     match algorithm {
-        "EdDSA" => ClientKey::ed25519(),
+        "EdDSA" | "Ed25519" => ClientKey::ed25519(),
         "RS256" | "RS384" | "RS512" => ClientKey::rsa(Algorithm::RS256),
         "PS256" | "PS384" | "PS512" => ClientKey::rsa(Algorithm::PS256),
         _ => ClientKey::new(),
