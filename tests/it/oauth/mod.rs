@@ -13,6 +13,8 @@ mod dpop;
 mod journey;
 mod manage;
 mod metadata;
+mod model_code;
+mod model_refresh;
 mod par;
 mod policy;
 mod redirect_uri;
