@@ -88,7 +88,9 @@ pub(in crate::oauth) async fn refresh(
         tx.commit().await?;
         return Err(UNKNOWN);
     }
-    if stored.expires_at <= call.now || standing == Standing::Exhausted {
+    // Whoever tries again has used it in time: then the grant's own end counts, and it is asked below.
+    let is_idle = standing == Standing::Newest && stored.expires_at <= call.now;
+    if is_idle || standing == Standing::Exhausted {
         return Err(UNKNOWN);
     }
     // Before anything is rotated, so that a mistake costs nothing (spec row T-14).

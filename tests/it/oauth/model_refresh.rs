@@ -360,6 +360,14 @@ async fn set_window(pool: &PgPool, seconds: i64) {
     .unwrap();
 }
 
+async fn play(pool: &PgPool, steps: &[Step]) {
+    let mut stage = Stage::set(pool).await;
+    for step in steps {
+        stage.take(step).await;
+        stage.compare().await;
+    }
+}
+
 /// Whatever clients, thieves, clocks and restarts do, in any order: the line of tokens is the one
 /// that the specification describes.
 #[sqlx::test(migrator = "callslip::db::MIGRATOR")]
@@ -368,13 +376,41 @@ async fn a_family_is_what_the_model_says(pool: PgPool) {
     let steps = vec(step(), 1..12);
     property::each("tests/it/oauth/model_refresh.seeds", steps, move |steps| {
         let pool = pool.clone();
-        async move {
-            let mut stage = Stage::set(&pool).await;
-            for step in &steps {
-                stage.take(step).await;
-                stage.compare().await;
-            }
-        }
+        async move { play(&pool, &steps).await }
     })
     .await;
+}
+
+/// A clock that is set back does not open the window again, and nobody is punished for it.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn a_clock_that_runs_back_opens_no_window(pool: PgPool) {
+    TestApp::new(&pool).await.member("acme", "ada", Role::Reader).await;
+    let refresh = |age| Step::Refresh { age, by: By::Owner, node: 0 };
+    let back = Step::Wait { seconds: -60 * MINUTE };
+    let mut stage = Stage::set(&pool).await;
+    for step in
+        [refresh(0), Step::Wait { seconds: 80 }, back, Step::Restart { node: 0 }, refresh(1)]
+    {
+        stage.take(&step).await;
+        stage.compare().await;
+    }
+    assert_eq!((stage.model.line.len(), stage.model.ended), (2, false));
+}
+
+/// Who lost the answer in the last minute of a token's thirty days is not late for a retry.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn a_retry_is_not_idle(pool: PgPool) {
+    TestApp::new(&pool).await.member("acme", "ada", Role::Reader).await;
+    let mut stage = Stage::set(&pool).await;
+    for step in [
+        Step::Window { seconds: 300 },
+        Step::Wait { seconds: IDLE - 60 },
+        Step::Lost { age: 0, hangs_up: true },
+        Step::Wait { seconds: 80 },
+        Step::Refresh { age: 0, by: By::Owner, node: 1 },
+    ] {
+        stage.take(&step).await;
+        stage.compare().await;
+    }
+    assert!(stage.known[1].is_some());
 }
