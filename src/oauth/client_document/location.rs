@@ -114,7 +114,7 @@ mod tests {
             ("https://xn--4ca.example/%C3%A4", "https://xn--4ca.example/%C3%A4"),
             ("https://a.example/.well-known/client..json", "https://a.example/.well-known/"),
         ] {
-            let location = Location::parse(good).unwrap_or_else(|| panic!("{good}"));
+            let location = Location::parse(good).expect(good);
             assert_eq!((location.as_str(), location.place()), (good, place));
         }
     }

@@ -101,11 +101,13 @@ pub(in crate::oauth) async fn refresh(
 
     let successor = call.successor(&presented);
     if standing == Standing::Newest {
-        call.keep_refresh_token(&mut tx, &grant, &successor, stored.newest + 1).await?;
+        store_tokens::rotate(&mut tx, &secret, &successor.hash(), call.refresh_life(&grant))
+            .await?;
+    } else {
+        store_tokens::count_retry(&mut tx, &secret).await?;
     }
-    store_tokens::rotate(&mut tx, &secret, call.now).await?;
     let response = call.issue(&grant, scope, Some(&successor))?;
-    store_clients::touch(&mut tx, &client.0.client_id, call.now).await?;
+    store_clients::touch(&mut tx, &client.0, call.now).await?;
     let mut event = Event::new(Act::TokenRefreshed, call.now)
         .tenant(grant.tenant)
         .user(grant.user)

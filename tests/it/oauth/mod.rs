@@ -2,14 +2,18 @@
 #![expect(clippy::disallowed_methods, reason = "tests look behind the application's back")]
 
 mod access_token;
+mod alive;
 mod approvals;
 mod authorize;
 mod client_auth;
+mod client_credentials;
 mod client_document;
 mod clients;
 mod consent;
 mod contract;
 mod dpop;
+mod identity;
+mod introspect;
 mod journey;
 mod manage;
 mod metadata;
