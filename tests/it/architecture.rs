@@ -63,6 +63,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "outbound",
         ],
     ),
+    ("fuzzing", &["http", "oauth", "mcp"]),
     (
         "app",
         &[

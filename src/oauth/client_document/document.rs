@@ -114,7 +114,7 @@ impl Unusable {
 
 /// The client that the document describes. What we do not know in it is ignored: documents are
 /// written for every server at once.
-pub(super) fn understand(location: &Location, body: &[u8]) -> Result<Client, Unusable> {
+pub(in crate::oauth) fn understand(location: &Location, body: &[u8]) -> Result<Client, Unusable> {
     let Ok(Value::Object(document)) = serde_json::from_slice(body) else {
         return Err(Unusable::NotJson);
     };

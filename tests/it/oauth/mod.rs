@@ -17,6 +17,8 @@ mod introspect;
 mod journey;
 mod manage;
 mod metadata;
+mod model_code;
+mod model_refresh;
 mod par;
 mod policy;
 mod redirect_uri;

@@ -9,6 +9,7 @@ mod oauth;
 pub mod openai_fake;
 mod people;
 mod probe;
+pub mod property;
 mod terminal;
 
 use std::sync::atomic::{AtomicU8, Ordering};
