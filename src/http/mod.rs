@@ -15,5 +15,5 @@ pub mod request_id;
 pub mod routes;
 pub mod unread;
 
-pub use page::{Frame, Page, PageError};
+pub use page::{Frame, Page, PageError, sentence};
 pub use routes::{Access, Mounted, Routes};

@@ -120,8 +120,8 @@ pub(super) async fn page(
         may_approve: choices.iter().any(|choice| choice.ruling.admits),
         tenants: choices,
         scopes: scope.words().into_iter().map(|words| ScopeLine { words }).collect(),
-        lifetime: "For 90 days at most, and until you or an admin revoke it. Unused for 30 days, \
-                   it ends by itself.",
+        lifetime: "For 90 days at most. It ends before that when you or an admin revoke it, or \
+                   when it is not used for 30 days.",
         error: again.map(|again| again.error),
     };
     Ok(allow_onward(to, Page(page).into_response()))
