@@ -6,7 +6,6 @@
 //! copy at hand serves on, and for the well-known assistants a pinned one.
 
 mod document;
-pub(super) mod freshness;
 mod location;
 mod pinned;
 mod reader;
