@@ -5,7 +5,8 @@
 //! `tests/it/architecture.rs` says.
 //!
 //! - kernel: [`ids`], [`clock`], [`secret`], [`fault`]
-//! - platform: [`config`], [`db`], [`problems`], [`http`], [`telemetry`], [`limits`], [`outbound`]
+//! - platform: [`config`], [`db`], [`problems`], [`http`], [`telemetry`], [`limits`], [`outbound`],
+//!   `jose`
 //! - [`audit`]: what happened, append-only
 //! - [`tenants`], [`users`], [`sign_in`]: who is who, and how they prove it
 //! - [`vector_stores`]: a tenant's mappings to what answers searches
@@ -38,6 +39,7 @@ pub mod fault;
 pub mod fuzzing;
 pub mod http;
 pub mod ids;
+mod jose;
 pub mod limits;
 pub mod mcp;
 pub mod oauth;

@@ -7,11 +7,13 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use time::{Duration, OffsetDateTime};
 
-use super::{
-    jwk_set::PublicKey,
-    jws::{self, Algorithm, Parts},
+use crate::{
+    clock::LEEWAY,
+    jose::{
+        jwk_set::PublicKey,
+        jws::{self, Algorithm, Parts},
+    },
 };
-use crate::clock::LEEWAY;
 
 /// RFC 7523 §2.2: the only `client_assertion_type`.
 pub(super) const TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";

@@ -14,7 +14,7 @@ use time::OffsetDateTime;
 use super::{
     client::{AuthMethod, Client},
     client_auth::credentials::{self, Claim},
-    client_document::{document, freshness, location::Location},
+    client_document::{document, location::Location},
     client_metadata, par,
     parameters::Parameters,
     pkce::{CodeChallenge, CodeVerifier},
@@ -22,7 +22,10 @@ use super::{
     resource::Resources,
     scope::Scope,
 };
-use crate::secret::{Kind, Plaintext};
+use crate::{
+    outbound::freshness,
+    secret::{Kind, Plaintext},
+};
 pub(crate) use signed::{access_token, client_keys, dpop_proof, jws};
 
 const ORIGIN: &str = "https://docs.example.com";

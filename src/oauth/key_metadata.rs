@@ -3,7 +3,8 @@
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::{client::AuthMethod, jwk_set::KeySet, jws::Algorithm};
+use super::client::AuthMethod;
+use crate::jose::{jwk_set::KeySet, jws::Algorithm};
 
 /// The longest address, and the longest key set, that is kept.
 const LONGEST_URI: usize = 512;

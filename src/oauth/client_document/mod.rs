@@ -6,7 +6,6 @@
 //! copy at hand serves on, and for the well-known assistants a pinned one.
 
 pub(super) mod document;
-pub(super) mod freshness;
 pub(super) mod location;
 mod pinned;
 mod reader;

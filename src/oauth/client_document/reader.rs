@@ -17,7 +17,6 @@ use tokio::sync::Semaphore;
 
 use super::{
     document::{self, Unusable},
-    freshness,
     location::Location,
     pinned,
     store::{self, Life},
@@ -28,7 +27,7 @@ use crate::{
     fault::Fault,
     limits::{Counter, Limits, Policy},
     oauth::client::Client,
-    outbound::{self, Outbound},
+    outbound::{self, Outbound, freshness},
 };
 
 /// The largest document that is read: the draft's "Maximum Response Size".

@@ -8,7 +8,7 @@ use subtle::ConstantTimeEq;
 use time::{Duration, OffsetDateTime};
 
 use super::{Refused, Target, nonce::Nonces};
-use crate::oauth::{
+use crate::jose::{
     jwk_set::PublicKey,
     jws::{self, Algorithm},
 };

@@ -8,12 +8,14 @@ use serde_json::{Value, json};
 use super::{ORIGIN, line, now};
 use crate::{
     http::json,
+    jose::{
+        jwk_set::{KeySet, PublicKey},
+        jws::{self, Algorithm},
+    },
     oauth::{
         access_token::{self, Claims},
         client_assertion,
         dpop::{Target, nonce::Nonces, proof},
-        jwk_set::{KeySet, PublicKey},
-        jws::{self, Algorithm},
     },
     secret::seal::MasterKey,
 };
