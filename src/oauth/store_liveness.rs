@@ -17,6 +17,17 @@ pub(super) struct Answers {
     pub(super) stale: Vec<Uuid>,
 }
 
+/// What is known about one grant that lives.
+struct Row {
+    place: i64,
+    slug: String,
+    role: Option<String>,
+    user_name: Option<String>,
+    resource_was_sent: bool,
+    is_stale: bool,
+    vector_stores: Vec<Uuid>,
+}
+
 /// Answer each question.
 pub(super) async fn read(
     tx: &mut ControlTx,
@@ -29,7 +40,8 @@ pub(super) async fn read(
     let clients: Vec<String> = questions.iter().map(|one| one.client_id.clone()).collect();
     let tokens: Vec<Uuid> = questions.iter().map(|one| one.jti).collect();
     let keys: Vec<Option<String>> = questions.iter().map(|one| one.kid.clone()).collect();
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        Row,
         r#"
         select asked.place as "place!", tenants.slug, memberships.role as "role?",
                users.name as "user_name?",
@@ -71,7 +83,11 @@ pub(super) async fn read(
     )
     .fetch_all(tx.conn())
     .await?;
-    let mut answers = Answers { alive: vec![None; questions.len()], stale: Vec::new() };
+    Ok(answers(rows, &grants))
+}
+
+fn answers(rows: Vec<Row>, grants: &[Uuid]) -> Answers {
+    let mut answers = Answers { alive: vec![None; grants.len()], stale: Vec::new() };
     for row in rows {
         let place = usize::try_from(row.place - 1).unwrap_or(usize::MAX);
         if let (Some(answer), Some(grant)) = (answers.alive.get_mut(place), grants.get(place)) {
@@ -88,5 +104,5 @@ pub(super) async fn read(
             });
         }
     }
-    Ok(answers)
+    answers
 }

@@ -109,7 +109,7 @@ impl Caller {
     async fn round(&mut self, turn: usize) -> Result<(), String> {
         let exp = part(&text(&self.tokens, "access_token"), 1)["exp"].as_i64().unwrap();
         let [here, there] = [&self.nodes[turn % 2], &self.nodes[(turn + 1) % 2]];
-        if exp - here.clock.now().unix_timestamp() < 20 * 60 || turn % 5 == 0 {
+        if exp - here.clock.now().unix_timestamp() < 20 * 60 || turn.is_multiple_of(5) {
             let refresh_token = text(&self.tokens, "refresh_token");
             let answer = self.assistant.at(here).refresh(&refresh_token, &[]).await;
             if answer.status != 200 {

@@ -5,7 +5,7 @@ use sqlx::PgPool;
 use time::Duration;
 use tokio::task::JoinSet;
 
-use crate::support::{Browser, ClientKey, TestApp};
+use crate::support::{Browser, Changes, ClientKey, TestApp};
 
 const PAGE: &str = "/t/acme/service-clients";
 
@@ -32,9 +32,9 @@ async fn a_secret_is_shown_once(pool: PgPool) {
     assert_eq!(later.select("table tbody th bdi"), ["Billing <b>bot</b>"]);
     assert_eq!(later.select("table .badge"), ["Active"]);
     assert!(later.select("table td").join(" ").contains("Search Handbook"));
-    let kept: String = sqlx::query_scalar(
-        "select string_agg(t::text, '') from (select c::text as t from oauth_clients c
-          union all select e::text from audit_events e) as everything",
+    let kept = sqlx::query_scalar!(
+        r#"select string_agg(t::text, '') as "kept!" from (select c::text as t from oauth_clients c
+            union all select e::text from audit_events e) as everything"#,
     )
     .fetch_one(&pool)
     .await
@@ -59,7 +59,7 @@ async fn a_form_that_does_not_fit_comes_back(pool: PgPool) {
     let search = [("may", "search"), ("store", store.as_str())];
     assert_eq!(browser.add_back_end("acme", "Bot", &search).await.status, 200);
     let private = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"AA","d":"VERY-PRIVATE"}]}"#;
-    let cases: &[(&str, &[(&str, &str)], &str)] = &[
+    let cases: &[(&str, Changes<'_>, &str)] = &[
         ("bOT", &search, "name-error"),
         (" \u{200b}", &search, "name-error"),
         ("Nothing", &[], "may-error"),

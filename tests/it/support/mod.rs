@@ -35,7 +35,7 @@ pub use answer::Answer;
 pub use back_end::resource_of;
 pub use browser::Browser;
 pub use dpop::ClientKey;
-pub use oauth::{Assistant, CHALLENGE, CHATGPT, VERIFIER, changed};
+pub use oauth::{Assistant, CHALLENGE, CHATGPT, Changes, VERIFIER, changed};
 pub use people::{PASSWORD, Person};
 pub use terminal::Terminal;
 
