@@ -5,14 +5,15 @@
 //! `tests/it/architecture.rs` says.
 //!
 //! - kernel: [`ids`], [`clock`], [`secret`], [`fault`]
-//! - platform: [`config`], [`db`], [`problems`], [`http`], [`telemetry`], [`limits`], [`outbound`]
+//! - platform: [`config`], [`db`], [`problems`], [`http`], [`telemetry`], [`limits`], [`outbound`],
+//!   `jose`
 //! - [`audit`]: what happened, append-only
 //! - [`tenants`], [`users`], [`sign_in`]: who is who, and how they prove it
 //! - [`vector_stores`]: a tenant's mappings to what answers searches
 //! - [`oauth`]: the authorization server
 //! - [`documents`]: the builtin store's content; [`search`]: questions to hits, ids to texts
 //! - [`mcp`]: the protected resource; [`admin`]: the pages
-//! - [`app`] composes, [`cli`] runs
+//! - [`app`] composes, [`cli`] runs; `fuzzing` (a feature) leads fuzzers to every parser
 //!
 //! # Invariants
 //! Things that are absent on purpose:
@@ -34,8 +35,11 @@ pub mod config;
 pub mod db;
 pub mod documents;
 pub mod fault;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod http;
 pub mod ids;
+mod jose;
 pub mod limits;
 pub mod mcp;
 pub mod oauth;

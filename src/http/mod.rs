@@ -5,6 +5,8 @@ pub mod client_ip;
 pub mod cookies;
 pub mod csrf;
 pub mod extract;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 pub mod headers;
 pub mod host;
 pub mod json;

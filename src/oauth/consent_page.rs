@@ -92,11 +92,15 @@ pub(super) async fn page(
     let mut choices = Vec::with_capacity(members.len());
     for member in members {
         let id = member.tenant.id.to_string();
+        // Given back before the next connection is asked for, or two pages could wait for each other.
+        let mut tx = server.db.control().await?;
+        let ruling = Ruling::find(&mut tx, pending, member).await?;
+        drop(tx);
         choices.push(TenantChoice {
             chosen: again.is_some_and(|again| again.tenant == id),
             id,
             name: member.tenant.name.clone(),
-            ruling: Ruling::find(&mut server.db.control().await?, pending, member).await?,
+            ruling,
             stores: store_choices(server, member, again).await?,
         });
     }

@@ -10,8 +10,8 @@
 //! (`nonce`), and once, which the shared store says ([`Dpop::spend`]).
 
 pub(super) mod binding;
-mod nonce;
-mod proof;
+pub(super) mod nonce;
+pub(super) mod proof;
 
 use std::{fmt, sync::Arc};
 
@@ -24,7 +24,6 @@ use axum::{
 
 use super::{
     error::{Error, ErrorCode, refuse},
-    jws::Algorithm,
     store_proofs,
 };
 use crate::{
@@ -32,6 +31,7 @@ use crate::{
     config::PublicUrl,
     db::{ControlTx, Db},
     fault::Fault,
+    jose::jws::Algorithm,
     secret::derive::DerivationKey,
 };
 use nonce::Nonces;

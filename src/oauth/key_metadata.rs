@@ -3,7 +3,8 @@
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::{client::AuthMethod, jwk_set::KeySet, jws::Algorithm};
+use super::client::AuthMethod;
+use crate::jose::{jwk_set::KeySet, jws::Algorithm};
 
 /// The longest address, and the longest key set, that is kept.
 const LONGEST_URI: usize = 512;
@@ -38,11 +39,9 @@ pub(super) fn read(
     };
     let signing_alg = match member("token_endpoint_auth_signing_alg") {
         None => None,
-        Some(name) => Some(
-            name.as_str()
-                .and_then(Algorithm::from_name)
-                .ok_or("token_endpoint_auth_signing_alg must be EdDSA, ES256, PS256 or RS256")?,
-        ),
+        Some(name) => Some(name.as_str().and_then(Algorithm::from_name).ok_or(
+            "token_endpoint_auth_signing_alg must be Ed25519, EdDSA, ES256, PS256 or RS256",
+        )?),
     };
     if jwks.is_some() && jwks_uri.is_some() {
         return Err("jwks and jwks_uri must not both be there");

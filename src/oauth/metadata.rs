@@ -16,12 +16,11 @@ use super::{
     Server,
     client::{AuthMethod, GrantType},
     dpop::Dpop,
-    json,
-    jws::Algorithm,
-    par,
+    json, par,
     resource::Resources,
     scope::Scope,
 };
+use crate::jose::jws::Algorithm;
 
 /// Clients may keep the documents this long.
 const SECONDS: u32 = 300;

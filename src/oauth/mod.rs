@@ -49,12 +49,12 @@ mod consent_page;
 mod declined;
 pub mod dpop;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod grants;
 mod introspect;
 mod json;
-mod jwk_set;
 mod jwks;
-mod jws;
 mod key_metadata;
 mod keys;
 pub mod liveness;

@@ -13,7 +13,6 @@ pub use super::store_services::list;
 use super::{
     client::{AuthMethod, Client, GrantType, Source},
     client_name,
-    jwk_set::KeySet,
     resource::Resources,
     scope::Scope,
     store_clients,
@@ -24,6 +23,7 @@ use crate::{
     audit::{self, Actor, Event, Kind},
     db::ControlTx,
     ids::{GrantId, UserId, VectorStoreId},
+    jose::jwk_set::KeySet,
     secret::{self, Plaintext},
     tenants::Tenant,
 };
@@ -208,6 +208,7 @@ fn client(new: &New) -> (Client, Option<Plaintext>) {
         jwks_uri,
         dpop_bound: false,
         version: 1,
+        last_used_at: None,
         service: None,
         metadata: Map::new(),
     };

@@ -7,6 +7,7 @@
 //! named hosts to be private and to speak plain http.
 
 mod address;
+pub mod freshness;
 mod resolver;
 mod roots;
 

@@ -3,6 +3,8 @@
 //! A suspended tenant and a disabled user count as absent wherever access is decided.
 
 pub mod store;
+mod store_keys;
+pub mod vault;
 
 use std::{fmt, str::FromStr};
 

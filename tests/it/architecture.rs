@@ -21,11 +21,15 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("telemetry", &["config", "db", "problems", "http"]),
     ("limits", &["config", "http"]),
     ("outbound", &[]),
+    ("jose", &["http", "limits", "outbound"]),
     ("audit", &["db", "http"]),
     ("tenants", &["db", "audit"]),
     ("users", &["db", "audit", "tenants"]),
-    ("sign_in", &["config", "db", "http", "limits", "audit", "tenants", "users"]),
-    ("vector_stores", &["db", "outbound", "audit"]),
+    (
+        "sign_in",
+        &["config", "db", "http", "limits", "outbound", "jose", "audit", "tenants", "users"],
+    ),
+    ("vector_stores", &["db", "outbound", "audit", "tenants"]),
     (
         "oauth",
         &[
@@ -35,6 +39,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "http",
             "limits",
             "outbound",
+            "jose",
             "audit",
             "tenants",
             "users",
@@ -63,6 +68,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "outbound",
         ],
     ),
+    ("fuzzing", &["http", "oauth", "mcp"]),
     (
         "app",
         &[

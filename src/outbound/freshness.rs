@@ -9,7 +9,7 @@ const LONGEST: Duration = Duration::hours(24);
 const USUAL: Duration = Duration::hours(1);
 
 /// For how long the answer with these headers serves.
-pub(in crate::oauth) fn life(headers: &HeaderMap) -> Duration {
+pub fn life(headers: &HeaderMap) -> Duration {
     stated(headers).unwrap_or(USUAL).clamp(SHORTEST, LONGEST)
 }
 

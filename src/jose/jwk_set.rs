@@ -1,4 +1,4 @@
-//! Clients' public keys: RFC 7517, of the kinds that we check signatures with.
+//! Public keys of others: RFC 7517, of the kinds that we check signatures with.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::DecodingKey;
@@ -7,15 +7,15 @@ use sha2::{Digest, Sha256};
 
 use super::jws::Algorithm;
 
-/// How many keys a client may have.
+/// How many keys one may have.
 const MAX_KEYS: usize = 50;
 /// RFC 7518 §6: the members of private and of symmetric keys, which nobody may show us.
 const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
 /// A public key that signatures can be checked with.
 #[derive(Clone)]
-pub(super) struct PublicKey {
-    pub(super) kid: Option<String>,
+pub(crate) struct PublicKey {
+    pub(crate) kid: Option<String>,
     kind: Kind,
     /// The only algorithm that it is for, where it says so.
     only: Option<Algorithm>,
@@ -33,7 +33,7 @@ enum Kind {
 impl PublicKey {
     /// Read one JWK. None if it is not a public key, not for signatures, or of a kind or size that
     /// we do not take.
-    pub(super) fn read(jwk: &Value) -> Option<Self> {
+    pub(crate) fn read(jwk: &Value) -> Option<Self> {
         let jwk = jwk.as_object()?;
         if is_private(jwk) || !is_for_signatures(jwk) {
             return None;
@@ -73,33 +73,34 @@ impl PublicKey {
     }
 
     /// RFC 7638 §3: what names this key and no other, in base64url.
-    pub(super) fn thumbprint(&self) -> &str {
+    pub(crate) fn thumbprint(&self) -> &str {
         &self.thumbprint
     }
 
     /// Whether the key makes such signatures, and is meant to.
-    pub(super) fn fits(&self, algorithm: Algorithm) -> bool {
+    pub(crate) fn fits(&self, algorithm: Algorithm) -> bool {
         let kind = match algorithm {
-            Algorithm::EdDsa => Kind::Ed25519,
+            Algorithm::EdDsa | Algorithm::Ed25519 => Kind::Ed25519,
             Algorithm::Es256 => Kind::P256,
             Algorithm::Ps256 | Algorithm::Rs256 => Kind::Rsa,
         };
-        self.kind == kind && self.only.is_none_or(|only| only == algorithm)
+        self.kind == kind
+            && self.only.is_none_or(|only| only.implemented() == algorithm.implemented())
     }
 
-    pub(super) const fn verifying(&self) -> &DecodingKey {
+    pub(crate) const fn verifying(&self) -> &DecodingKey {
         &self.verifying
     }
 }
 
-/// A client's public keys.
+/// The public keys of one who signs.
 #[derive(Clone)]
-pub(super) struct KeySet(Vec<PublicKey>);
+pub(crate) struct KeySet(Vec<PublicKey>);
 
 impl KeySet {
     /// Read a JWK Set. Keys of unknown kinds are passed over (RFC 7517 §5); a private key, or no
     /// key that we could use, is nobody's key set.
-    pub(super) fn read(set: &Value) -> Option<Self> {
+    pub(crate) fn read(set: &Value) -> Option<Self> {
         let keys = set.as_object()?.get("keys")?.as_array()?;
         if keys.len() > MAX_KEYS || keys.iter().any(|key| key.as_object().is_none_or(is_private)) {
             return None;
@@ -109,12 +110,12 @@ impl KeySet {
     }
 
     /// Whether there is a key for such signatures.
-    pub(super) fn has(&self, algorithm: Algorithm) -> bool {
+    pub(crate) fn has(&self, algorithm: Algorithm) -> bool {
         self.0.iter().any(|key| key.fits(algorithm))
     }
 
     /// The key for a signature: the one of that name, or without a name the only one that fits.
-    pub(super) fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Option<&PublicKey> {
+    pub(crate) fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Option<&PublicKey> {
         let mut fitting = self.0.iter().filter(|key| {
             key.fits(algorithm) && kid.is_none_or(|kid| key.kid.as_deref() == Some(kid))
         });

@@ -13,32 +13,36 @@ const MAX_BYTES: usize = 8 * 1024;
 
 /// The signatures that we check: no HMAC, and never none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Algorithm {
+pub(crate) enum Algorithm {
     EdDsa,
+    /// RFC 9864's name for EdDSA with this one curve, which is the one that we know.
+    Ed25519,
     Es256,
     Ps256,
     Rs256,
 }
 
 impl Algorithm {
-    pub(super) const ALL: &'static [Self] = &[Self::EdDsa, Self::Es256, Self::Ps256, Self::Rs256];
+    pub(crate) const ALL: &'static [Self] =
+        &[Self::EdDsa, Self::Ed25519, Self::Es256, Self::Ps256, Self::Rs256];
 
-    pub(super) const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::EdDsa => "EdDSA",
+            Self::Ed25519 => "Ed25519",
             Self::Es256 => "ES256",
             Self::Ps256 => "PS256",
             Self::Rs256 => "RS256",
         }
     }
 
-    pub(super) fn from_name(name: &str) -> Option<Self> {
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|one| one.as_str() == name)
     }
 
-    const fn implemented(self) -> jsonwebtoken::Algorithm {
+    pub(crate) const fn implemented(self) -> jsonwebtoken::Algorithm {
         match self {
-            Self::EdDsa => jsonwebtoken::Algorithm::EdDSA,
+            Self::EdDsa | Self::Ed25519 => jsonwebtoken::Algorithm::EdDSA,
             Self::Es256 => jsonwebtoken::Algorithm::ES256,
             Self::Ps256 => jsonwebtoken::Algorithm::PS256,
             Self::Rs256 => jsonwebtoken::Algorithm::RS256,
@@ -47,16 +51,16 @@ impl Algorithm {
 }
 
 /// A compact JWS in its parts. Anybody may have written it: see [`Parts::is_signed_by`].
-pub(super) struct Parts<'a, H, C> {
-    pub(super) header: H,
-    pub(super) claims: C,
+pub(crate) struct Parts<'a, H, C> {
+    pub(crate) header: H,
+    pub(crate) claims: C,
     message: &'a str,
     signature: &'a str,
 }
 
 /// Take a compact JWS apart: three parts, JSON objects without repeated members, and nothing
 /// that must be understood (`crit`) and is not.
-pub(super) fn read<H, C>(compact: &str) -> Option<Parts<'_, H, C>>
+pub(crate) fn read<H, C>(compact: &str) -> Option<Parts<'_, H, C>>
 where
     H: DeserializeOwned,
     C: DeserializeOwned,
@@ -78,7 +82,7 @@ where
 
 impl<H, C> Parts<'_, H, C> {
     /// Whether the holder of `key` wrote it, by `algorithm`, which must fit the key.
-    pub(super) fn is_signed_by(&self, key: &PublicKey, algorithm: Algorithm) -> bool {
+    pub(crate) fn is_signed_by(&self, key: &PublicKey, algorithm: Algorithm) -> bool {
         key.fits(algorithm)
             && crypto::verify(
                 self.signature,
