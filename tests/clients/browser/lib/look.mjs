@@ -39,7 +39,7 @@ export async function look(page, name) {
 // What sticks out of its box, or would scroll sideways in it.
 function cutOff(page) {
   return page.evaluate(() => {
-    const boxes = [...document.querySelectorAll(".table-wrap, .panel, .slip, .notice, .table tr")];
+    const boxes = [...document.querySelectorAll(".table-wrap, .panel, .slip, .notice, tbody tr")];
     return boxes.filter((box) => box.scrollWidth > box.clientWidth + 1)
       .map((box) => `${box.className || box.tagName} “${box.innerText.slice(0, 40).replaceAll("\n", " ")}”`);
   });
