@@ -8,6 +8,7 @@ mod oauth;
 pub mod openai_fake;
 mod people;
 mod probe;
+pub mod provider;
 mod terminal;
 
 use std::sync::atomic::{AtomicU8, Ordering};
