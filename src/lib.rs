@@ -13,7 +13,7 @@
 //! - [`oauth`]: the authorization server
 //! - [`documents`]: the builtin store's content; [`search`]: questions to hits, ids to texts
 //! - [`mcp`]: the protected resource; [`admin`]: the pages
-//! - [`app`] composes, [`cli`] runs
+//! - [`app`] composes, [`cli`] runs; `fuzzing` (a feature) leads fuzzers to every parser
 //!
 //! # Invariants
 //! Things that are absent on purpose:
@@ -35,6 +35,8 @@ pub mod config;
 pub mod db;
 pub mod documents;
 pub mod fault;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod http;
 pub mod ids;
 mod jose;

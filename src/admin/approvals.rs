@@ -3,7 +3,7 @@
 use axum::{extract::State, response::Redirect};
 use serde::Deserialize;
 
-use super::{Admin, Desk, Notice, back, outlive, view::Moment};
+use super::{Admin, Desk, Notice, apps, back, outlive, view::Moment};
 use crate::{
     audit::Origin,
     db::ControlTx,
@@ -27,6 +27,7 @@ pub(super) struct Lists {
 pub(super) struct Row {
     pub(super) key: AppKey,
     pub(super) name: String,
+    pub(super) is_verified: bool,
     pub(super) place: String,
     pub(super) requested_by: String,
     pub(super) requested_at: Moment,
@@ -66,13 +67,14 @@ fn row(approval: Approval, base: &str) -> Row {
     let unknown = || "a deleted account".to_owned();
     Row {
         key: approval.key,
+        is_verified: approval.is_verified(),
         decide_url: format!("{base}/apps/{}/decide", approval.key),
         requested_by: approval.requested_by.unwrap_or_else(unknown),
         requested_at: approval.requested_at.into(),
         decided_by: approval.decided_by.unwrap_or_else(unknown),
         decided_at: approval.decided_at.map(Moment::from),
         name: approval.client_name,
-        place: approval.place,
+        place: apps::place(approval.place),
     }
 }
 

@@ -84,17 +84,22 @@ pub(super) struct FaceLine {
 
 impl From<Face> for FaceLine {
     fn from(face: Face) -> Self {
-        let redirect = match face.redirect_host.as_str() {
-            scheme if scheme.ends_with(':') => format!("{scheme} on the user’s device"),
-            "127.0.0.1" | "[::1]" | "localhost" => "a program on the user’s device".to_owned(),
-            host => host.to_owned(),
-        };
+        let redirect = place(face.redirect_host.clone());
         let place = match face.published_by {
             Some(host) if host == face.redirect_host => host,
             Some(host) => format!("{host}, answers go to {redirect}"),
             None => redirect,
         };
         Self { name: face.client_name, is_verified: face.is_verified, place, warning: face.warning }
+    }
+}
+
+/// Where an app belongs, in words.
+pub(super) fn place(place: String) -> String {
+    match place.as_str() {
+        scheme if scheme.ends_with(':') => format!("{scheme} on the user’s device"),
+        "127.0.0.1" | "[::1]" | "localhost" => "a program on the user’s device".to_owned(),
+        _ => place,
     }
 }
 

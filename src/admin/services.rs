@@ -261,7 +261,12 @@ async fn refused(desk: &Desk, state: &Admin, form: Form) -> Result<Response, Pag
 /// The state of a back end that the admin had before them.
 #[derive(Debug, Deserialize)]
 pub(super) struct Seen {
-    revision: i32,
+    revision: String,
+}
+
+/// A form's number. What is none is the state of no back end.
+fn revision(text: &str) -> i32 {
+    text.parse().unwrap_or(0)
 }
 
 /// `POST /t/{tenant}/service-clients/{client}/secret`: answered with the secret too.
@@ -277,7 +282,9 @@ pub(super) async fn rotate_secret(
     let client = client_id.clone();
     let work = tokio::spawn(async move {
         let mut tx = act.state.db.control().await?;
-        let rotated = services::rotate_secret(&mut tx, &act.by(), (&client, seen.revision)).await?;
+        let rotated =
+            services::rotate_secret(&mut tx, &act.by(), (&client, revision(&seen.revision)))
+                .await?;
         if rotated.is_ok() {
             tx.commit().await?;
         }
@@ -296,7 +303,7 @@ pub(super) async fn rotate_secret(
 /// The ticks, and the state that the admin had before them.
 #[derive(Debug, Deserialize)]
 pub(super) struct Ticks {
-    revision: i32,
+    revision: String,
     #[serde(default, deserialize_with = "ticks")]
     store: Vec<String>,
 }
@@ -314,7 +321,7 @@ pub(super) async fn choose_stores(
     let act = Act::new(&state, &desk, origin);
     let work = tokio::spawn(async move {
         let mut tx = act.state.db.control().await?;
-        let seen = (client_id.as_str(), ticked.revision);
+        let seen = (client_id.as_str(), revision(&ticked.revision));
         let chosen = services::choose_stores(&mut tx, &act.by(), seen, &stores).await?;
         if chosen.is_ok() {
             tx.commit().await?;

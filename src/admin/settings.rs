@@ -112,7 +112,7 @@ impl Rule {
             }
             AppsRule::Off => {
                 "Members connect nothing. Every connected app is cut off, and you see which before \
-                 you save. Service clients that an admin made go on."
+                 you save. Back ends go on."
             }
         };
         let has_hosts = matches!(rule, AppsRule::AllowList);
@@ -250,7 +250,10 @@ fn stale(desk: &Desk, form: Form, theirs: &TenantPolicy) -> Response {
     let now = vec![
         ("Apps", label(theirs.apps).to_owned()),
         ("Listed hosts", hosts),
-        ("Bound tokens", if theirs.require_dpop { "required" } else { "not required" }.to_owned()),
+        (
+            "Tokens bound to the app’s key",
+            if theirs.require_dpop { "required" } else { "not required" }.to_owned(),
+        ),
         (
             "Window for lost answers",
             view::count(theirs.refresh_retry.whole_seconds(), "second", "seconds"),
@@ -270,7 +273,7 @@ fn confirm(desk: &Desk, form: Form, apps: Vec<tenant_policy::CutOff>) -> Confirm
         base: format!("{}/settings", desk.base()),
         form,
         summary: format!(
-            "{}, {}",
+            "{} ({})",
             view::count(counted(apps.len()), "app", "apps"),
             view::count(counted(people), "connection", "connections"),
         ),

@@ -23,6 +23,7 @@ use crate::{
         Frame, Page, PageError,
         csrf::CsrfForm,
         extract::{Path, Query},
+        sentence,
     },
     ids::VectorStoreId,
     secret::Secret,
@@ -124,7 +125,7 @@ async fn list(
 
 fn row(store: VectorStore, documents: Option<i64>, desk: &Desk, base: &str) -> Row {
     let (tone, status, problem) = match &store.failure {
-        Some(failure) => ("bad", "Failing", Some(view::sentence(&failure.reason))),
+        Some(failure) => ("bad", "Failing", Some(sentence(&failure.reason))),
         None => ("good", "Ready", None),
     };
     let (external_id, base_url, key_hint) = match store.backend {
@@ -236,7 +237,7 @@ async fn add_openai(
     match create_openai(context, desk.scope, actor, new).await? {
         Created::Created(_) => Ok(None),
         Created::NameTaken => Ok(Some(Form { name_error: Some(NAME_TAKEN.to_owned()), ..form })),
-        Created::Refused(reason) => Ok(Some(Form { error: Some(view::sentence(&reason)), ..form })),
+        Created::Refused(reason) => Ok(Some(Form { error: Some(sentence(&reason)), ..form })),
     }
 }
 

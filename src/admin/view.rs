@@ -22,17 +22,6 @@ impl From<OffsetDateTime> for Moment {
     }
 }
 
-/// A reason from below as a sentence of its own: a capital in front, a full stop behind.
-pub(super) fn sentence(reason: &str) -> String {
-    let mut rest = reason.trim().chars();
-    let first = rest.next().map(char::to_uppercase).into_iter().flatten();
-    let mut text: String = first.chain(rest).collect();
-    if text.ends_with(char::is_alphanumeric) {
-        text.push('.');
-    }
-    text
-}
-
 /// `640 bytes`, `6.1 KiB`, `13 MiB`.
 pub(super) fn size(bytes: i64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];

@@ -31,13 +31,15 @@ mod tests;
 use std::{io, time::Duration};
 
 use sqlx::{
-    PgConnection, PgPool, Postgres, Transaction,
+    Connection, PgConnection, PgPool, Postgres, Transaction,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use tokio::time::timeout;
 
 use crate::ids::TenantId;
 
+/// A connection that rested for longer is asked whether it still lives before it is used.
+const IDLE: Duration = Duration::from_secs(1);
 /// Longer than `statement_timeout`: what runs when its caller hangs up may end by itself.
 const RELEASED_WITHIN: Duration = Duration::from_secs(15);
 
@@ -101,6 +103,16 @@ impl Db {
         PgPoolOptions::new()
             .max_connections(max_connections)
             .acquire_timeout(Duration::from_secs(2))
+            // Asked whether it still lives only where nobody has talked to it for a while.
+            .test_before_acquire(false)
+            .before_acquire(|connection, its| {
+                Box::pin(async move {
+                    if its.idle_for > IDLE {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
             // A `begin` that was cancelled in flight leaves its connection inside a transaction;
             // the next borrower's acknowledged write would never be committed (transact-rs/sqlx
             // issue 4393). Outside a transaction this is a warning and nothing else.

@@ -92,7 +92,7 @@ fn neighbour(peer: IpAddr) -> String {
 
 /// The rightmost `X-Forwarded-For` entry that no trusted proxy wrote about another one. What a
 /// client forged stands to its left.
-fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> IpAddr {
+pub(crate) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> IpAddr {
     let mut address = peer.to_canonical();
     let entries: Vec<&str> = headers
         .get_all(FORWARDED_FOR)

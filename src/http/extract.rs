@@ -95,8 +95,11 @@ pub(super) fn from_fields<T: DeserializeOwned>(
             }
         }
     }
-    serde_json::from_value(object.into())
-        .map_err(|_| PageError::BadRequest("a field is missing or malformed"))
+    serde_json::from_value(object.into()).map_err(|_| {
+        PageError::BadRequest(
+            "a field is missing or malformed: go back, reload the page and try again",
+        )
+    })
 }
 
 /// A field that may be sent not at all, once or several times: tick boxes.

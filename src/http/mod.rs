@@ -5,6 +5,8 @@ pub mod client_ip;
 pub mod cookies;
 pub mod csrf;
 pub mod extract;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 pub mod headers;
 pub mod host;
 pub mod json;
@@ -13,5 +15,5 @@ pub mod request_id;
 pub mod routes;
 pub mod unread;
 
-pub use page::{Frame, Page, PageError};
+pub use page::{Frame, Page, PageError, sentence};
 pub use routes::{Access, Mounted, Routes};

@@ -93,13 +93,25 @@ impl<E: Into<Fault>> From<E> for PageError {
     }
 }
 
+/// A reason from below as a sentence of its own: a capital in front, a full stop behind.
+#[must_use]
+pub fn sentence(reason: &str) -> String {
+    let mut rest = reason.trim().chars();
+    let first = rest.next().map(char::to_uppercase).into_iter().flatten();
+    let mut text: String = first.chain(rest).collect();
+    if text.ends_with(char::is_alphanumeric) {
+        text.push('.');
+    }
+    text
+}
+
 #[derive(Template)]
 #[template(path = "error.html")]
 struct ErrorPage {
     frame: Frame,
     status: u16,
     title: &'static str,
-    message: &'static str,
+    message: String,
 }
 
 impl IntoResponse for PageError {
@@ -153,7 +165,8 @@ impl IntoResponse for PageError {
                 )
             }
         };
-        let page = ErrorPage { frame: Frame::default(), status: status.as_u16(), title, message };
+        let frame = Frame::default();
+        let page = ErrorPage { frame, status: status.as_u16(), title, message: sentence(message) };
         let html = page.render().unwrap_or_else(|_| message.to_owned());
         let mut response =
             (status, [(header::CACHE_CONTROL, "no-store")], Html(html)).into_response();

@@ -80,11 +80,12 @@ impl PublicKey {
     /// Whether the key makes such signatures, and is meant to.
     pub(crate) fn fits(&self, algorithm: Algorithm) -> bool {
         let kind = match algorithm {
-            Algorithm::EdDsa => Kind::Ed25519,
+            Algorithm::EdDsa | Algorithm::Ed25519 => Kind::Ed25519,
             Algorithm::Es256 => Kind::P256,
             Algorithm::Ps256 | Algorithm::Rs256 => Kind::Rsa,
         };
-        self.kind == kind && self.only.is_none_or(|only| only == algorithm)
+        self.kind == kind
+            && self.only.is_none_or(|only| only.implemented() == algorithm.implemented())
     }
 
     pub(crate) const fn verifying(&self) -> &DecodingKey {

@@ -15,17 +15,21 @@ const MAX_BYTES: usize = 8 * 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Algorithm {
     EdDsa,
+    /// RFC 9864's name for EdDSA with this one curve, which is the one that we know.
+    Ed25519,
     Es256,
     Ps256,
     Rs256,
 }
 
 impl Algorithm {
-    pub(crate) const ALL: &'static [Self] = &[Self::EdDsa, Self::Es256, Self::Ps256, Self::Rs256];
+    pub(crate) const ALL: &'static [Self] =
+        &[Self::EdDsa, Self::Ed25519, Self::Es256, Self::Ps256, Self::Rs256];
 
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::EdDsa => "EdDSA",
+            Self::Ed25519 => "Ed25519",
             Self::Es256 => "ES256",
             Self::Ps256 => "PS256",
             Self::Rs256 => "RS256",
@@ -36,9 +40,9 @@ impl Algorithm {
         Self::ALL.iter().copied().find(|one| one.as_str() == name)
     }
 
-    const fn implemented(self) -> jsonwebtoken::Algorithm {
+    pub(crate) const fn implemented(self) -> jsonwebtoken::Algorithm {
         match self {
-            Self::EdDsa => jsonwebtoken::Algorithm::EdDSA,
+            Self::EdDsa | Self::Ed25519 => jsonwebtoken::Algorithm::EdDSA,
             Self::Es256 => jsonwebtoken::Algorithm::ES256,
             Self::Ps256 => jsonwebtoken::Algorithm::PS256,
             Self::Rs256 => jsonwebtoken::Algorithm::RS256,

@@ -252,14 +252,14 @@ const ANOTHER_KEY: Refused =
     Refused::Proof("the DPoP proof is signed with another key than the token is bound to");
 
 /// A token as it was shown.
-struct Shown {
+pub(super) struct Shown {
     scheme: Scheme,
-    token: String,
+    pub(super) token: String,
 }
 
 /// The token of the one `Authorization` header. A token in the query is not looked at: OAuth 2.1
 /// §5.1.
-fn shown(headers: &HeaderMap) -> Result<Shown, Reason> {
+pub(super) fn shown(headers: &HeaderMap) -> Result<Shown, Reason> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let Some(value) = values.next() else { return Err(Reason::TokenMissing) };
     if values.next().is_some() {

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     audit::{self, Event, Origin},
-    clock::Clock,
+    clock::{Clock, LEEWAY},
     fault::Fault,
     oauth::liveness::Liveness,
     search::Search,
@@ -120,7 +120,7 @@ impl Dispatcher {
         let alive = self.liveness.check(claims).await.map_err(|fault| RpcError::fault(&fault))?;
         *proved_at = now;
         Ok(match alive {
-            Some(_) if claims.exp <= now.unix_timestamp() => None,
+            Some(_) if claims.exp <= (now - LEEWAY).unix_timestamp() => None,
             Some(alive) if alive.vector_stores != asker.caller.vector_stores() => {
                 Some(Ok(Outcome::refused(Status::Failed, CHANGED)))
             }

@@ -15,6 +15,8 @@ mod challenge;
 mod dispatch;
 mod era;
 mod front;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod jsonrpc;
 mod record;
 mod server_info;

@@ -80,7 +80,7 @@ impl Claims {
 /// Exactly the header that we write: an unknown or repeated member (`jku`, `jwk`, `crit`) is refused.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Header {
+pub(super) struct Header {
     typ: String,
     alg: String,
     kid: String,
@@ -209,6 +209,6 @@ impl Cache {
 }
 
 /// One part of a JWT. Repeated members are an error of serde's.
-fn part<T: DeserializeOwned>(text: &str) -> Option<T> {
+pub(super) fn part<T: DeserializeOwned>(text: &str) -> Option<T> {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).ok()?).ok()
 }

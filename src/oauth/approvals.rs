@@ -10,7 +10,7 @@ pub use super::store_approvals::{count_waiting, list};
 use super::{
     app_key::AppKey,
     apps::{self, By},
-    store_approvals as store, store_apps,
+    client_document, store_approvals as store, store_apps,
     tenant_policy::{self, AppsRule},
 };
 use crate::{
@@ -41,6 +41,14 @@ pub struct Approval {
     pub decided_at: Option<OffsetDateTime>,
     /// Who.
     pub decided_by: Option<String>,
+}
+
+impl Approval {
+    /// Whether the name is known to be the app's own.
+    #[must_use]
+    pub fn is_verified(&self) -> bool {
+        client_document::is_well_known(&self.place)
+    }
 }
 
 /// What a tenant knows of an app that one of its members is about to connect.

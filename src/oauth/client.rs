@@ -109,8 +109,6 @@ pub(super) struct ServiceRights {
     pub(super) may_introspect: bool,
     /// When it ends.
     pub(super) expires_at: OffsetDateTime,
-    /// When it last authenticated, give or take an hour.
-    pub(super) last_used_at: Option<OffsetDateTime>,
 }
 
 /// A client.
@@ -134,6 +132,8 @@ pub(super) struct Client {
     pub(super) dpop_bound: bool,
     /// Moves with everything that users consented to: grants of an older version are over.
     pub(super) version: i32,
+    /// When it last authenticated, give or take an hour.
+    pub(super) last_used_at: Option<OffsetDateTime>,
     /// For a back end that a tenant's admin made, and for no other.
     pub(super) service: Option<ServiceRights>,
     /// What else it told.

@@ -1,6 +1,6 @@
 //! What a client signs to prove who it is: RFC 7523 §2.2 and §3, draft-ietf-oauth-rfc7523bis.
 //!
-//! Signed by EdDSA, ES256, PS256, or RS256, which ChatGPT uses. Reading does no I/O and believes
+//! Signed by EdDSA (or Ed25519), ES256, PS256, or RS256, which ChatGPT uses. Reading does no I/O and believes
 //! nothing; the signature is checked by whoever has the client's keys (`client_auth`).
 
 use serde::Deserialize;
@@ -65,7 +65,7 @@ pub(super) fn read(text: &str, now: OffsetDateTime) -> Result<Assertion<'_>, &'s
         return Err("typ of the client assertion must be client-authentication+jwt or JWT");
     }
     let algorithm = Algorithm::from_name(&parts.header.alg)
-        .ok_or("alg of the client assertion must be EdDSA, ES256, PS256 or RS256")?;
+        .ok_or("alg of the client assertion must be Ed25519, EdDSA, ES256, PS256 or RS256")?;
     let claims = &parts.claims;
     if claims.iss != claims.sub {
         return Err("iss and sub of the client assertion must both be the client_id");
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn what_clients_send_is_read() {
-        for alg in ["EdDSA", "ES256", "PS256", "RS256"] {
+        for alg in ["EdDSA", "Ed25519", "ES256", "PS256", "RS256"] {
             assert_eq!(outcome(&json!({ "alg": alg, "typ": "JWT" }), &json!({})), Ok(()));
         }
         let header = json!({ "alg": "RS256", "typ": "client-authentication+jwt", "kid": "1" });

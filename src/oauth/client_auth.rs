@@ -8,7 +8,7 @@
 //! An address that failed ten times within a minute for one client waits, whether the client
 //! exists or not. Whoever fails to name a client, its method or its secret reads one sentence.
 
-mod credentials;
+pub(super) mod credentials;
 
 use std::{
     convert::Infallible,

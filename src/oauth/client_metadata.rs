@@ -56,6 +56,7 @@ pub(super) fn read(client_id: String, asked: &Map<String, Value>) -> Result<Clie
         jwks_uri: keys.jwks_uri,
         dpop_bound: dpop_bound(asked)?,
         version: 1,
+        last_used_at: None,
         service: None,
         metadata,
     })

@@ -92,11 +92,15 @@ pub(super) async fn page(
     let mut choices = Vec::with_capacity(members.len());
     for member in members {
         let id = member.tenant.id.to_string();
+        // Given back before the next connection is asked for, or two pages could wait for each other.
+        let mut tx = server.db.control().await?;
+        let ruling = Ruling::find(&mut tx, pending, member).await?;
+        drop(tx);
         choices.push(TenantChoice {
             chosen: again.is_some_and(|again| again.tenant == id),
             id,
             name: member.tenant.name.clone(),
-            ruling: Ruling::find(&mut server.db.control().await?, pending, member).await?,
+            ruling,
             stores: store_choices(server, member, again).await?,
         });
     }
@@ -116,8 +120,8 @@ pub(super) async fn page(
         may_approve: choices.iter().any(|choice| choice.ruling.admits),
         tenants: choices,
         scopes: scope.words().into_iter().map(|words| ScopeLine { words }).collect(),
-        lifetime: "For 90 days at most, and until you or an admin revoke it. Unused for 30 days, \
-                   it ends by itself.",
+        lifetime: "For 90 days at most. It ends before that when you or an admin revoke it, or \
+                   when it is not used for 30 days.",
         error: again.map(|again| again.error),
     };
     Ok(allow_onward(to, Page(page).into_response()))

@@ -10,8 +10,8 @@
 //! (`nonce`), and once, which the shared store says ([`Dpop::spend`]).
 
 pub(super) mod binding;
-mod nonce;
-mod proof;
+pub(super) mod nonce;
+pub(super) mod proof;
 
 use std::{fmt, sync::Arc};
 

@@ -11,7 +11,7 @@ use axum::{
     response::Response,
 };
 use serde::Serialize;
-use time::{Duration, OffsetDateTime};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
@@ -93,9 +93,7 @@ async fn answer(
         Some(secret) => asker.find_refresh_token(&mut tx, secret).await?,
         None => None,
     };
-    if rights.last_used_at.is_none_or(|at| now - at > Duration::HOUR) {
-        store_clients::touch(&mut tx, &client.0.client_id, now).await?;
-    }
+    store_clients::touch(&mut tx, &client.0, now).await?;
     // Nothing is held while the statement that everybody shares is waited for.
     tx.commit().await?;
     match (refresh_token, found) {

@@ -39,11 +39,9 @@ pub(super) fn read(
     };
     let signing_alg = match member("token_endpoint_auth_signing_alg") {
         None => None,
-        Some(name) => Some(
-            name.as_str()
-                .and_then(Algorithm::from_name)
-                .ok_or("token_endpoint_auth_signing_alg must be EdDSA, ES256, PS256 or RS256")?,
-        ),
+        Some(name) => Some(name.as_str().and_then(Algorithm::from_name).ok_or(
+            "token_endpoint_auth_signing_alg must be Ed25519, EdDSA, ES256, PS256 or RS256",
+        )?),
     };
     if jwks.is_some() && jwks_uri.is_some() {
         return Err("jwks and jwks_uri must not both be there");

@@ -49,6 +49,8 @@ mod consent_page;
 mod declined;
 pub mod dpop;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod grants;
 mod introspect;
 mod json;

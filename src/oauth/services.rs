@@ -208,6 +208,7 @@ fn client(new: &New) -> (Client, Option<Plaintext>) {
         jwks_uri,
         dpop_bound: false,
         version: 1,
+        last_used_at: None,
         service: None,
         metadata: Map::new(),
     };

@@ -1,7 +1,7 @@
 //! Clients in Postgres.
 
 use serde_json::Value;
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
 use super::client::{AuthMethod, Client, GrantType, ServiceRights, Source};
 use crate::{
@@ -72,11 +72,8 @@ async fn read(
             jwks_uri: row.jwks_uri,
             dpop_bound: row.dpop_bound,
             version: row.version,
-            service: service_rights(
-                (row.tenant, row.grant),
-                row.may_introspect,
-                (row.expires_at, row.last_used_at),
-            ),
+            last_used_at: row.last_used_at,
+            service: service_rights((row.tenant, row.grant), row.may_introspect, row.expires_at),
             metadata,
         })
     }))
@@ -85,14 +82,13 @@ async fn read(
 fn service_rights(
     (tenant, grant): (Option<TenantId>, Option<GrantId>),
     may_introspect: Option<bool>,
-    (expires_at, last_used_at): (Option<OffsetDateTime>, Option<OffsetDateTime>),
+    expires_at: Option<OffsetDateTime>,
 ) -> Option<ServiceRights> {
     Some(ServiceRights {
         tenant: tenant?,
         grant,
         may_introspect: may_introspect?,
         expires_at: expires_at?,
-        last_used_at,
     })
 }
 
@@ -135,9 +131,12 @@ pub(super) async fn create(
 /// users: a row that everybody updates is a queue.
 pub(super) async fn touch(
     tx: &mut ControlTx,
-    client_id: &str,
+    client: &Client,
     now: OffsetDateTime,
 ) -> sqlx::Result<()> {
+    if client.last_used_at.is_some_and(|at| at > now - Duration::HOUR) {
+        return Ok(());
+    }
     sqlx::query!(
         "
         update oauth_clients
@@ -145,7 +144,7 @@ pub(super) async fn touch(
          where client_id = $1
            and (last_used_at is null or last_used_at < $2::timestamptz - interval '1 hour')
         ",
-        client_id,
+        client.client_id,
         now,
     )
     .execute(tx.conn())

@@ -127,6 +127,10 @@ pub(super) async fn advance(
     client_id: &str,
     revision: i32,
 ) -> sqlx::Result<Option<Changed>> {
+    // Postgres has no text with a zero byte in it.
+    if client_id.contains('\0') {
+        return Ok(None);
+    }
     sqlx::query_as!(
         Changed,
         r#"
@@ -217,6 +221,9 @@ pub(super) async fn delete(
     client_id: &str,
     now: OffsetDateTime,
 ) -> sqlx::Result<Option<Deleted>> {
+    if client_id.contains('\0') {
+        return Ok(None);
+    }
     sqlx::query_as!(
         Deleted,
         r#"

@@ -118,23 +118,22 @@ pub(super) struct RefreshToken {
     pub(super) newest: i32,
 }
 
+/// The first of a grant's line.
 pub(super) async fn create_refresh_token(
     tx: &mut ControlTx,
     secret: &SecretHash,
     grant: &Grant,
-    generation: i32,
     (now, expires_at): (OffsetDateTime, OffsetDateTime),
 ) -> sqlx::Result<()> {
     sqlx::query!(
         "
         insert into oauth_refresh_tokens
                (secret_hash, tenant_id, grant_id, generation, created_at, expires_at)
-        values ($1, $2, $3, $4, $5, $6)
+        values ($1, $2, $3, 1, $4, $5)
         ",
         secret.as_bytes(),
         grant.tenant.uuid(),
         grant.id.uuid(),
-        generation,
         now,
         expires_at,
     )
@@ -164,21 +163,38 @@ pub(super) async fn find_refresh_token(
     .await
 }
 
-/// Mark a refresh token as used: the first time it is rotated, after that it is a retry.
+/// Mark a refresh token as used, and keep its successor as the grant's newest generation.
 pub(super) async fn rotate(
     tx: &mut ControlTx,
     secret: &SecretHash,
-    now: OffsetDateTime,
+    successor: &SecretHash,
+    (now, expires_at): (OffsetDateTime, OffsetDateTime),
 ) -> sqlx::Result<()> {
     sqlx::query!(
         "
-        update oauth_refresh_tokens
-           set retries = retries + (rotated_at is not null)::int::smallint,
-               rotated_at = coalesce(rotated_at, $2)
-         where secret_hash = $1
+        with rotated as (
+             update oauth_refresh_tokens set rotated_at = $3
+              where secret_hash = $1
+          returning tenant_id, grant_id, generation)
+        insert into oauth_refresh_tokens
+               (secret_hash, tenant_id, grant_id, generation, created_at, expires_at)
+        select $2, tenant_id, grant_id, generation + 1, $3, $4 from rotated
         ",
         secret.as_bytes(),
+        successor.as_bytes(),
         now,
+        expires_at,
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// Count a retry: its successor is there already.
+pub(super) async fn count_retry(tx: &mut ControlTx, secret: &SecretHash) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update oauth_refresh_tokens set retries = retries + 1 where secret_hash = $1",
+        secret.as_bytes(),
     )
     .execute(tx.conn())
     .await?;

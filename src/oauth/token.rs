@@ -192,7 +192,8 @@ impl Call<'_> {
         grant: &Grant,
     ) -> Result<Plaintext, Error> {
         let secret = Plaintext::generate(Kind::RefreshToken);
-        self.keep_refresh_token(tx, grant, &secret, 1).await?;
+        let life = self.refresh_life(grant);
+        store_tokens::create_refresh_token(tx, &secret.hash(), grant, life).await?;
         Ok(secret)
     }
 
@@ -201,17 +202,9 @@ impl Call<'_> {
         predecessor.successor(Kind::RefreshToken, &self.server.refresh_key)
     }
 
-    /// Keep a refresh token's hash as the grant's newest generation.
-    pub(super) async fn keep_refresh_token(
-        &self,
-        tx: &mut ControlTx,
-        grant: &Grant,
-        secret: &Plaintext,
-        generation: i32,
-    ) -> Result<(), Error> {
-        let life = (self.now, grant.expires_at.min(self.now + IDLE));
-        store_tokens::create_refresh_token(tx, &secret.hash(), grant, generation, life).await?;
-        Ok(())
+    /// From when to when a refresh token lives that is issued now.
+    pub(super) fn refresh_life(&self, grant: &Grant) -> (OffsetDateTime, OffsetDateTime) {
+        (self.now, grant.expires_at.min(self.now + IDLE))
     }
 
     /// An access token for `scope`, next to a refresh token that is kept already.

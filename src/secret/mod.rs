@@ -111,7 +111,7 @@ impl Plaintext {
         Self::of(kind, &key.derive(self.0.as_bytes()))
     }
 
-    fn of(kind: Kind, bits: &[u8; 32]) -> Self {
+    pub(crate) fn of(kind: Kind, bits: &[u8; 32]) -> Self {
         let body = format!("{}{}", kind.prefix(), URL_SAFE_NO_PAD.encode(bits));
         Self(format!("{body}{}", checksum(&body)))
     }

@@ -85,7 +85,7 @@ end_demo() {
   cd / || true
   "$SUITE_BIN" demo --stop >>"$WORK/demo.log" 2>&1 || true
   local left pid
-  for left in "$WORK/serve.pid" "$CALLSLIP_DATA_DIR/postgres/postmaster.pid"; do # of a broken run
+  for left in "$WORK"/serve*.pid "$CALLSLIP_DATA_DIR/postgres/postmaster.pid"; do # of a broken run
     pid=$(head -n 1 "$left" 2>/dev/null) || continue
     case $(cat "/proc/$pid/comm" 2>/dev/null) in
       callslip | postgres) kill -INT "$pid" || true ;;

@@ -68,6 +68,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "outbound",
         ],
     ),
+    ("fuzzing", &["http", "oauth", "mcp"]),
     (
         "app",
         &[

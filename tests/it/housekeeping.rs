@@ -134,3 +134,33 @@ async fn events_of_the_installation_go_after_ninety_days(pool: PgPool) {
     let kept = count(&pool, "installation_events where kind = 'session.refused'").await;
     assert_eq!(kept, 2);
 }
+
+/// A back end that was deleted goes with its grant after a week. One that lives stays though nobody
+/// uses it, and one that has expired stays in its admin's list without its grant.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn deleted_back_ends_go_and_others_are_their_admins_to_delete(pool: PgPool) {
+    let app = TestApp::new(&pool).await;
+    let store = app.store("acme", "Library").await.to_string();
+    let search = [("may", "search"), ("store", store.as_str()), ("life", "90")];
+    let gone = app.back_end("acme", "Gone", &search).await;
+    let expired = app.back_end("acme", "Expired", &search).await;
+    let idle = app.back_end("acme", "Idle", &[("may", "introspect")]).await;
+    gone.own_access_token(&[]).await;
+    let mut admin = app.member("acme", "grace", Role::Admin).await.sign_in().await;
+    let page = "/t/acme/service-clients";
+    admin.submit(page, &format!("{page}/{}/delete", gone.client_id), &[]).await;
+    app.clock.advance(Duration::days(6));
+    app.app.sweep(app.db(), &app.clock).await.unwrap();
+    assert_eq!((count(&pool, "oauth_grants").await, count(&pool, "oauth_clients").await), (2, 3));
+    app.clock.advance(Duration::days(2));
+    app.app.sweep(app.db(), &app.clock).await.unwrap();
+    assert_eq!((count(&pool, "oauth_grants").await, count(&pool, "oauth_clients").await), (1, 2));
+    assert_eq!(expired.own_token(&[]).await.status, 200);
+
+    app.clock.advance(Duration::days(91));
+    app.app.sweep(app.db(), &app.clock).await.unwrap();
+    assert_eq!((count(&pool, "oauth_grants").await, count(&pool, "oauth_clients").await), (0, 2));
+    assert_eq!(idle.introspect("x").await.json()["active"], false);
+    let mut admin = app.member("acme", "hedy", Role::Admin).await.sign_in().await;
+    assert_eq!(admin.get(page).await.select("table .badge"), ["Expired", "Active"]);
+}

@@ -6,7 +6,7 @@ use time::Duration;
 
 use super::Choice;
 use crate::{
-    http::{PageError, extract::ticks},
+    http::{PageError, extract::ticks, sentence},
     ids::VectorStoreId,
     oauth::services::{self, New, NewProof, Unchanged},
     outbound::Outbound,
@@ -85,6 +85,21 @@ impl Form {
             && self.may_error.is_none()
             && self.jwks_error.is_none()
             && self.jwks_uri_error.is_none()
+    }
+
+    /// The first field that is wrong: the focus goes there.
+    pub(super) const fn focus(&self) -> &'static str {
+        if self.name_error.is_some() {
+            "name"
+        } else if self.may_error.is_some() {
+            "may"
+        } else if self.jwks_error.is_some() {
+            "jwks"
+        } else if self.jwks_uri_error.is_some() {
+            "jwks_uri"
+        } else {
+            ""
+        }
     }
 
     /// With the reason why nothing was made.
@@ -182,5 +197,5 @@ fn check_url(url: &str, outbound: &Outbound) -> Result<(), String> {
     if url.len() > 512 || url.contains(char::is_control) || parsed.fragment().is_some() {
         return Err(malformed());
     }
-    outbound.check(&parsed).map_err(|error| super::super::view::sentence(&error.to_string()))
+    outbound.check(&parsed).map_err(|error| sentence(&error.to_string()))
 }

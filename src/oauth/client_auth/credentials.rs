@@ -13,19 +13,19 @@ use crate::oauth::{
 };
 
 /// What a request presents, before anybody looked whether it is true.
-pub(super) struct Credentials<'a> {
-    pub(super) client_id: String,
-    pub(super) method: AuthMethod,
-    pub(super) claim: Claim<'a>,
+pub(in crate::oauth) struct Credentials<'a> {
+    pub(in crate::oauth) client_id: String,
+    pub(in crate::oauth) method: AuthMethod,
+    pub(in crate::oauth) claim: Claim<'a>,
 }
 
-pub(super) enum Claim<'a> {
+pub(in crate::oauth) enum Claim<'a> {
     Secret(Option<String>),
     Assertion(Box<Assertion<'a>>),
 }
 
 /// OAuth 2.1 §2.4: a client must not use more than one method in a request.
-pub(super) fn read<'a>(
+pub(in crate::oauth) fn read<'a>(
     headers: &HeaderMap,
     parameters: &'a Parameters,
     now: OffsetDateTime,

@@ -114,7 +114,7 @@ impl Unusable {
 
 /// The client that the document describes. What we do not know in it is ignored: documents are
 /// written for every server at once.
-pub(super) fn understand(location: &Location, body: &[u8]) -> Result<Client, Unusable> {
+pub(in crate::oauth) fn understand(location: &Location, body: &[u8]) -> Result<Client, Unusable> {
     let Ok(Value::Object(document)) = serde_json::from_slice(body) else {
         return Err(Unusable::NotJson);
     };
@@ -143,6 +143,7 @@ pub(super) fn understand(location: &Location, body: &[u8]) -> Result<Client, Unu
         jwks_uri,
         dpop_bound: document.get("dpop_bound_access_tokens") == Some(&Value::Bool(true)),
         version: 1,
+        last_used_at: None,
         service: None,
         metadata: other_metadata(&document),
     })
@@ -158,12 +159,17 @@ fn redirect_uris(document: &Map<String, Value>) -> Result<Vec<String>, Unusable>
 
 /// Absent: both, since a client that says nothing expects to stay connected.
 fn grant_types(document: &Map<String, Value>) -> Result<Vec<GrantType>, Unusable> {
-    const OURS: [GrantType; 2] = [GrantType::AuthorizationCode, GrantType::RefreshToken];
     if texts(document, "response_types").is_some_and(|types| !types.contains(&"code")) {
         return Err(Unusable::Grants);
     }
-    let Some(names) = texts(document, "grant_types") else { return Ok(OURS.to_vec()) };
-    let known: Vec<_> = OURS.into_iter().filter(|one| names.contains(&one.as_str())).collect();
+    let Some(names) = texts(document, "grant_types") else {
+        return Ok(GrantType::REGISTRABLE.to_vec());
+    };
+    let known: Vec<_> = GrantType::REGISTRABLE
+        .iter()
+        .copied()
+        .filter(|one| names.contains(&one.as_str()))
+        .collect();
     known.contains(&GrantType::AuthorizationCode).then_some(known).ok_or(Unusable::Grants)
 }
 

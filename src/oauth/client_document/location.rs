@@ -10,13 +10,13 @@ const LONGEST: usize = 256;
 /// There is one spelling of it: what is not written as a URL parser would write it is no address
 /// at all, so that comparing bytes is comparing addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Location(Url);
+pub(in crate::oauth) struct Location(Url);
 
 impl Location {
     /// https, a host, a path, and nothing else. The draft's SHOULD NOT on queries is a MUST NOT
     /// here: whoever finds a page that answers with what its query says could speak in that
     /// host's name.
-    pub(super) fn parse(client_id: &str) -> Option<Self> {
+    pub(in crate::oauth) fn parse(client_id: &str) -> Option<Self> {
         if client_id.len() > LONGEST || !client_id.starts_with("https://") {
             return None;
         }
@@ -30,7 +30,7 @@ impl Location {
         is_plain.then_some(Self(url))
     }
 
-    pub(super) fn as_str(&self) -> &str {
+    pub(in crate::oauth) fn as_str(&self) -> &str {
         self.0.as_str()
     }
 
@@ -114,7 +114,7 @@ mod tests {
             ("https://xn--4ca.example/%C3%A4", "https://xn--4ca.example/%C3%A4"),
             ("https://a.example/.well-known/client..json", "https://a.example/.well-known/"),
         ] {
-            let location = Location::parse(good).unwrap_or_else(|| panic!("{good}"));
+            let location = Location::parse(good).expect(good);
             assert_eq!((location.as_str(), location.place()), (good, place));
         }
     }

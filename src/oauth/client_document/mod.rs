@@ -5,8 +5,8 @@
 //! read is kept as a client like any other until it has to be read again; where that fails, the
 //! copy at hand serves on, and for the well-known assistants a pinned one.
 
-mod document;
-mod location;
+pub(super) mod document;
+pub(super) mod location;
 mod pinned;
 mod reader;
 mod store;

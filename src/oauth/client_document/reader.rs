@@ -119,6 +119,10 @@ impl Reader {
         let inner = Arc::clone(&self.0);
         let task = tokio::spawn(async move {
             let _arrival = Arrival { inner: Arc::clone(&inner), url: location.as_str().to_owned() };
+            // Somebody may have landed since this one was found missing.
+            if inner.is_at_hand(&location).await {
+                return Landed::Stored;
+            }
             match inner.read(&location).await {
                 Err(why) => {
                     inner.remember(&location, why);
@@ -140,6 +144,12 @@ impl Reader {
 impl Inner {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn is_at_hand(&self, location: &Location) -> bool {
+        let Ok(mut tx) = self.db.control().await else { return false };
+        let known = store::find(&mut tx, location.as_str()).await;
+        known.is_ok_and(|known| known.is_some_and(|known| known.is_fresh(self.clock.now())))
     }
 
     async fn read(&self, location: &Location) -> Result<(Client, Duration), Unusable> {

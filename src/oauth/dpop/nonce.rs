@@ -13,17 +13,17 @@ const SECONDS: i64 = 150;
 
 /// Makes nonces and knows them again.
 #[derive(Clone)]
-pub(super) struct Nonces {
+pub(in crate::oauth) struct Nonces {
     key: DerivationKey,
 }
 
 impl Nonces {
-    pub(super) const fn new(key: DerivationKey) -> Self {
+    pub(in crate::oauth) const fn new(key: DerivationKey) -> Self {
         Self { key }
     }
 
     /// The nonce to use from now on.
-    pub(super) fn current(&self, now: OffsetDateTime) -> String {
+    pub(in crate::oauth) fn current(&self, now: OffsetDateTime) -> String {
         self.of(window(now))
     }
 

@@ -69,7 +69,7 @@ pub(super) const MALFORMED: Refused = Refused::Proof(
 );
 
 /// Check a proof against the request that it came with.
-pub(super) fn check(
+pub(in crate::oauth) fn check(
     text: &str,
     origin: &str,
     target: &Target<'_>,

@@ -72,7 +72,7 @@ pub(in crate::oauth) async fn exchange(
         None
     };
     let response = call.issue(&grant, grant.scope, refresh_token.as_ref())?;
-    store_clients::touch(&mut tx, &client.0.client_id, call.now).await?;
+    store_clients::touch(&mut tx, &client.0, call.now).await?;
     let event = Event::new(Act::TokenIssued, call.now)
         .tenant(grant.tenant)
         .user(grant.user)

@@ -37,7 +37,7 @@ pub(in crate::oauth) async fn issue(
     binding::bind_token(&mut grant, call.proof, policy.require_dpop)?;
     call.require_alive(&mut tx, &grant).await?;
     let response = call.issue(&grant, scope, None)?;
-    store_clients::touch(&mut tx, &client.0.client_id, call.now).await?;
+    store_clients::touch(&mut tx, &client.0, call.now).await?;
     let event = Event::new(Act::TokenIssued, call.now)
         .tenant(grant.tenant)
         .client(&grant.client_id)

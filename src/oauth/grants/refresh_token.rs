@@ -12,6 +12,7 @@ use time::{Duration, OffsetDateTime};
 use super::{RevokedFor, revoke_for_reuse};
 use crate::{
     audit::{self, Event, Kind as Act},
+    clock::LEEWAY,
     db::ControlTx,
     oauth::{
         client_auth::AuthenticatedClient,
@@ -36,7 +37,8 @@ pub(in crate::oauth) enum Standing {
     Newest,
     /// The one before it, whose answer may have been lost.
     Retry,
-    /// Too many retries inside the window: refused, and nobody is punished for it.
+    /// Too many retries inside the window, or the clock has run back to before it: refused, and
+    /// nobody is punished for it.
     Exhausted,
     /// Spent: in two hands.
     Reused,
@@ -54,7 +56,8 @@ impl RefreshToken {
                     && window.is_positive()
                     && now - rotated_at <= window =>
             {
-                if self.retries < MOST_RETRIES {
+                // A clock that was set back must not open the window again (spec row R-06).
+                if self.retries < MOST_RETRIES && now - rotated_at >= -LEEWAY {
                     Standing::Retry
                 } else {
                     Standing::Exhausted
@@ -85,7 +88,9 @@ pub(in crate::oauth) async fn refresh(
         tx.commit().await?;
         return Err(UNKNOWN);
     }
-    if stored.expires_at <= call.now || standing == Standing::Exhausted {
+    // Whoever tries again has used it in time: then the grant's own end counts, and it is asked below.
+    let is_idle = standing == Standing::Newest && stored.expires_at <= call.now;
+    if is_idle || standing == Standing::Exhausted {
         return Err(UNKNOWN);
     }
     // Before anything is rotated, so that a mistake costs nothing (spec row T-14).
@@ -96,11 +101,13 @@ pub(in crate::oauth) async fn refresh(
 
     let successor = call.successor(&presented);
     if standing == Standing::Newest {
-        call.keep_refresh_token(&mut tx, &grant, &successor, stored.newest + 1).await?;
+        store_tokens::rotate(&mut tx, &secret, &successor.hash(), call.refresh_life(&grant))
+            .await?;
+    } else {
+        store_tokens::count_retry(&mut tx, &secret).await?;
     }
-    store_tokens::rotate(&mut tx, &secret, call.now).await?;
     let response = call.issue(&grant, scope, Some(&successor))?;
-    store_clients::touch(&mut tx, &client.0.client_id, call.now).await?;
+    store_clients::touch(&mut tx, &client.0, call.now).await?;
     let mut event = Event::new(Act::TokenRefreshed, call.now)
         .tenant(grant.tenant)
         .user(grant.user)

@@ -5,18 +5,23 @@ from __future__ import annotations
 import http.client
 import os
 import random
-import socket
 import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from urllib.parse import urlencode, urlsplit
 
 import checks
 from browser import Answer
 from demo import Demo
+from kills import (  # noqa: F401 - the checks are found by their names
+    Unread,
+    code_fields,
+    test_a_hundred_redemptions_over_two_processes,
+    test_fifty_refreshes_over_two_processes,
+    test_killed_around_each_commit,
+)
 from library import FILES, LINES, committed, finish_import, require_whole, start_import, write_documents
-from oauth import REDIRECT_URI, Client, error_of
+from oauth import Client, error_of
 from victims import Server, freeze_postgres, kill_postgres, number, sql, until
 
 SEED = random.randrange(10**6)
@@ -106,7 +111,7 @@ def test_killed_before_a_code_exchange_commits(demo: Demo, server: Server) -> No
     code, verifier = client.code(person)
     freeze_postgres()
     try:
-        exchange = _Unread(client, code_fields(code, verifier))
+        exchange = Unread(client, code_fields(code, verifier))
         time.sleep(0.3)  # it waits for Postgres by now
         server.kill()
     finally:
@@ -122,7 +127,7 @@ def test_killed_before_a_code_exchange_commits(demo: Demo, server: Server) -> No
 def test_killed_after_a_code_exchange_committed(demo: Demo, server: Server) -> None:
     client, person = demo.client("Killed after"), demo.person("reader")
     code, verifier = client.code(person)
-    exchange = _Unread(client, code_fields(code, verifier))
+    exchange = Unread(client, code_fields(code, verifier))
     until("the exchange has committed", lambda: newest_generation(client) == 1, 10)
     server.kill()
     exchange.close()
@@ -136,7 +141,7 @@ def test_killed_after_a_refresh_committed(demo: Demo, server: Server) -> None:
     client, person = demo.client("Killed refresh"), demo.person("reader")
     first = client.redeem(*client.code(person)).json()
     fields = {"grant_type": "refresh_token", "refresh_token": first["refresh_token"]}
-    exchange = _Unread(client, fields)
+    exchange = Unread(client, fields)
     until("the refresh has committed", lambda: newest_generation(client) == 2, 10)
     server.kill()
     exchange.close()
@@ -262,32 +267,6 @@ def exchanges_interrupted_by(demo: Demo, interrupt: Callable[[], object]) -> Non
     assert live_grants(client) == len(bought), f"{live_grants(client)} grants for {len(bought)} tokens"
     for code, verifier in codes:
         assert error_of(client.redeem(code, verifier)) == "invalid_grant", "a code was spent twice"
-
-
-class _Unread:
-    """A token request whose answer nobody reads."""
-
-    def __init__(self, client: Client, fields: dict[str, str]) -> None:
-        url = urlsplit(client.metadata["token_endpoint"])
-        fields = {"client_id": client.client_id, "resource": client.resource} | fields
-        body = urlencode(fields)
-        self._socket = socket.create_connection((url.hostname, url.port))
-        self._socket.sendall(
-            f"POST {url.path} HTTP/1.1\r\nHost: {url.netloc}\r\nContent-Length: {len(body)}\r\n"
-            f"Content-Type: application/x-www-form-urlencoded\r\n\r\n{body}".encode()
-        )
-
-    def close(self) -> None:
-        self._socket.close()
-
-
-def code_fields(code: str, verifier: str) -> dict[str, str]:
-    return {
-        "grant_type": "authorization_code",
-        "code": code,
-        "code_verifier": verifier,
-        "redirect_uri": REDIRECT_URI,
-    }
 
 
 def newest_generation(client: Client) -> int:

@@ -8,39 +8,54 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import browser
 from demo import DATA, WORK
 
 POSTGRES = Path(os.environ["CALLSLIP_POSTGRES_DIR"])
 CLUSTER = DATA / "postgres"
-PID_FILE = WORK / "serve.pid"  # for `run`, which ends what a broken suite leaves
 
 
-def until(what: str, met: Callable[[], bool], seconds: float = 60) -> float:
+def until(
+    what: str, met: Callable[[], bool], seconds: float = 60, pause: float = 0.01
+) -> float:
     """Wait for something to become true; how long it took."""
     since = time.monotonic()
     while not met():
         assert time.monotonic() - since < seconds, f"{what}: not in {seconds:.0f} s"
-        time.sleep(0.01)
+        time.sleep(pause)
     return time.monotonic() - since
 
 
 class Server:
-    """`callslip serve` on the demonstration's data."""
+    """`callslip serve` on the demonstration's data; with ports, at others than the first's."""
 
-    def __init__(self, origin: str) -> None:
+    def __init__(self, origin: str, ports: tuple[int, int] | None = None) -> None:
         self.origin = origin
+        self.address = origin
+        self.environment = dict(os.environ)
         self.process: subprocess.Popen | None = None
+        # For `run`, which ends what a broken suite leaves.
+        self.pid_file = WORK / "serve.pid"
+        if ports is not None:
+            public, metrics = ports
+            self.address = f"http://127.0.0.1:{public}"
+            self.environment |= {
+                "CALLSLIP_PUBLIC_URL": origin,
+                "CALLSLIP_LISTEN": f"127.0.0.1:{public}",
+                "CALLSLIP_METRICS_LISTEN": f"127.0.0.1:{metrics}",
+            }
+            self.pid_file = WORK / f"serve-{public}.pid"
 
     def start(self) -> float:
         """Until it is ready; how long that took."""
         with open(WORK / "serve.log", "ab") as log:
             self.process = subprocess.Popen(
-                [os.environ["SUITE_BIN"], "serve"], stdout=log, stderr=log, stdin=subprocess.DEVNULL
+                [os.environ["SUITE_BIN"], "serve"],
+                stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=self.environment,
             )
-
-        PID_FILE.write_text(str(self.process.pid))
+        self.pid_file.write_text(str(self.process.pid))
 
         def is_ready() -> bool:
             status = self.process.poll()
@@ -55,21 +70,22 @@ class Server:
             self.start()
 
     def is_ready(self) -> bool:
+        host = {"Host": urlsplit(self.origin).netloc}
         try:
-            return browser.request("GET", f"{self.origin}/readyz", timeout=5).status == 200
+            return browser.request("GET", f"{self.address}/readyz", None, host, 5).status == 200
         except OSError:
             return False
 
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
-        PID_FILE.unlink()
+        self.pid_file.unlink()
 
     def stop(self) -> None:
         """As an operator does."""
         self.process.terminate()
         status = self.process.wait(timeout=40)
-        PID_FILE.unlink()
+        self.pid_file.unlink()
         assert status == 0, f"the server ended with {status} at SIGTERM"
 
 
@@ -109,13 +125,15 @@ def freeze_postgres(thaw: bool = False) -> None:
             pass
 
 
+_PSQL = [POSTGRES / "bin/psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-F", "\t",
+         "-h", CLUSTER, "-U", "postgres", "-d", "callslip"]
+_PSQL_ENVIRONMENT = os.environ | {"PGPASSFILE": str(DATA / "postgres.pgpass")}
+
+
 def sql(query: str) -> list[list[str]]:
     """Ask the database as its superuser, whom row-level security does not hold."""
     done = subprocess.run(
-        [POSTGRES / "bin/psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-F", "\t",
-         "-h", CLUSTER, "-U", "postgres", "-d", "callslip", "-c", query],
-        env=os.environ | {"PGPASSFILE": str(DATA / "postgres.pgpass")},
-        capture_output=True, text=True, check=False,
+        [*_PSQL, "-c", query], env=_PSQL_ENVIRONMENT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, f"psql: {done.stderr}"
     return [line.split("\t") for line in done.stdout.splitlines()]
@@ -123,3 +141,33 @@ def sql(query: str) -> list[list[str]]:
 
 def number(query: str) -> int:
     return int(sql(query)[0][0])
+
+
+class Console:
+    """The same in one session: for what is asked often, and for transactions."""
+
+    def __init__(self) -> None:
+        self._psql = subprocess.Popen(
+            _PSQL, env=_PSQL_ENVIRONMENT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def __enter__(self) -> Console:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def ask(self, query: str) -> list[list[str]]:
+        self._psql.stdin.write(f"{query};\n\\echo --\n")
+        self._psql.stdin.flush()
+        rows = []
+        for line in self._psql.stdout:
+            if line == "--\n":
+                return rows
+            rows.append(line.rstrip("\n").split("\t"))
+        raise AssertionError(f"psql ended at {query}")
+
+    def close(self) -> None:
+        self._psql.stdin.close()
+        self._psql.stdout.close()
+        self._psql.wait()

@@ -24,7 +24,7 @@ async fn call(stage: &Stage, token: &str, proofs: &[&str]) -> Answer {
 fn assert_challenged(answer: &Answer, error: &str) {
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{}", answer.text());
     let challenge = answer.header("www-authenticate");
-    let begin = "DPoP algs=\"EdDSA ES256 PS256 RS256\", resource_metadata=\"";
+    let begin = "DPoP algs=\"EdDSA Ed25519 ES256 PS256 RS256\", resource_metadata=\"";
     assert!(challenge.starts_with(begin), "{challenge}");
     assert!(challenge.contains(&format!(", error=\"{error}\", ")), "{error}: {challenge}");
     assert!(!challenge.contains("Bearer"));

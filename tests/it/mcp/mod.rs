@@ -8,6 +8,7 @@ mod front;
 mod gate;
 mod limits;
 mod malformed;
+mod slow;
 pub(crate) mod stage;
 mod tokens;
 mod tools;

@@ -58,8 +58,8 @@ const SCOPES: &[&str] = &[
     "*",
 ];
 const ALGORITHMS: &[&str] = &[
-    "EdDSA", "ES256", "PS256", "RS256", "none", "HS256", "HS384", "HS512", "RS384", "RS512",
-    "PS384", "PS512", "ES384", "ES512", "ES256K",
+    "EdDSA", "Ed25519", "ES256", "PS256", "RS256", "Ed448", "none", "HS256", "HS384", "HS512",
+    "RS384", "RS512", "PS384", "PS512", "ES384", "ES512", "ES256K",
 ];
 /// The endpoints and features that a document may name, besides those that it does.
 const MEMBERS: &[(&str, &str)] = &[
@@ -164,6 +164,7 @@ async fn prove(walk: &mut Walk, member: &str) {
         "registration_endpoint" => prove_registration(walk).await,
         "revocation_endpoint" => prove_revocation(walk).await,
         "pushed_authorization_request_endpoint" => prove_pushed(walk).await,
+        "introspection_endpoint" => prove_introspection(walk).await,
         "jwks_uri" => prove_keys(walk).await,
         "response_types_supported" => {
             prove_parameter(walk, member, "response_type", RESPONSE_TYPES).await;
@@ -187,6 +188,12 @@ async fn prove(walk: &mut Walk, member: &str) {
         }
         "revocation_endpoint_auth_signing_alg_values_supported" => {
             prove_algorithms(walk, member, "/oauth/revoke").await;
+        }
+        "introspection_endpoint_auth_methods_supported" => {
+            prove_introspection_methods(walk, member).await;
+        }
+        "introspection_endpoint_auth_signing_alg_values_supported" => {
+            prove_introspection_algorithms(walk, member).await;
         }
         "dpop_signing_alg_values_supported" => prove_dpop(walk).await,
         // Every answer of `prove_flow` and `refused_with` is held to it.
@@ -264,6 +271,45 @@ async fn prove_pushed(walk: &mut Walk) {
     assert_eq!(client.exchange(&answer.returned("code")[0], &[]).await.status, 200);
 }
 
+/// A tenant's resource server hears what a token of that tenant's is good for.
+async fn prove_introspection(walk: &mut Walk) {
+    assert_eq!(walk.path("introspection_endpoint"), "/oauth/introspect");
+    let server = walk.app.back_end("acme", "Turnstile", &[("may", "introspect")]).await;
+    let client = walk.app.assistant().await;
+    let tokens = client.tokens(&mut walk.browser, &[]).await;
+    let told = server.introspect(tokens["access_token"].as_str().unwrap()).await;
+    assert_eq!((told.status.as_u16(), &told.json()["active"]), (200, &json!(true)));
+}
+
+async fn prove_introspection_methods(walk: &mut Walk, member: &str) {
+    let path = walk.path("introspection_endpoint");
+    let server = walk.app.back_end("acme", "Gatekeeper", &[("may", "introspect")]).await;
+    for (method, is_listed) in walk.each(member, AUTH_METHODS) {
+        match method {
+            "none" | "client_secret_basic" | "client_secret_post" => {
+                let server = Assistant { method: method.to_owned(), ..server.clone() };
+                assert_eq!(is_let_in(&path, &server, &[]).await, is_listed, "{method}");
+            }
+            // Walked with its algorithms.
+            "private_key_jwt" => assert!(is_listed),
+            _ => assert!(!is_listed, "{method} is advertised, and nothing here proves it"),
+        }
+    }
+}
+
+async fn prove_introspection_algorithms(walk: &mut Walk, member: &str) {
+    let path = walk.path("introspection_endpoint");
+    for (algorithm, is_listed) in walk.each(member, ALGORITHMS) {
+        let key = key_for(algorithm);
+        let jwks = json!({"keys": [key.jwk]}).to_string();
+        let ticks = [("may", "introspect"), ("proof", "jwks"), ("jwks", jwks.as_str())];
+        let server = walk.app.back_end("acme", &format!("Gate {algorithm}"), &ticks).await;
+        let signed = assertion(&walk.app, &server.client_id, &key, algorithm);
+        let fields = [("client_assertion_type", ASSERTION), ("client_assertion", &*signed)];
+        assert_eq!(is_let_in(&path, &server, &fields).await, is_listed, "{algorithm}");
+    }
+}
+
 async fn prove_keys(walk: &Walk) {
     let answer = walk.app.get(&walk.path("jwks_uri")).await;
     assert_eq!(answer.header("cache-control"), "public, max-age=300");
@@ -309,6 +355,13 @@ async fn prove_grant_types(walk: &mut Walk) {
                 let token = tokens["refresh_token"].as_str().unwrap();
                 assert_eq!(client.refresh(token, &[]).await.status, 200);
             }
+            ("client_credentials", true) => {
+                let store = walk.app.store("acme", "Ledgers").await.to_string();
+                let ticks = [("may", "search"), ("store", store.as_str())];
+                let back_end = walk.app.back_end("acme", "Bookkeeper", &ticks).await;
+                let token = back_end.own_access_token(&[]).await;
+                assert!(walk.app.accepts(&token).await);
+            }
             (_, true) => panic!("{value} is advertised, and nothing here proves that it works"),
             (_, false) => {
                 let fields = [
@@ -328,11 +381,10 @@ async fn prove_grant_types(walk: &mut Walk) {
 
 /// Whether a client is let in at an endpoint: what it asks there is nothing, so it hears of its
 /// credentials alone.
-async fn is_let_in(app: &TestApp, path: &str, client: &Assistant, more: &[(&str, &str)]) -> bool {
+async fn is_let_in(path: &str, client: &Assistant, more: &[(&str, &str)]) -> bool {
     let mut fields = vec![("grant_type", "refresh_token"), ("refresh_token", "x"), ("token", "x")];
     fields.extend_from_slice(more);
     let answer = client.call(path, &fields, &[]).await;
-    let _ = app;
     match answer.status.as_u16() {
         401 => false,
         200 => true,
@@ -365,11 +417,11 @@ async fn prove_methods(walk: &mut Walk, member: &str, path: &str) {
         if method == "private_key_jwt" {
             let signed = assertion(&walk.app, &client.client_id, &key, "ES256");
             let fields = [("client_assertion_type", ASSERTION), ("client_assertion", &signed)];
-            assert!(is_let_in(&walk.app, path, &client, &fields).await);
-            assert!(!is_let_in(&walk.app, path, &client, &[]).await, "an id alone proves nothing");
+            assert!(is_let_in(path, &client, &fields).await);
+            assert!(!is_let_in(path, &client, &[]).await, "an id alone proves nothing");
             continue;
         }
-        assert!(is_let_in(&walk.app, path, &client, &[]).await, "{method}");
+        assert!(is_let_in(path, &client, &[]).await, "{method}");
         let tokens = client.tokens(&mut walk.browser, &[]).await;
         let refreshed = client.refresh(tokens["refresh_token"].as_str().unwrap(), &[]).await;
         assert_eq!(refreshed.status, 200, "{method}");
@@ -378,7 +430,7 @@ async fn prove_methods(walk: &mut Walk, member: &str, path: &str) {
             let other = Assistant { method: other.to_owned(), ..client.clone() };
             if other.method != method && (client.client_secret.is_some() || other.method == "none")
             {
-                assert!(!is_let_in(&walk.app, path, &other, &[]).await, "{method}");
+                assert!(!is_let_in(path, &other, &[]).await, "{method}");
             }
         }
     }
@@ -387,7 +439,7 @@ async fn prove_methods(walk: &mut Walk, member: &str, path: &str) {
 /// A key for an algorithm that we can sign by.
 fn key_for(algorithm: &str) -> ClientKey {
     match algorithm {
-        "EdDSA" => ClientKey::ed25519(),
+        "EdDSA" | "Ed25519" => ClientKey::ed25519(),
         "RS256" | "RS384" | "RS512" => ClientKey::rsa(Algorithm::RS256),
         "PS256" | "PS384" | "PS512" => ClientKey::rsa(Algorithm::PS256),
         _ => ClientKey::new(),
@@ -404,11 +456,7 @@ async fn prove_algorithms(walk: &Walk, member: &str, path: &str) {
             .await;
         let signed = assertion(&walk.app, &client.client_id, &key, algorithm);
         let fields = [("client_assertion_type", ASSERTION), ("client_assertion", &*signed)];
-        assert_eq!(
-            is_let_in(&walk.app, path, &client, &fields).await,
-            is_listed,
-            "{algorithm} at {path}"
-        );
+        assert_eq!(is_let_in(path, &client, &fields).await, is_listed, "{algorithm} at {path}");
         let promised = walk
             .app
             .register(&json!({"redirect_uris": ["https://a.example/cb"],

@@ -32,16 +32,16 @@ async fn the_authorization_server_describes_itself(pool: PgPool) {
             "token_endpoint_auth_methods_supported":
                 ["none", "client_secret_basic", "client_secret_post", "private_key_jwt"],
             "token_endpoint_auth_signing_alg_values_supported":
-                ["EdDSA", "ES256", "PS256", "RS256"],
+                ["EdDSA", "Ed25519", "ES256", "PS256", "RS256"],
             "revocation_endpoint_auth_methods_supported":
                 ["none", "client_secret_basic", "client_secret_post", "private_key_jwt"],
             "revocation_endpoint_auth_signing_alg_values_supported":
-                ["EdDSA", "ES256", "PS256", "RS256"],
+                ["EdDSA", "Ed25519", "ES256", "PS256", "RS256"],
             "introspection_endpoint_auth_methods_supported":
                 ["client_secret_basic", "client_secret_post", "private_key_jwt"],
             "introspection_endpoint_auth_signing_alg_values_supported":
-                ["EdDSA", "ES256", "PS256", "RS256"],
-            "dpop_signing_alg_values_supported": ["EdDSA", "ES256", "PS256", "RS256"],
+                ["EdDSA", "Ed25519", "ES256", "PS256", "RS256"],
+            "dpop_signing_alg_values_supported": ["EdDSA", "Ed25519", "ES256", "PS256", "RS256"],
             "scopes_supported": ["search:read", "offline_access"],
             "authorization_response_iss_parameter_supported": true,
             "client_id_metadata_document_supported": true,
@@ -75,7 +75,7 @@ async fn every_resource_describes_itself(pool: PgPool) {
                 "authorization_servers": [ORIGIN],
                 "scopes_supported": ["search:read"],
                 "bearer_methods_supported": ["header"],
-                "dpop_signing_alg_values_supported": ["EdDSA", "ES256", "PS256", "RS256"],
+                "dpop_signing_alg_values_supported": ["EdDSA", "Ed25519", "ES256", "PS256", "RS256"],
                 "resource_name": "Callslip",
             }),
             "{path}"

@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 use crate::support::{Assistant, MASTER_KEY, Terminal, TestApp};
 
 impl TestApp {
-    fn rotation(&self) -> Rotation {
+    pub(super) fn rotation(&self) -> Rotation {
         Rotation {
             db: self.db().clone(),
             clock: self.clock.clone(),

@@ -71,10 +71,10 @@ async fn rmcp_connects_from_the_bare_url(pool: PgPool) {
     let authorization_url = state.get_authorization_url().await.unwrap();
     let back = approve(&mut browser, &origin, &authorization_url).await;
     state.handle_callback_url(&back).await.unwrap();
-    let first = state.get_access_token().await.unwrap();
+    let manager = state.into_authorization_manager().unwrap();
+    let first = manager.get_access_token().await.unwrap();
     assert!(app.accepts(&first).await);
 
-    let manager = state.into_authorization_manager().unwrap();
     manager.refresh_token().await.unwrap();
     assert_ne!(manager.get_access_token().await.unwrap(), first);
     let http = AuthClient::new(reqwest::Client::new(), manager);

@@ -103,7 +103,7 @@ async fn the_document_is_read_for_who_has_signed_in(pool: PgPool) {
     let page = browser.get(sent.location()).await;
     let text = page.select("main").concat();
     assert!(text.contains("Assistant of the document"), "{text}");
-    assert!(text.contains("Described by itself at assistant.example"), "{text}");
+    assert!(text.contains("It chose this name itself, at assistant.example"), "{text}");
     let approved = browser.consent(sent.location(), &[("decision", "approve")]).await;
     let tokens = assistant.exchange(&approved.returned("code").concat(), &[]).await;
     assert_eq!(tokens.status, 200, "{}", tokens.text());

@@ -3,6 +3,7 @@
 
 mod documents;
 mod grants;
+mod services;
 mod settings;
 mod stage;
 mod stores;

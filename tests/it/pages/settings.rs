@@ -99,7 +99,7 @@ async fn what_would_be_cut_off_is_shown_first(pool: PgPool) {
     assert_eq!(question.status, 200);
     assert_eq!(question.select("tbody th bdi"), ["<b class=canary>App</b>"]);
     assert_eq!(question.select("td[data-label='Connected by']"), ["2 people"]);
-    assert!(question.select("h1 ~ p")[0].contains("1 app, 2 connections"));
+    assert!(question.select("h1 ~ p")[0].contains("1 app (2 connections)"));
     assert_eq!(stage.revoked_for(robs).await, None);
 
     let back = save(&mut ada, &page, &[("apps", "approval"), ("connected", "edit")]).await;

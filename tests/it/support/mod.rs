@@ -1,6 +1,7 @@
 //! The stage: an application on a fresh database, and browsers that visit it.
 
 mod answer;
+mod back_end;
 mod browser;
 pub mod document_host;
 mod dpop;
@@ -8,6 +9,7 @@ mod oauth;
 pub mod openai_fake;
 mod people;
 mod probe;
+pub mod property;
 pub mod provider;
 mod terminal;
 
@@ -31,6 +33,7 @@ use sqlx::PgPool;
 use tower::ServiceExt;
 
 pub use answer::Answer;
+pub use back_end::resource_of;
 pub use browser::Browser;
 pub use dpop::ClientKey;
 pub use oauth::{Assistant, CHALLENGE, CHATGPT, VERIFIER, changed};

@@ -10,6 +10,7 @@ use axum::{
     response::Response,
 };
 use serde_json::{Value, json};
+use tokio::sync::{Notify, Semaphore};
 
 /// How it behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub(crate) enum Mode {
     Garbage(&'static str),
     /// Never answers.
     Silent,
+    /// Answers when it is told to; see [`OpenAi::arrived`] and [`OpenAi::release`].
+    Held,
 }
 
 /// What it holds and has seen.
@@ -34,6 +37,9 @@ pub(crate) struct State {
     pub(crate) calls: Vec<(String, bool)>,
     /// Stands before every text.
     mark: &'static str,
+    /// A permit for each call that has come and is held.
+    arrived: Arc<Semaphore>,
+    released: Arc<Notify>,
 }
 
 /// A file of the store: id, name, pages of text.
@@ -65,7 +71,13 @@ impl OpenAi {
     pub(crate) async fn start_marked(mark: &'static str) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let host = listener.local_addr().unwrap().to_string();
-        let state = Arc::new(Mutex::new(State { mode: Mode::Working, calls: Vec::new(), mark }));
+        let state = Arc::new(Mutex::new(State {
+            mode: Mode::Working,
+            calls: Vec::new(),
+            mark,
+            arrived: Arc::new(Semaphore::new(0)),
+            released: Arc::default(),
+        }));
         let shared = Arc::clone(&state);
         let router =
             Router::new().fallback(move |request: Request| answer(shared.clone(), request));
@@ -77,6 +89,19 @@ impl OpenAi {
         let mut state = self.state.lock().unwrap();
         state.mode = mode;
         state.calls.clear();
+    }
+
+    /// Wait until a call is held.
+    pub(crate) async fn arrived(&self) {
+        let arrived = Arc::clone(&self.state.lock().unwrap().arrived);
+        arrived.acquire().await.unwrap().forget();
+    }
+
+    /// Answer what is held, and whatever comes after it.
+    pub(crate) fn release(&self) {
+        let mut state = self.state.lock().unwrap();
+        state.mode = Mode::Working;
+        state.released.notify_waiters();
     }
 
     pub(crate) fn calls(&self) -> Vec<String> {
@@ -102,7 +127,7 @@ async fn answer(state: Arc<Mutex<State>>, request: Request) -> Response {
     let body = to_bytes(body, 1 << 20).await.unwrap();
     let authorized = parts.headers.get("authorization").and_then(|v| v.to_str().ok())
         == Some(&format!("Bearer {KEY}"));
-    let (mode, mark) = {
+    let (mode, mark, released) = {
         let mut state = state.lock().unwrap();
         state.calls.push((format!("{} {}", parts.method, parts.uri), authorized));
         let mode = state.mode;
@@ -112,7 +137,12 @@ async fn answer(state: Arc<Mutex<State>>, request: Request) -> Response {
             Mode::Failing(status, n) => Mode::Failing(status, n - 1),
             other => other,
         };
-        (mode, state.mark)
+        // Listens before it says that it is there, so that no release is missed.
+        let released = Arc::clone(&state.released).notified_owned();
+        if mode == Mode::Held {
+            state.arrived.add_permits(1);
+        }
+        (mode, state.mark, released)
     };
     if !authorized {
         return error(401, "invalid_api_key");
@@ -128,6 +158,7 @@ async fn answer(state: Arc<Mutex<State>>, request: Request) -> Response {
         Mode::Failing(status, _) => return error(status, "server_error"),
         Mode::Garbage(text) => return Response::new(Body::from(text)),
         Mode::Silent => return std::future::pending().await,
+        Mode::Held => released.await,
     }
     route(&parts, &body, mark)
 }

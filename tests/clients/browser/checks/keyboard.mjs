@@ -36,7 +36,7 @@ test("the skip link leads past the navigation", async (stage) => {
 
 test("Tab reaches the main act of every page", async (stage) => {
   const page = await stage.seat("admin");
-  for (const [path, act] of [["", "Copy"], ["/documents", "Add"], ["/vector-stores", "Remove"], ["/apps", "Revoke"], ["/activity", "Show"]]) {
+  for (const [path, act] of [["", "Copy"], ["/documents", "Add"], ["/vector-stores", "Remove"], ["/apps", "Details"], ["/service-clients", "Add back end"], ["/settings", "Save settings"], ["/activity", "Show"]]) {
     await page.goto(stage.path(path));
     await tabTo(page, act, 60);
   }
@@ -45,6 +45,9 @@ test("Tab reaches the main act of every page", async (stage) => {
 test("a question is answered by keyboard, and Escape takes it back", async (stage) => {
   const page = await stage.seat("admin");
   await page.goto(stage.path("/apps"));
+  await tabTo(page, "Details: Keyboard", 40);
+  await page.keyboard.press("Enter");
+  await page.getByRole("heading", { level: 1, name: "Keyboard" }).waitFor();
   await tabTo(page, "Revoke", 40);
   await page.keyboard.press("Enter");
   const dialog = page.getByRole("dialog");
@@ -52,5 +55,5 @@ test("a question is answered by keyboard, and Escape takes it back", async (stag
   assert.equal((await focused(page)).name, "Keep", "the harmless answer does not have the focus");
   await page.keyboard.press("Escape");
   await dialog.waitFor({ state: "hidden" });
-  assert.equal((await focused(page)).name, "Revoke", "the focus did not come back");
+  assert((await focused(page)).name.startsWith("Revoke"), "the focus did not come back");
 });

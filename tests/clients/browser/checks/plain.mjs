@@ -26,8 +26,9 @@ test("with scripts off: sign in, consent, upload, delete, revoke", async (stage)
 
   await page.goto(stage.path("/apps"));
   const app = page.getByRole("row", { name: /Without scripts/ });
-  await app.getByRole("button", { name: "Revoke", exact: true }).click();
-  await page.getByRole("button", { name: "Revoke access" }).click();
+  await app.getByRole("link", { name: "Details" }).click();
+  await page.getByRole("button", { name: "Revoke for everybody" }).first().click();
+  await page.getByRole("dialog").getByRole("button", { name: "Revoke for everybody" }).click();
   await app.waitFor({ state: "detached" });
   assert.equal((await client.call("search", { query: "cats" })).status, 401);
 });

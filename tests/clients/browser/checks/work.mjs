@@ -112,7 +112,8 @@ test("revoking an app ends it with its next call", async (stage) => {
   const { client } = stage.left;
   assert.equal((await client.call("search", { query: "cats" })).status, 200);
   await page.goto(stage.path("/apps"));
-  const row = page.getByRole("row", { name: /Browser suite/ });
+  await page.getByRole("link", { name: /Details.*Browser suite/ }).click();
+  const row = page.getByRole("row", { name: stage.user("reader").email });
   await row.getByRole("button", { name: "Revoke", exact: true }).click();
   await page.getByRole("dialog").waitFor();
   await look(page, "apps-revoke");

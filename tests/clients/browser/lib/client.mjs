@@ -9,6 +9,14 @@ import { createServer } from "node:http";
 const secret = () => randomBytes(32).toString("base64url");
 
 export class Client {
+  /** One that a document describes, at the address that is its id. Nobody answers at its callback. */
+  static async published(demo, id, redirectUri) {
+    const client = new Client();
+    client.resource = demo.mcp_url;
+    client.metadata = await (await fetch(`${demo.origin}/.well-known/oauth-authorization-server`)).json();
+    return Object.assign(client, { id, redirectUri });
+  }
+
   /** Register at the authorization server that the resource names. */
   static async register(demo, name, { redirectUri } = {}) {
     const client = new Client();
@@ -60,6 +68,25 @@ export class Client {
       ...changes,
     });
     return `${this.metadata.authorization_endpoint}?${parameters}`;
+  }
+
+  /** Let it in without looking, as whoever is signed in at this window. */
+  async connect(page) {
+    const { request } = page.context();
+    const shown = await request.get(this.authorizationUrl());
+    const html = await shown.text();
+    const value = (name) => html.match(new RegExp(`name="${name}" value="([^"]*)"`))[1];
+    const form = new URLSearchParams({ decision: "approve" });
+    for (const name of ["csrf_token", "request_id", "tenant"]) form.set(name, value(name));
+    for (const [, store] of html.matchAll(/name="store" value="([^"]*)"/g)) form.append("store", store);
+    const answer = await request.post(shown.url(), {
+      data: form.toString(),
+      headers: { "content-type": "application/x-www-form-urlencoded", origin: new URL(shown.url()).origin },
+      maxRedirects: 0,
+    });
+    assert.equal(answer.status(), 303, `not connected: ${answer.status()}`);
+    this.back = Object.fromEntries(new URL(answer.headers().location).searchParams);
+    await this.redeem();
   }
 
   // The callback, a hop to another origin, and the page at the end.

@@ -27,12 +27,22 @@ export async function look(page, name) {
       const dress = `${name}, ${size}, ${scheme}`;
       const over = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
       if (over > 0) problems.push(`${dress}: ${over} pixels wider than the window`);
+      for (const cut of await cutOff(page)) problems.push(`${dress}: ${cut} is cut off`);
       for (const found of await barriers(page)) problems.push(`${dress}: ${found}`);
     }
   }
   await page.emulateMedia({ colorScheme: "light" });
   await page.setViewportSize(SIZES[0][1]);
   assert.deepEqual(problems, []);
+}
+
+// What sticks out of its box, or would scroll sideways in it.
+function cutOff(page) {
+  return page.evaluate(() => {
+    const boxes = [...document.querySelectorAll(".table-wrap, .panel, .slip, .notice, .table tr")];
+    return boxes.filter((box) => box.scrollWidth > box.clientWidth + 1)
+      .map((box) => `${box.className || box.tagName} “${box.innerText.slice(0, 40).replaceAll("\n", " ")}”`);
+  });
 }
 
 async function barriers(page) {
@@ -54,6 +64,7 @@ export async function focused(page) {
     return {
       name: (element.getAttribute("aria-label") || element.labels?.[0]?.textContent || element.textContent || element.name || element.tagName).trim().slice(0, 60),
       tag: element.tagName,
+      role: element.getAttribute("role"),
       visible: (ring || style.boxShadow !== "none") && box.width > 0 && box.height > 0,
     };
   });

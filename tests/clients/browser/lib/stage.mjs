@@ -1,6 +1,7 @@
 // The demonstration, a browser, and the people at it.
 
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
@@ -25,13 +26,36 @@ class Stage {
   #browser;
   #trouble = [];
   #seats = new Map();
+  #guest;
 
   /** Who has this role: their e-mail address and password. */
   user(role) {
     if (role === "operator") return this.demo.operator;
+    if (role === "guest") return this.guest();
     const user = this.demo.users.find((one) => one.role === role || (role === "admin" && one.role === "owner"));
     assert(user, `demo.json names no ${role}`);
     return user;
+  }
+
+  /** Run a command on the installation; its output. */
+  callslip(parameters, input = "") {
+    return execFileSync(process.env.SUITE_BIN, parameters, { encoding: "utf8", input, stdio: ["pipe", "pipe", "pipe"] });
+  }
+
+  /** A second tenant, with nothing in it, and somebody with a long address who is in both. */
+  guest() {
+    if (!this.#guest) {
+      const email = "maximiliana.hohenstaufen-winterbottom@reading-rooms.library-of-the-long-names.example";
+      const password = "nine ginger kittens in a boathouse";
+      const name = "The Royal Society for the Keeping of Very Long Names, Est. 18";
+      this.callslip(["tenant", "create", "society", "--name", name.slice(0, 60)]);
+      const add = (tenant) => this.callslip(
+        ["user", "add", "--tenant", tenant, "--email", email, "--name", "Maximiliana", "--password-stdin"], `${password}\n`);
+      add(this.demo.tenant);
+      add("society");
+      this.#guest = { email, password };
+    }
+    return this.#guest;
   }
 
   path(rest = "") {

@@ -46,6 +46,14 @@ export class Provider {
     this.kept = tokens;
   }
 
+  discoveryState() {
+    return this.discovery;
+  }
+
+  saveDiscoveryState(discovery) {
+    this.discovery = discovery;
+  }
+
   saveCodeVerifier(verifier) {
     this.verifier = verifier;
   }
