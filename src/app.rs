@@ -27,7 +27,7 @@ use crate::{
     problems::{self, Problems},
     search::{self, Search},
     secret::seal::MasterKey,
-    sign_in::{self, Gate, SignIn, session},
+    sign_in::{self, Gate, SignIn, session, sso::Sso},
     telemetry::{self, Draining},
     users::password::{Cost, Hashing},
     vector_stores,
@@ -131,7 +131,9 @@ pub async fn build(parts: Parts) -> Result<App, Fault> {
         public_url: config.public_url.clone(),
     };
     let hashing = Hashing::start(parts.password_cost.clone());
-    let sign_in = SignIn::new(gate.clone(), hashing, config.rate_limit_scale);
+    let sso = Sso::new(gate.clone(), parts.master_key.clone(), parts.outbound.clone(), &limits);
+    let failing = (limits.clone(), config.rate_limit_scale);
+    let sign_in = SignIn::new(gate.clone(), hashing, sso.clone(), failing);
     let oauth = oauth::Server::start(oauth::Settings {
         gate: gate.clone(),
         master_key: parts.master_key.clone(),
@@ -147,7 +149,7 @@ pub async fn build(parts: Parts) -> Result<App, Fault> {
     let Mounted { router, table } = assets::routes()
         .and(telemetry::routes(parts.db.clone(), draining.clone(), problems.clone()))
         .and(sign_in::routes(sign_in))
-        .and(admin::routes(admin(&parts, gate, search.clone())))
+        .and(admin::routes(admin(&parts, gate, search.clone(), sso)))
         .and(mcp(&parts, &oauth, search, audit.clone(), &limits))
         .and(oauth.routes());
     let router = router.fallback(async || PageError::NotFound);
@@ -176,14 +178,14 @@ fn mcp(
     mcp::routes(parts, limits)
 }
 
-fn admin(parts: &Parts, gate: Gate, search: Search) -> Admin {
+fn admin(parts: &Parts, gate: Gate, search: Search, sso: Sso) -> Admin {
     let stores = vector_stores::Context {
         db: parts.db.clone(),
         clock: parts.clock.clone(),
         outbound: parts.outbound.clone(),
         master_key: parts.master_key.clone(),
     };
-    Admin::new(gate, search, stores, parts.importer())
+    Admin::new(gate, search, stores, parts.importer(), sso)
 }
 
 /// What surrounds every slice, outermost last.

@@ -53,7 +53,7 @@ pub(super) async fn index(
         }
     }
     let mut tx = db.control().await?;
-    let of = Of { user: Some(user.user.id), ..Of::default() };
+    let of = Of { user: Some(user.user.id), tenant: user.session.only_in, ..Of::default() };
     let own = oauth::apps::connections(&mut tx, of, clock.now(), (apps::MOST, 0)).await?;
     drop(tx);
     let tenants = user.memberships.iter().map(|(tenant, role)| Row {
@@ -79,9 +79,10 @@ pub(super) async fn revoke(
     CsrfForm(Nothing {}): CsrfForm<Nothing>,
 ) -> Result<Redirect, PageError> {
     let by = By { user: user.user.id, only_own: true, origin, at: state.clock.now() };
+    let only_in = user.session.only_in;
     let done = outlive(async move {
         let mut tx = state.db.control().await?;
-        let done = oauth::apps::revoke_own(&mut tx, grant, &by).await?;
+        let done = oauth::apps::revoke_own(&mut tx, grant, only_in, &by).await?;
         tx.commit().await?;
         Ok(done)
     });

@@ -16,6 +16,7 @@ mod overview;
 mod problems;
 mod services;
 mod settings;
+mod sign_in;
 mod upload;
 mod upload_form;
 mod upload_slots;
@@ -40,7 +41,7 @@ use crate::{
     http::{Access, Frame, Mounted, PageError, Routes, csrf},
     oauth,
     search::Search,
-    sign_in::{Gate, Member, TenantAdmin},
+    sign_in::{Gate, Member, TenantAdmin, sso::Sso},
     tenants::Tenant,
     users::User,
     vector_stores as stores,
@@ -57,12 +58,19 @@ pub struct Admin {
     stores: stores::Context,
     importer: Arc<Importer>,
     slots: upload_slots::Slots,
+    sso: Sso,
 }
 
 impl Admin {
     /// Over what the slices below offer.
     #[must_use]
-    pub fn new(gate: Gate, search: Search, stores: stores::Context, importer: Importer) -> Self {
+    pub fn new(
+        gate: Gate,
+        search: Search,
+        stores: stores::Context,
+        importer: Importer,
+        sso: Sso,
+    ) -> Self {
         Self {
             db: gate.db.clone(),
             clock: gate.clock.clone(),
@@ -72,6 +80,7 @@ impl Admin {
             stores,
             importer: Arc::new(importer),
             slots: upload_slots::Slots::default(),
+            sso,
         }
     }
 }
@@ -164,6 +173,19 @@ pub fn routes(state: Admin) -> Mounted {
         .post("/t/{tenant}/apps/{id}/decide", Access::TenantAdmin, approvals::decide)
         .get("/t/{tenant}/settings", Access::TenantAdmin, settings::index)
         .post("/t/{tenant}/settings", Access::TenantAdmin, settings::update)
+        .get("/t/{tenant}/sign-in", Access::TenantAdmin, sign_in::index)
+        .post("/t/{tenant}/sign-in", Access::TenantAdmin, sign_in::save)
+        .post("/t/{tenant}/sign-in/remove", Access::TenantAdmin, sign_in::remove)
+        .post(
+            "/t/{tenant}/sign-in/members/{member}/remove",
+            Access::TenantAdmin,
+            sign_in::remove_link,
+        )
+        .post(
+            "/t/{tenant}/sign-in/members/{member}/allow",
+            Access::TenantAdmin,
+            sign_in::allow_link,
+        )
         .get("/t/{tenant}/service-clients", Access::TenantAdmin, services::index)
         .post("/t/{tenant}/service-clients", Access::TenantAdmin, services::create)
         .post(
@@ -212,10 +234,14 @@ enum Notice {
     AppRefused,
     AppWithdrawn,
     DecidedBefore,
+    ProviderSaved,
+    ProviderRemoved,
+    LinkRemoved,
+    LinkAllowed,
 }
 
 impl Notice {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 17] = [
         Self::Uploaded,
         Self::DocumentDeleted,
         Self::StoreAdded,
@@ -229,6 +255,10 @@ impl Notice {
         Self::AppRefused,
         Self::AppWithdrawn,
         Self::DecidedBefore,
+        Self::ProviderSaved,
+        Self::ProviderRemoved,
+        Self::LinkRemoved,
+        Self::LinkAllowed,
     ];
 
     const fn name(self) -> &'static str {
@@ -246,6 +276,10 @@ impl Notice {
             Self::AppRefused => "app-refused",
             Self::AppWithdrawn => "app-withdrawn",
             Self::DecidedBefore => "decided-before",
+            Self::ProviderSaved => "provider-saved",
+            Self::ProviderRemoved => "provider-removed",
+            Self::LinkRemoved => "link-removed",
+            Self::LinkAllowed => "link-allowed",
         }
     }
 
@@ -263,6 +297,12 @@ impl Notice {
             Self::AppApproved => "The app is approved. Members can connect it now.",
             Self::AppRefused => "The app is refused. Members who try to connect it read that.",
             Self::AppWithdrawn => "The approval is taken back. The app’s next call is refused.",
+            Self::ProviderSaved => "The sign-in provider was saved.",
+            Self::ProviderRemoved => {
+                "The sign-in provider was removed. Members sign in with their passwords."
+            }
+            Self::LinkRemoved => "The member cannot come in through the provider any more.",
+            Self::LinkAllowed => "The member’s next sign-in through the provider links them anew.",
             Self::DecidedBefore => "Nothing was changed: somebody else decided on this app before.",
         }
     }

@@ -31,6 +31,13 @@ pub(super) const KINDS: &[Kind] = &[
     Kind::VectorStoreDeleted,
     Kind::MemberAdded,
     Kind::MemberRemoved,
+    Kind::SignIn,
+    Kind::SignInFailed,
+    Kind::SsoLinked,
+    Kind::SsoUnlinked,
+    Kind::SsoLinkAllowed,
+    Kind::SsoProviderSaved,
+    Kind::SsoProviderRemoved,
 ];
 
 /// What happened, in the past tense and without names.
@@ -73,6 +80,11 @@ pub(super) const fn label(kind: Kind) -> &'static str {
         Kind::SigningKeyPublished => "Signing key published",
         Kind::SigningKeyRetired => "Signing key retired",
         Kind::ProblemDismissed => "Notice dismissed",
+        Kind::SsoProviderSaved => "Sign-in provider set",
+        Kind::SsoProviderRemoved => "Sign-in provider removed",
+        Kind::SsoLinked => "Member linked to sign-in provider",
+        Kind::SsoUnlinked => "Member’s link to sign-in provider removed",
+        Kind::SsoLinkAllowed => "Member may be linked to sign-in provider again",
     }
 }
 
@@ -88,6 +100,9 @@ pub(super) fn sentence(kind: &str, detail: &Value) -> String {
     }
     if let (Kind::AppRulesChanged, Some(rule)) = (kind, rule(detail)) {
         return format!("{label}: {rule}");
+    }
+    if let (Kind::SignInFailed, Some(reason)) = (kind, text("reason")) {
+        return format!("{label}: {reason}");
     }
     match ["title", "name", "client_name", "email"].iter().find_map(|name| text(name)) {
         Some(what) => format!("{label}: {what}"),

@@ -95,6 +95,16 @@ pub enum Kind {
     SigningKeyRetired,
     /// An operator put a notice about the installation away.
     ProblemDismissed,
+    /// An owner set or changed the tenant's sign-in provider, or switched it on or off.
+    SsoProviderSaved,
+    /// An owner removed it.
+    SsoProviderRemoved,
+    /// A member was linked to an account at the provider.
+    SsoLinked,
+    /// An owner ended that way in for a member.
+    SsoUnlinked,
+    /// An owner lets a member be linked anew.
+    SsoLinkAllowed,
 }
 
 impl Kind {
@@ -137,6 +147,11 @@ impl Kind {
         Self::SigningKeyPublished,
         Self::SigningKeyRetired,
         Self::ProblemDismissed,
+        Self::SsoProviderSaved,
+        Self::SsoProviderRemoved,
+        Self::SsoLinked,
+        Self::SsoUnlinked,
+        Self::SsoLinkAllowed,
     ];
 
     /// As stored.
@@ -180,6 +195,11 @@ impl Kind {
             Self::SigningKeyPublished => "signing_key.published",
             Self::SigningKeyRetired => "signing_key.retired",
             Self::ProblemDismissed => "problem.dismissed",
+            Self::SsoProviderSaved => "sso_provider.saved",
+            Self::SsoProviderRemoved => "sso_provider.removed",
+            Self::SsoLinked => "sso_link.created",
+            Self::SsoUnlinked => "sso_link.removed",
+            Self::SsoLinkAllowed => "sso_link.allowed",
         }
     }
 

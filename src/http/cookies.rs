@@ -1,4 +1,5 @@
-//! Our two cookies: the signed-in session and the browser before sign-in.
+//! Our cookies: the signed-in session, the browser before sign-in, and a sign-in on its way through
+//! a tenant's provider.
 
 use axum::http::{HeaderMap, HeaderValue, header};
 
@@ -11,6 +12,8 @@ pub enum Cookie {
     Session,
     /// A browser that has not signed in: forms and authorization requests are bound to it.
     Browser,
+    /// A sign-in that this browser has begun at a tenant's provider.
+    Sso,
 }
 
 impl Cookie {
@@ -20,6 +23,8 @@ impl Cookie {
             (Self::Session, false) => "sid",
             (Self::Browser, true) => "__Host-browser",
             (Self::Browser, false) => "browser",
+            (Self::Sso, true) => "__Host-sso",
+            (Self::Sso, false) => "sso",
         }
     }
 
@@ -27,6 +32,7 @@ impl Cookie {
         match self {
             Self::Session => Kind::Session,
             Self::Browser => Kind::Browser,
+            Self::Sso => Kind::SsoBrowser,
         }
     }
 

@@ -150,10 +150,17 @@ pub async fn revoke(
 ///
 /// # Errors
 /// When the database fails.
-pub async fn revoke_own(tx: &mut ControlTx, grant: GrantId, by: &By) -> sqlx::Result<bool> {
+pub async fn revoke_own(
+    tx: &mut ControlTx,
+    grant: GrantId,
+    only_in: Option<TenantId>,
+    by: &By,
+) -> sqlx::Result<bool> {
     match store_apps::tenant_of(tx, grant, by.user).await? {
-        Some(tenant) => revoke(tx, tenant, grant, by).await,
-        None => Ok(false),
+        Some(tenant) if only_in.is_none_or(|only| only == tenant) => {
+            revoke(tx, tenant, grant, by).await
+        }
+        _ => Ok(false),
     }
 }
 

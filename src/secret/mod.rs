@@ -69,6 +69,10 @@ pub enum Kind {
     Browser,
     /// A link that works once.
     OneTimeLink,
+    /// The `state` of a sign-in through a tenant's provider.
+    SsoState,
+    /// The browser that began one.
+    SsoBrowser,
 }
 
 impl Kind {
@@ -83,6 +87,8 @@ impl Kind {
             Self::Session => "csl_se_",
             Self::Browser => "csl_br_",
             Self::OneTimeLink => "csl_ot_",
+            Self::SsoState => "csl_ss_",
+            Self::SsoBrowser => "csl_sb_",
         }
     }
 }

@@ -194,7 +194,11 @@ async fn find(gate: &Gate, bound: &Bound) -> Result<Option<SignedIn>, Fault> {
     if !found.session.is_alive(Lifetime::of(found.is_privileged), now) {
         return Ok(None);
     }
-    let memberships = tenants::store::memberships_of(&mut tx, found.user.id).await?;
+    let mut memberships = tenants::store::memberships_of(&mut tx, found.user.id).await?;
+    // A tenant chooses its provider, whose word therefore counts nowhere else.
+    if let Some(only) = found.session.only_in {
+        memberships.retain(|(tenant, _)| tenant.id == only);
+    }
     if found.session.needs_touch(now) {
         store::touch(&mut tx, &found.session.hash, now).await?;
     }

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::{
     SignIn,
-    pages::{Visit, begin_session},
+    pages::{Through, Visit, begin_session},
     store,
 };
 use crate::{
@@ -151,7 +151,9 @@ async fn redeem(
     };
     let event = Event::new(Kind::OperatorCreated, now).user(user.id).from(&visit.origin);
     audit::store::append_control(&mut tx, &event).await?;
-    let cookie = begin_session(state, &mut tx, visit, &user).await?.ok_or(PageError::NotFound)?;
+    let cookie = begin_session(state, &mut tx, visit, (&user, Through::Password))
+        .await?
+        .ok_or(PageError::NotFound)?;
     tx.commit().await?;
     Ok(([(header::SET_COOKIE, cookie)], Redirect::to("/operator")).into_response())
 }

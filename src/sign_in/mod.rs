@@ -11,10 +11,15 @@ mod first_operator;
 mod local_path;
 mod pages;
 pub mod session;
+pub mod sso;
 mod store;
 mod throttle;
 
-use axum::{extract::FromRef, middleware};
+use axum::{
+    extract::FromRef,
+    middleware,
+    response::{IntoResponse, Response},
+};
 
 pub use extract::{Member, Operator, SignedIn, TenantAdmin};
 pub use local_path::LocalPath;
@@ -23,9 +28,11 @@ use crate::{
     clock::Clock,
     config::PublicUrl,
     db::Db,
-    http::{Access, Mounted, Routes, csrf},
+    http::{Access, Mounted, PageError, Routes, csrf},
+    limits::{self, Limited, Limits, Policy},
     users::password::Hashing,
 };
+use sso::Sso;
 use throttle::Throttle;
 
 /// What the extractors need: a part of the state of every slice that has pages.
@@ -51,14 +58,16 @@ pub struct SignIn {
     gate: Gate,
     hashing: Hashing,
     throttle: Throttle,
+    sso: Sso,
+    limits: Limits,
 }
 
 impl SignIn {
     /// `scale` multiplies how many sign-ins may fail.
     #[must_use]
-    pub fn new(gate: Gate, hashing: Hashing, scale: f64) -> Self {
+    pub fn new(gate: Gate, hashing: Hashing, sso: Sso, (limits, scale): (Limits, f64)) -> Self {
         let throttle = Throttle::new(gate.clock.clone(), scale);
-        Self { gate, hashing, throttle }
+        Self { gate, hashing, throttle, sso, limits }
     }
 }
 
@@ -68,10 +77,23 @@ impl FromRef<SignIn> for Gate {
     }
 }
 
+impl FromRef<SignIn> for Sso {
+    fn from_ref(state: &SignIn) -> Self {
+        state.sso.clone()
+    }
+}
+
 impl FromRef<SignIn> for PublicUrl {
     fn from_ref(state: &SignIn) -> Self {
         state.gate.public_url.clone()
     }
+}
+
+/// Sign-ins through providers that one address may begin.
+const BEGIN: Policy = Policy { name: "address", per_minute: 120, burst: 60 };
+
+fn too_many(limited: &Limited) -> Response {
+    PageError::TooMany { retry_after: limited.retry_after }.into_response()
 }
 
 /// `/sign-in`, `/sign-out` and the first operator's link.
@@ -79,6 +101,9 @@ impl FromRef<SignIn> for PublicUrl {
 pub fn routes(state: SignIn) -> Mounted {
     let guard = middleware::from_fn_with_state(state.gate.public_url.clone(), csrf::guard);
     Routes::new()
+        .post("/sign-in/sso", Access::Public, sso::begin::begin)
+        .get("/sign-in/sso/callback/{slug}", Access::Flow, sso::callback::callback)
+        .route_layer(state.limits.layer(BEGIN, limits::by_address, too_many))
         .get("/sign-in", Access::Public, pages::show)
         .post("/sign-in", Access::Public, pages::sign_in)
         .post("/sign-out", Access::SignedIn, pages::sign_out)

@@ -9,7 +9,7 @@ use axum::{
 };
 use serde::Deserialize;
 
-use super::{LocalPath, SignIn, SignedIn, session::Lifetime, store};
+use super::{LocalPath, SignIn, SignedIn, session::Lifetime, sso, store};
 use crate::{
     audit::{self, Event, Kind, Origin},
     config::PublicUrl,
@@ -21,8 +21,9 @@ use crate::{
         cookies::Cookie,
         csrf::{Bound, CsrfForm},
         extract::Query,
+        headers,
     },
-    ids::UserId,
+    ids::{TenantId, UserId},
     secret::{self, Plaintext},
     users::{
         self, Email, User,
@@ -39,6 +40,10 @@ struct SignInPage {
     email: String,
     error: Option<&'static str>,
     purpose: Option<&'static str>,
+    /// What was typed into the form for organisations.
+    organisation: String,
+    organisation_error: Option<&'static str>,
+    provider: Option<sso::Choice>,
 }
 
 impl SignInPage {
@@ -50,6 +55,9 @@ impl SignInPage {
             email: String::new(),
             error: None,
             purpose: connects.then_some("An assistant asks to read documents on your behalf."),
+            organisation: String::new(),
+            organisation_error: None,
+            provider: None,
         }
     }
 }
@@ -58,19 +66,62 @@ impl SignInPage {
 pub(super) struct ShowQuery {
     #[serde(default)]
     return_to: String,
+    /// Whose own sign-in is wanted.
+    #[serde(default)]
+    tenant: String,
 }
 
 /// `GET /sign-in`
 pub(super) async fn show(
+    State(state): State<SignIn>,
     signed_in: Option<SignedIn>,
     Extension(bound): Extension<Bound>,
     Query(query): Query<ShowQuery>,
-) -> Response {
+) -> Result<Response, PageError> {
     let return_to = LocalPath::parse(&query.return_to);
     if signed_in.is_some() {
-        return Redirect::to(return_to.as_str()).into_response();
+        return Ok(Redirect::to(return_to.as_str()).into_response());
     }
-    Page(SignInPage::new(&bound, &return_to)).into_response()
+    let organisation = query.tenant.trim().to_lowercase();
+    let slug = match organisation.as_str() {
+        "" => tenant_of(&return_to),
+        named => named,
+    };
+    let mut tx = state.gate.db.control().await?;
+    let provider = sso::choice(&mut tx, slug).await?;
+    let missing = !organisation.is_empty() && provider.is_none();
+    let onward = provider.as_ref().map(|provider| provider.endpoint.clone());
+    let page = SignInPage {
+        organisation_error: missing.then_some(
+            "That organisation has no sign-in of its own here. Ask its admin for its name.",
+        ),
+        organisation,
+        provider,
+        ..SignInPage::new(&bound, &return_to)
+    };
+    let mut response = Page(page).into_response();
+    if let Some(endpoint) = onward {
+        allow_onward(&mut response, &endpoint);
+    }
+    Ok(response)
+}
+
+/// The tenant whose page is returned to.
+fn tenant_of(return_to: &LocalPath) -> &str {
+    let path = return_to.as_str().split(['?', '#']).next().unwrap_or_default();
+    path.strip_prefix("/t/").and_then(|rest| rest.split('/').next()).unwrap_or_default()
+}
+
+/// Chromium applies `form-action` to every redirect that follows a form: to the provider, from there
+/// to wherever it sends its people, and back.
+fn allow_onward(response: &mut Response, endpoint: &str) {
+    let origin = url::Url::parse(endpoint).map(|url| url.origin().ascii_serialization());
+    // A host that the operator allows may speak plain http.
+    let plain = origin.ok().filter(|origin| origin.starts_with("http://")).unwrap_or_default();
+    let policy = headers::CSP
+        .replace("form-action 'self'", format!("form-action 'self' https: {plain}").trim_end());
+    let value = HeaderValue::from_str(&policy).expect("ASCII");
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, value);
 }
 
 #[derive(Deserialize)]
@@ -90,6 +141,12 @@ pub(super) struct Visit {
     address: ClientIp,
     pub(super) origin: Origin,
     headers: HeaderMap,
+}
+
+impl Visit {
+    pub(super) const fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
 }
 
 /// `POST /sign-in`
@@ -121,7 +178,8 @@ pub(super) async fn sign_in(
     if let (Some(old), Verdict::Outdated(new)) = (&known.password, &verdict) {
         users::store::rehash_password(&mut tx, known.user.id, old, new).await?;
     }
-    let Some(cookie) = begin_session(&state, &mut tx, &visit, &known.user).await? else {
+    let who = (&known.user, Through::Password);
+    let Some(cookie) = begin_session(&state, &mut tx, &visit, who).await? else {
         return Ok(refuse(&visit, &return_to, form.email));
     };
     tx.commit().await?;
@@ -158,14 +216,27 @@ fn refuse(visit: &Visit, return_to: &LocalPath, email: String) -> Response {
     (StatusCode::FORBIDDEN, Page(page)).into_response()
 }
 
+/// On what a session stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Through {
+    /// It is for all that the user may do.
+    Password,
+    /// The word of this tenant's provider: it is for this tenant.
+    Provider(TenantId),
+}
+
 /// Begin a session in place of the one that the browser carried; the cookie to set. `None` when
 /// the user was disabled meanwhile.
 pub(super) async fn begin_session(
     state: &SignIn,
     tx: &mut ControlTx,
     visit: &Visit,
-    user: &User,
+    (user, through): (&User, Through),
 ) -> Result<Option<HeaderValue>, Fault> {
+    let only_in = match through {
+        Through::Password => None,
+        Through::Provider(tenant) => Some(tenant),
+    };
     let now = state.gate.clock.now();
     if let Some(old) = &visit.bound.session {
         store::delete(tx, &old.hash()).await?;
@@ -173,9 +244,13 @@ pub(super) async fn begin_session(
     let secret = Plaintext::generate(secret::Kind::Session);
     let agent = visit.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
     let created =
-        store::create(tx, &secret.hash(), user.id, agent.unwrap_or_default(), now).await?;
+        store::create(tx, &secret.hash(), (user.id, only_in), agent.unwrap_or_default(), now)
+            .await?;
     let Some(is_privileged) = created else { return Ok(None) };
-    let event = Event::new(Kind::SignIn, now).user(user.id).from(&visit.origin);
+    let mut event = Event::new(Kind::SignIn, now).user(user.id).from(&visit.origin);
+    if let Some(tenant) = only_in {
+        event = event.tenant(tenant).with("through", "provider");
+    }
     audit::store::append_control(tx, &event).await?;
     let seconds = Lifetime::of(is_privileged).cookie_seconds();
     Ok(Some(Cookie::Session.set(&secret, state.gate.public_url.is_https(), seconds)))

@@ -4,11 +4,11 @@ use time::{Duration, OffsetDateTime};
 
 use crate::{
     db::ControlTx,
-    ids::UserId,
-    secret::{Plaintext, SecretHash},
+    ids::{TenantId, UserId},
+    secret::SecretHash,
 };
 
-use super::store;
+use super::{sso, store};
 
 /// How long a session lives: unused, and at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,10 +43,12 @@ pub struct Session {
     pub hash: SecretHash,
     /// Whose.
     pub user: UserId,
-    /// When the password was given.
+    /// When the password was given, or the provider's word.
     pub created_at: OffsetDateTime,
     /// When it was last used, to the minute.
     pub last_seen_at: OffsetDateTime,
+    /// The tenant by whose provider's word it began: it opens that one alone.
+    pub only_in: Option<TenantId>,
 }
 
 /// How far ahead of ours the clock of the node that wrote a row may be.
@@ -76,37 +78,24 @@ pub async fn end_all(tx: &mut ControlTx, user: UserId) -> sqlx::Result<u64> {
     store::delete_all(tx, user).await
 }
 
-/// Forget sessions that cannot be alive any more, and links that expired: for a periodic task.
+/// Forget sessions that cannot be alive any more, and links and sign-ins that expired: for a
+/// periodic task.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn purge(tx: &mut ControlTx, now: OffsetDateTime) -> sqlx::Result<u64> {
+    sso::purge(tx, now).await?;
     store::purge(tx, now, now - Lifetime::ORDINARY.absolute, now - Lifetime::ORDINARY.idle).await
-}
-
-/// The user whose live session this secret is.
-///
-/// # Errors
-/// When the database fails.
-pub async fn find_user(
-    tx: &mut ControlTx,
-    secret: &Plaintext,
-    now: OffsetDateTime,
-) -> sqlx::Result<Option<UserId>> {
-    let found = store::find(tx, &secret.hash()).await?;
-    Ok(found
-        .filter(|found| found.session.is_alive(Lifetime::of(found.is_privileged), now))
-        .map(|found| found.user.id))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::secret::Kind;
+    use crate::secret::{Kind, Plaintext};
 
     fn session(created_at: OffsetDateTime, last_seen_at: OffsetDateTime) -> Session {
         let hash = Plaintext::generate(Kind::Session).hash();
-        Session { hash, user: UserId::new(), created_at, last_seen_at }
+        Session { hash, user: UserId::new(), created_at, last_seen_at, only_in: None }
     }
 
     /// [W-36] To the second, on both limits, and never from the future.

@@ -3,7 +3,12 @@
 use time::OffsetDateTime;
 
 use super::session::Session;
-use crate::{db::ControlTx, ids::UserId, secret::SecretHash, users::User};
+use crate::{
+    db::ControlTx,
+    ids::{TenantId, UserId},
+    secret::SecretHash,
+    users::User,
+};
 
 /// A session with what decides whether it is alive.
 #[derive(Debug)]
@@ -14,13 +19,15 @@ pub(super) struct Found {
     pub(super) is_privileged: bool,
 }
 
-/// The session with this hash and its user, unless the user is disabled. Whether it is over is
-/// for the caller's clock to say.
+/// The session with this hash and its user, unless the user is disabled, or has left the only tenant
+/// that it opens. Whether it is over is for the caller's clock to say. Where it opens one tenant, it
+/// gives no operator's rights.
 pub(super) async fn find(tx: &mut ControlTx, hash: &SecretHash) -> sqlx::Result<Option<Found>> {
     let row = sqlx::query!(
         r#"
-        select s.created_at, s.last_seen_at,
-               u.id as "id: UserId", u.email, u.name, u.is_operator,
+        select s.created_at, s.last_seen_at, s.sso_tenant_id as "only_in: TenantId",
+               u.id as "id: UserId", u.email, u.name,
+               u.is_operator and s.sso_tenant_id is null as "is_operator!",
                u.is_operator or exists (
                  select from memberships m
                    join tenants t on t.id = m.tenant_id and t.suspended_at is null
@@ -29,6 +36,10 @@ pub(super) async fn find(tx: &mut ControlTx, hash: &SecretHash) -> sqlx::Result<
           from sessions s
           join users u on u.id = s.user_id and u.disabled_at is null
          where s.secret_hash = $1
+           and (s.sso_tenant_id is null or exists (
+                 select from memberships m
+                   join tenants t on t.id = m.tenant_id and t.suspended_at is null
+                  where m.user_id = u.id and m.tenant_id = s.sso_tenant_id))
         "#,
         hash.as_bytes(),
     )
@@ -40,25 +51,27 @@ pub(super) async fn find(tx: &mut ControlTx, hash: &SecretHash) -> sqlx::Result<
             user: row.id,
             created_at: row.created_at,
             last_seen_at: row.last_seen_at,
+            only_in: row.only_in,
         },
         user: User { id: row.id, email: row.email, name: row.name, is_operator: row.is_operator },
         is_privileged: row.is_privileged,
     }))
 }
 
-/// Begin a session; `None` when the user was disabled meanwhile, else whether they manage
-/// anything.
+/// Begin a session, of all the user's tenants or of `only_in`; `None` when the user was disabled
+/// meanwhile, else whether they manage anything.
 pub(super) async fn create(
     tx: &mut ControlTx,
     hash: &SecretHash,
-    user: UserId,
+    (user, only_in): (UserId, Option<TenantId>),
     user_agent: &str,
     now: OffsetDateTime,
 ) -> sqlx::Result<Option<bool>> {
     sqlx::query_scalar!(
         r#"
-        insert into sessions (secret_hash, user_id, created_at, last_seen_at, user_agent)
-        select $1, u.id, $3, $3, left($4, 256)
+        insert into sessions
+               (secret_hash, user_id, created_at, last_seen_at, user_agent, sso_tenant_id)
+        select $1, u.id, $3, $3, left($4, 256), $5
           from users u
          where u.id = $2 and u.disabled_at is null
            for share
@@ -71,6 +84,7 @@ pub(super) async fn create(
         user.uuid(),
         now,
         user_agent,
+        only_in.map(TenantId::uuid),
     )
     .fetch_optional(tx.conn())
     .await

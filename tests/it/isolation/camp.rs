@@ -63,7 +63,8 @@ impl Field {
     }
 }
 
-/// The tenant's rules for apps, an app that waits for approval, and a back end.
+/// The tenant's rules for apps, an app that waits for approval, a back end, and a sign-in provider
+/// that is switched off, since one that is on says so to everybody.
 async fn plant_rules(app: &TestApp, tenant: TenantId, user: UserId, mark: &str) {
     let client_id = format!("{mark}-back-end");
     for sql in [
@@ -80,6 +81,21 @@ async fn plant_rules(app: &TestApp, tenant: TenantId, user: UserId, mark: &str) 
         "insert into oauth_service_clients
                 (tenant_id, client_id, created_by, created_at, expires_at)
          select $1, $3, $2, now(), now() + interval '90 days'",
+        "insert into tenant_sso_providers
+                (tenant_id, revision, enabled, issuer, client_id, client_secret_sealed,
+                 secret_in_body, sends_iss, authorization_endpoint, token_endpoint, jwks_uri,
+                 updated_at)
+         select $1, gen_random_uuid(), false, 'https://' || $3 || '.example', $3, $3::bytea,
+                false, false, 'https://' || $3 || '.example/a', 'https://' || $3 || '.example/t',
+                'https://' || $3 || '.example/j', now()
+          where $2::uuid is not null",
+        "insert into sso_links (tenant_id, issuer, subject, user_id, created_at, used_at)
+         select $1, 'https://' || $3 || '.example', $3, $2, now(), now()",
+        "insert into sso_sign_ins
+                (secret_hash, tenant_id, browser_hash, revision, return_to, created_at, expires_at)
+         select sha256($3::bytea), $1, sha256($3::bytea), gen_random_uuid(), '/t/' || $3, now(),
+                now() + interval '10 minutes'
+          where $2::uuid is not null",
     ] {
         let insert = sqlx::query(sql).bind(tenant.uuid()).bind(user.uuid()).bind(&client_id);
         insert.execute(&app.pool).await.unwrap();

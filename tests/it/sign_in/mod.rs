@@ -8,4 +8,5 @@ mod demands;
 mod first_operator;
 mod flood;
 mod sessions;
+mod sso;
 mod tenants;

@@ -10,6 +10,7 @@ pub mod openai_fake;
 mod people;
 mod probe;
 pub mod property;
+pub mod provider;
 mod terminal;
 
 use std::sync::atomic::{AtomicU8, Ordering};
