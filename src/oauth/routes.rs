@@ -14,7 +14,7 @@ use super::{
     jwks, manage, metadata, par, register, revoke, token,
 };
 use crate::{
-    http::{Access, Mounted, PageError, Routes, csrf},
+    http::{Access, Mounted, PageError, Routes, csrf, headers},
     limits::{self, Hourly, Limited, Policy},
 };
 
@@ -145,6 +145,7 @@ fn pages(server: &Server) -> Routes<Server> {
         .get("/oauth/consent", Access::Flow, consent::show)
         .post("/oauth/consent", Access::Flow, consent::answer)
         .route_layer(guard)
+        .route_layer(from_fn(headers::keep_opener))
 }
 
 fn everybody(_: &Extensions) -> Option<()> {
