@@ -40,8 +40,9 @@ begin
   if source <> 'registration' then
     return sha256(convert_to('client ' || client_id, 'UTF8'));
   end if;
-  return sha256(convert_to('app ' || client_name || (
-    select string_agg(' ' || place, '' order by place collate "C")
+  -- Neither a name nor an address holds a line break, so nobody's name says what another's address does.
+  return sha256(convert_to('app' || E'\n' || client_name || (
+    select string_agg(E'\n' || place, '' order by place collate "C")
       from (select distinct regexp_replace(
                      uri, '^(http://(?:127\.0\.0\.1|\[::1\]|localhost)):[0-9]+', '\1') as place
               from unnest(redirect_uris) as uri) as places), 'UTF8'));
@@ -107,6 +108,8 @@ alter table oauth_authorization_requests
   add constraint oauth_authorization_requests_outcome_check
       check ((error is null) = (error_description is null) and (error is null) <= (code_challenge is not null));
 
+create index oauth_authorization_requests_client on oauth_authorization_requests (client_id);
+
 -- A request whose client is described by a document that nobody has read yet. It is read once
 -- somebody has signed in, so that strangers cannot send us to fetch things.
 create table oauth_unresolved_requests (
@@ -129,6 +132,7 @@ create table oauth_pushed_requests (
   used_at      timestamptz
 );
 create index oauth_pushed_requests_expires_at on oauth_pushed_requests (expires_at);
+create index oauth_pushed_requests_client on oauth_pushed_requests (client_id);
 grant select, insert, update, delete on oauth_pushed_requests to app_control;
 
 -- What may be shown once: the `jti` of client assertions (RFC 7523) and DPoP proofs (RFC 9449), by
@@ -165,7 +169,7 @@ create table oauth_app_approvals (
   tenant_id     uuid not null references tenants on delete cascade,
   app_identity  bytea not null check (length(app_identity) = 32),
   client_name   text not null check (length(client_name) between 1 and 60),
-  place         text not null check (length(place) <= 512), -- where its answers go, or its client_id
+  place         text not null check (length(place) <= 12288), -- wherever its answers may go, or its client_id
   requested_by  uuid not null,
   requested_at  timestamptz not null,
   decided_by    uuid,

@@ -41,6 +41,7 @@ pub const VARIABLES: &[Variable] = &[
     Variable { name: "CALLSLIP_REGISTRATION", default: "open" },
     Variable { name: "CALLSLIP_REGISTRATION_TOKEN", default: "" },
     Variable { name: "CALLSLIP_CLIENT_DOCUMENTS", default: "on" },
+    Variable { name: "CALLSLIP_CLIENT_DOCUMENT_ALLOW", default: "" },
     Variable { name: "CALLSLIP_CLIENT_HOSTS", default: "" },
     Variable { name: "CALLSLIP_REGISTRATIONS_PER_HOUR", default: "60" },
     Variable { name: "CALLSLIP_REGISTRATIONS_PER_HOUR_TOTAL", default: "2000" },
@@ -85,6 +86,8 @@ pub struct Config {
     pub allowed_origins: Vec<String>,
     /// `host` or `host:port` that outbound requests may reach although the guard would refuse it.
     pub outbound_allow: Vec<String>,
+    /// The same for clients' metadata documents and published keys, which strangers name.
+    pub client_document_allow: Vec<String>,
     /// PEM certificates of authorities that outbound requests believe besides the system's.
     pub outbound_ca_file: Option<PathBuf>,
     /// Multiplies every rate limit.
@@ -142,6 +145,7 @@ impl Config {
                 .list("CALLSLIP_TRUSTED_PROXIES", "addresses such as 10.0.0.0/8 or ::1"),
             allowed_origins: reader.list("CALLSLIP_ALLOWED_ORIGINS", "origins"),
             outbound_allow: reader.list("CALLSLIP_OUTBOUND_ALLOW", "hosts"),
+            client_document_allow: reader.list("CALLSLIP_CLIENT_DOCUMENT_ALLOW", "hosts"),
             outbound_ca_file: reader.optional("CALLSLIP_OUTBOUND_CA_FILE").map(PathBuf::from),
             rate_limit_scale: reader.scale("CALLSLIP_RATE_LIMIT_SCALE"),
             access_token_minutes: reader.within("CALLSLIP_ACCESS_TOKEN_MINUTES", 5, 60),

@@ -13,8 +13,13 @@ use super::{Admin, Desk, Notice, apps::After, back, outlive, view};
 use crate::{
     audit::Origin,
     db::Db,
-    http::{Frame, Page, PageError, csrf::CsrfForm, extract::Query},
+    http::{
+        Frame, Page, PageError,
+        csrf::CsrfForm,
+        extract::{Query, ticks},
+    },
     oauth::{
+        apps::AppKey,
         place,
         tenant_policy::{
             self, AppsRule, Change, Changed, Connected, LONGEST_RETRY, MOST_HOSTS, TenantPolicy,
@@ -57,6 +62,7 @@ struct Confirm {
 }
 
 struct Going {
+    key: AppKey,
     name: String,
     place: String,
     people: String,
@@ -72,6 +78,9 @@ pub(super) struct Form {
     require_dpop: Option<String>,
     refresh_retry: String,
     connected: Option<String>,
+    /// The apps that the question was about.
+    #[serde(default, deserialize_with = "ticks")]
+    shown: Vec<String>,
 }
 
 #[derive(Debug, Default)]
@@ -139,6 +148,7 @@ impl Form {
             require_dpop: policy.require_dpop.then(|| "on".to_owned()),
             refresh_retry: policy.refresh_retry.whole_seconds().to_string(),
             connected: None,
+            shown: Vec::new(),
         }
     }
 
@@ -209,7 +219,9 @@ pub(super) async fn update(
     let frame = desk.frame("settings", None);
     let connected = match form.connected.as_deref() {
         Some("end") => Connected::End,
-        Some("approve") => Connected::Approve,
+        Some("approve") => {
+            Connected::Approve(form.shown.iter().filter_map(|key| key.parse().ok()).collect())
+        }
         Some("edit") => {
             return Ok(Page(page(&desk, frame, form, Errors::default())).into_response());
         }
@@ -281,6 +293,7 @@ fn confirm(desk: &Desk, form: Form, apps: Vec<tenant_policy::CutOff>) -> Confirm
         apps: apps
             .into_iter()
             .map(|app| Going {
+                key: *app.identity(),
                 name: app.client_name,
                 place: app.place,
                 people: view::count(counted(app.people), "person", "people"),

@@ -137,7 +137,10 @@ fn outbound(config: &Config) -> Result<Outbound, Stop> {
             Stop(format!("CALLSLIP_OUTBOUND_CA_FILE: {} {error}", path.display()))
         })?,
     };
-    let policy = Policy { allowed: config.outbound_allow.clone() };
+    let policy = Policy {
+        allowed: config.outbound_allow.clone(),
+        documents: config.client_document_allow.clone(),
+    };
     Ok(Outbound::with_roots(policy, roots, &outbound::system_lookup()))
 }
 

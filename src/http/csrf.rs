@@ -49,6 +49,11 @@ impl Bound {
     }
 }
 
+/// In a response's extensions: the browser's secret shall live a day from now, because something
+/// begins that is bound to it.
+#[derive(Clone, Copy, Debug)]
+pub struct Renew;
+
 /// Middleware for page routes: see the module.
 pub async fn guard(
     State(public_url): State<PublicUrl>,
@@ -64,7 +69,7 @@ pub async fn guard(
     let browser = known.clone().unwrap_or_else(|| Plaintext::generate(Kind::Browser));
     request.extensions_mut().insert(Bound { browser: browser.clone(), session });
     let mut response = next.run(request).await;
-    if known.is_none() {
+    if known.is_none() || response.extensions().get::<Renew>().is_some() {
         let cookie = Cookie::Browser.set(&browser, https, BROWSER_COOKIE_SECONDS);
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }

@@ -9,6 +9,8 @@ use axum::{
 
 use crate::config::PublicUrl;
 
+const OPENER_POLICY: &str = "cross-origin-opener-policy";
+
 /// What our pages may do: nothing but show our own style, script and pictures, and post to us.
 pub const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
     img-src 'self' data:; font-src 'self'; connect-src 'self'; form-action 'self'; \
@@ -26,10 +28,19 @@ pub async fn secure(State(public_url): State<PublicUrl>, request: Request, next:
     default(header::X_FRAME_OPTIONS, "DENY");
     default(header::CONTENT_SECURITY_POLICY, CSP);
     default(header::CACHE_CONTROL, "no-store");
-    default(HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
+    default(HeaderName::from_static(OPENER_POLICY), "same-origin");
     default(HeaderName::from_static("cross-origin-resource-policy"), "same-origin");
     if public_url.is_https() {
         default(header::STRICT_TRANSPORT_SECURITY, "max-age=63072000; includeSubDomains");
     }
+    response
+}
+
+/// Middleware for the pages that lead back to an app. Many apps open them in a window of their own
+/// and wait for its end: cut off from its opener, the window looks closed to the app, which then
+/// gives up.
+pub async fn keep_opener(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    response.headers_mut().insert(OPENER_POLICY, HeaderValue::from_static("unsafe-none"));
     response
 }

@@ -2,7 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::DecodingKey;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::jws::Algorithm;
@@ -21,6 +21,8 @@ pub(crate) struct PublicKey {
     only: Option<Algorithm>,
     verifying: DecodingKey,
     thumbprint: String,
+    /// What was understood of it, and nothing else.
+    members: Map<String, Value>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -28,6 +30,17 @@ enum Kind {
     Ed25519,
     P256,
     Rsa,
+}
+
+impl Kind {
+    /// The members that make such a key. Each is base64url, or a name of ours.
+    const fn members(self) -> &'static [&'static str] {
+        match self {
+            Self::Ed25519 => &["kty", "crv", "x"],
+            Self::P256 => &["kty", "crv", "x", "y"],
+            Self::Rsa => &["kty", "n", "e"],
+        }
+    }
 }
 
 impl PublicKey {
@@ -66,9 +79,15 @@ impl PublicKey {
             }
             _ => return None,
         };
-        let kid = text("kid").map(str::to_owned);
+        // Postgres cannot keep a zero byte.
+        let kid = text("kid").filter(|kid| !kid.contains('\0')).map(str::to_owned);
         let thumbprint = URL_SAFE_NO_PAD.encode(Sha256::digest(canonical));
-        let key = Self { kid, kind, only, verifying, thumbprint };
+        let understood = kind.members().iter().chain(&["alg", "use"]);
+        let mut members: Map<String, Value> = understood
+            .filter_map(|name| Some(((*name).to_owned(), jwk.get(*name)?.clone())))
+            .collect();
+        members.extend(kid.clone().map(|kid| ("kid".to_owned(), kid.into())));
+        let key = Self { kid, kind, only, verifying, thumbprint, members };
         only.is_none_or(|algorithm| key.fits(algorithm)).then_some(key)
     }
 
@@ -107,6 +126,13 @@ impl KeySet {
         }
         let keys: Vec<_> = keys.iter().filter_map(PublicKey::read).collect();
         (!keys.is_empty()).then_some(Self(keys))
+    }
+
+    /// The set again, with what was understood of each key, which Postgres can keep.
+    pub(crate) fn to_json(&self) -> Value {
+        let keys: Vec<Value> =
+            self.0.iter().map(|key| Value::Object(key.members.clone())).collect();
+        json!({ "keys": keys })
     }
 
     /// Whether there is a key for such signatures.
@@ -149,8 +175,6 @@ fn leads_with_zero(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn thumbprint(jwk: &Value) -> String {

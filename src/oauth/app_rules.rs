@@ -5,8 +5,8 @@ use axum::response::{IntoResponse, Redirect, Response};
 use super::{
     approvals::{self, Asked, Known},
     apps::By,
-    client::{Client, Source},
-    pending::{Asking, Pending},
+    client::Client,
+    pending::{Asking, CHANGED, Pending},
     place, store_approvals,
     tenant_policy::{self, AppsRule, TenantPolicy},
 };
@@ -54,7 +54,10 @@ impl Ruling {
                 remark: remark(&member.tenant.name, known.others),
                 ..Self::default()
             },
-            known => refusal(&policy, &place, known.as_ref(), member),
+            known => Self {
+                remark: (policy.apps == AppsRule::Approval).then(|| reach(pending)).flatten(),
+                ..refusal(&policy, &place, known.as_ref(), member)
+            },
         };
         let is_bound = pending.request.dpop_jkt.is_some() || pending.client.dpop_bound;
         if ruling.admits && policy.require_dpop && !is_bound {
@@ -86,12 +89,27 @@ fn place_of(pending: &Pending) -> String {
     place::of(*source, client_id, &pending.request.redirect_uri)
 }
 
+fn places_of(pending: &Pending) -> String {
+    let Client { source, client_id, redirect_uris, .. } = &pending.client;
+    place::all_of(*source, client_id, redirect_uris)
+}
+
+/// An approval covers every place of the app, so that nobody asks for, or gives, more than they saw.
+fn reach(pending: &Pending) -> Option<String> {
+    let places = places_of(pending);
+    places.contains(", ").then(|| {
+        format!("An approval covers every place that this app may send its answers to: {places}.")
+    })
+}
+
 async fn known(
     tx: &mut ControlTx,
     pending: &Pending,
     member: &Member,
 ) -> sqlx::Result<Option<Known>> {
-    store_approvals::find(tx, member.tenant.id, member.user.id, &pending.client.client_id).await
+    // What the user saw: the client may have become another app since.
+    let client = (pending.client.client_id.as_str(), pending.request.client_version);
+    store_approvals::find(tx, member.tenant.id, member.user.id, client).await
 }
 
 fn remark(tenant: &str, others: i64) -> Option<String> {
@@ -155,27 +173,22 @@ pub(super) async fn ask(
     let Some(role) = role else {
         return Err(PageError::Forbidden("you are not a member of this tenant any more"));
     };
-    if let Some(known) = known(&mut tx, pending, member).await? {
-        let place = match pending.client.source {
-            Source::Document => pending.client.client_id.clone(),
-            Source::Registration | Source::Tenant => pending.to.host(),
-        };
-        let asked = Asked {
-            tenant: member.tenant.id,
-            user: member.user.id,
-            app: known.identity,
-            client_name: &pending.client.client_name,
-            place: &place,
-        };
-        let by = By {
-            user: member.user.id,
-            only_own: false,
-            origin: origin.clone(),
-            at: asking.server.clock.now(),
-        };
-        approvals::ask(&mut tx, &asked, Role::is_admin(role), &by).await?;
-        tx.commit().await?;
-    }
+    let known = known(&mut tx, pending, member).await?.ok_or(CHANGED)?;
+    let asked = Asked {
+        tenant: member.tenant.id,
+        user: member.user.id,
+        app: known.identity,
+        client_name: &pending.client.client_name,
+        place: &places_of(pending),
+    };
+    let by = By {
+        user: member.user.id,
+        only_own: false,
+        origin: origin.clone(),
+        at: asking.server.clock.now(),
+    };
+    approvals::ask(&mut tx, &asked, Role::is_admin(role), &by).await?;
+    tx.commit().await?;
     let back = format!("/oauth/consent?request_id={request_id}");
     Ok(Redirect::to(&back).into_response())
 }

@@ -29,7 +29,7 @@ pub struct Approval {
     pub key: AppKey,
     /// What it calls itself.
     pub client_name: String,
-    /// Whose it is: a host, a scheme, or the address of its document.
+    /// Whose it is: every host and scheme of its answers, or the address of its document.
     pub place: String,
     /// When it was first asked for.
     pub requested_at: OffsetDateTime,

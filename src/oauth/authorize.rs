@@ -25,7 +25,10 @@ use super::{
 };
 use crate::{
     db::ControlTx,
-    http::{PageError, csrf::Bound},
+    http::{
+        PageError,
+        csrf::{Bound, Renew},
+    },
     secret::{Kind, Plaintext},
 };
 
@@ -65,7 +68,8 @@ pub(super) async fn authorize(
     tx.commit().await?;
     // Consent sends the browser to sign in first, where that is needed.
     let location = format!("/oauth/consent?request_id={}", secret.expose());
-    Ok((StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response())
+    let headers = [(header::LOCATION, location)];
+    Ok((StatusCode::SEE_OTHER, headers, Extension(Renew)).into_response())
 }
 
 /// What becomes of a request, as far as can be told before anybody has signed in.

@@ -28,7 +28,7 @@ use super::{
     Server,
     client::{AuthMethod, Client},
     client_assertion::Assertion,
-    client_document::{self, AssertionAudience},
+    client_document::{self, AssertionAudience, Behalf},
     client_keys::Found,
     error::{Error, ErrorCode, Refusal, refuse},
     parameters::Parameters,
@@ -55,7 +55,7 @@ pub(super) struct AuthenticatedClient(pub(super) Client);
 #[derive(Debug)]
 pub(super) struct Sender {
     pub(super) headers: HeaderMap,
-    network: IpAddr,
+    pub(super) network: IpAddr,
 }
 
 impl<S: Sync> FromRequestParts<S> for Sender {
@@ -213,7 +213,8 @@ impl Failing<'_> {
     /// that is known is read again when it is due: its keys may have changed.
     async fn find(&self, client_id: &str) -> Result<Option<Client>, Error> {
         if client_document::is_url(client_id) {
-            return Ok(client_document::refresh_known(self.server, client_id).await?.ok());
+            let behalf = Behalf::Stranger(self.attempt.1);
+            return Ok(client_document::refresh_known(self.server, client_id, behalf).await?.ok());
         }
         let mut tx = self.server.db.control().await?;
         Ok(store_clients::find(&mut tx, client_id).await?)

@@ -9,8 +9,7 @@ use super::{
     client::{AuthMethod, Client, GrantType, Source},
     client_name,
     error::{Error, ErrorCode, refuse},
-    key_metadata::{self, KeyMetadata},
-    redirect_uri,
+    key_metadata, redirect_uri,
     scope::Scope,
 };
 
@@ -20,8 +19,6 @@ const MOST_REDIRECT_URIS: usize = 10;
 const MOST_CONTACTS: usize = 3;
 /// The longest of them, in bytes.
 const LONGEST_CONTACT: usize = 320;
-/// The longest JWK Set, in bytes.
-const LONGEST_JWKS: usize = 8 * 1024;
 /// Members that hold a link: https or nothing (spec row D-03).
 const LINKS: &[&str] = &["client_uri", "logo_uri", "tos_uri", "policy_uri", "jwks_uri"];
 /// What a client can register for by itself.
@@ -38,7 +35,7 @@ pub(super) fn read(client_id: String, asked: &Map<String, Value>) -> Result<Clie
     }
     let redirect_uris = redirect_uris(asked)?;
     let method = auth_method(asked)?;
-    let keys = keys(asked, method)?;
+    let keys = key_metadata::read(asked, &[method]).map_err(invalid)?;
     require_code(asked)?;
     let mut metadata = other_metadata(asked)?;
     if let Some(algorithm) = keys.signing_alg {
@@ -121,17 +118,6 @@ fn auth_method(asked: &Map<String, Value>) -> Result<AuthMethod, Error> {
              this server's metadata",
         )),
     }
-}
-
-/// The client's public keys, or where they are.
-fn keys(asked: &Map<String, Value>, method: AuthMethod) -> Result<KeyMetadata, Error> {
-    let keys = key_metadata::read(asked, &[method]).map_err(invalid)?;
-    // Postgres cannot keep a zero byte.
-    let is_storable = |text: &str| text.len() <= LONGEST_JWKS && !text.contains("\\u0000");
-    if keys.jwks.as_ref().is_some_and(|jwks| !is_storable(&jwks.to_string())) {
-        return Err(invalid("jwks must not be longer than 8 KiB: give a jwks_uri instead"));
-    }
-    Ok(keys)
 }
 
 /// RFC 9449 §5.2: whether it wants no token that is not bound to a key of its own.

@@ -8,7 +8,7 @@ use crate::jose::{jwk_set::KeySet, jws::Algorithm};
 
 /// The longest address, and the longest key set, that is kept.
 const LONGEST_URI: usize = 512;
-const LONGEST_SET: usize = 16 * 1024;
+const LONGEST_SET: usize = 8 * 1024;
 
 /// What a client tells of its keys.
 #[derive(Debug, Default)]
@@ -24,40 +24,57 @@ pub(super) fn read(
     metadata: &Map<String, Value>,
     methods: &[AuthMethod],
 ) -> Result<KeyMetadata, &'static str> {
-    let member = |name: &str| {
-        metadata.get(name).filter(|value| !value.is_null() && value.as_str() != Some(""))
-    };
-    let jwks = member("jwks").cloned();
-    let jwks_uri = match member("jwks_uri") {
-        None => None,
-        Some(uri) => Some(
-            uri.as_str()
-                .filter(|uri| is_fetchable(uri))
-                .ok_or("jwks_uri must be an https URL of at most 512 characters")?
-                .to_owned(),
-        ),
-    };
-    let signing_alg = match member("token_endpoint_auth_signing_alg") {
+    let (jwks, jwks_uri) = keys(metadata)?;
+    let signing_alg = match member(metadata, "token_endpoint_auth_signing_alg") {
         None => None,
         Some(name) => Some(name.as_str().and_then(Algorithm::from_name).ok_or(
             "token_endpoint_auth_signing_alg must be Ed25519, EdDSA, ES256, PS256 or RS256",
         )?),
     };
-    if jwks.is_some() && jwks_uri.is_some() {
-        return Err("jwks and jwks_uri must not both be there");
-    }
     if methods.contains(&AuthMethod::PrivateKeyJwt) && jwks.is_none() && jwks_uri.is_none() {
         return Err("private_key_jwt needs jwks or jwks_uri");
     }
-    if let Some(jwks) = &jwks {
-        let set = KeySet::read(jwks).filter(|_| jwks.to_string().len() <= LONGEST_SET).ok_or(
-            "jwks must be a JWK Set of public signature keys: Ed25519, P-256, or RSA from 2048 bits",
-        )?;
-        if signing_alg.is_some_and(|algorithm| !set.has(algorithm)) {
-            return Err("jwks has no key for token_endpoint_auth_signing_alg");
-        }
+    let set = jwks.as_ref().and_then(KeySet::read);
+    if let (Some(set), Some(algorithm)) = (set, signing_alg)
+        && !set.has(algorithm)
+    {
+        return Err("jwks has no key for token_endpoint_auth_signing_alg");
     }
     Ok(KeyMetadata { jwks, jwks_uri, signing_alg })
+}
+
+/// The keys themselves, as [`key_set`] keeps them, or where they are: never both.
+pub(super) fn keys(
+    metadata: &Map<String, Value>,
+) -> Result<(Option<Value>, Option<String>), &'static str> {
+    match (member(metadata, "jwks"), member(metadata, "jwks_uri")) {
+        (None, None) => Ok((None, None)),
+        (Some(jwks), None) => Ok((Some(key_set(jwks)?), None)),
+        (None, Some(uri)) => {
+            let uri = uri.as_str().filter(|uri| is_fetchable(uri));
+            let uri = uri.ok_or("jwks_uri must be an https URL of at most 512 characters")?;
+            Ok((None, Some(uri.to_owned())))
+        }
+        (Some(_), Some(_)) => Err("jwks and jwks_uri must not both be there"),
+    }
+}
+
+/// A JWK Set with what was understood of it and nothing else: whatever a client put beside that,
+/// Postgres need not be able to keep.
+pub(super) fn key_set(jwks: &Value) -> Result<Value, &'static str> {
+    let set = KeySet::read(jwks).ok_or(
+        "jwks must be a JWK Set of public signature keys: Ed25519, P-256, or RSA from 2048 bits",
+    )?;
+    let kept = set.to_json();
+    if kept.to_string().len() > LONGEST_SET {
+        return Err("jwks must not be longer than 8 KiB: give a jwks_uri instead");
+    }
+    Ok(kept)
+}
+
+/// Null and the empty string count as absent.
+fn member<'a>(metadata: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    metadata.get(name).filter(|value| !value.is_null() && value.as_str() != Some(""))
 }
 
 fn is_fetchable(uri: &str) -> bool {
@@ -76,6 +93,33 @@ mod tests {
 
     fn outcome(metadata: &Value) -> Result<(), &'static str> {
         read(metadata.as_object().unwrap(), &[AuthMethod::PrivateKeyJwt]).map(drop)
+    }
+
+    fn long(kid: u8) -> Value {
+        json!({
+            "kty": "OKP", "crv": "Ed25519", "kid": format!("{kid}{}", "x".repeat(200)),
+            "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"
+        })
+    }
+
+    #[test]
+    fn only_what_was_understood_is_kept() {
+        let plain = json!({
+            "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+            "kid": "1", "alg": "EdDSA", "use": "sig"
+        });
+        let mut loaded = plain.clone();
+        loaded["x5c"] = json!(["\u{0}"]);
+        loaded["\u{0}"] = json!(1e308);
+        loaded["y"] = json!("\u{0}");
+        let future = json!({ "kty": "FUTURE", "x": "\u{0}" });
+        let set = json!({ "keys": [loaded, future], "more": "\u{0}" });
+        assert_eq!(key_set(&set), Ok(json!({ "keys": [plain] })));
+        let mut nameless = plain.clone();
+        nameless.as_object_mut().unwrap().remove("kid");
+        let mut odd = plain;
+        odd["kid"] = json!("\u{0}");
+        assert_eq!(key_set(&json!({ "keys": [odd] })), Ok(json!({ "keys": [nameless] })));
     }
 
     #[test]
@@ -97,6 +141,7 @@ mod tests {
             json!({}),
             json!({ "jwks": jwks, "jwks_uri": uri }),
             json!({ "jwks": "keys" }),
+            json!({ "jwks": { "keys": (0..50).map(long).collect::<Vec<_>>() } }),
             json!({ "jwks": { "keys": [] } }),
             json!({ "jwks": jwks, "token_endpoint_auth_signing_alg": "RS256" }),
             json!({ "jwks_uri": uri, "token_endpoint_auth_signing_alg": "HS256" }),

@@ -26,6 +26,7 @@ use super::{
 use crate::{
     audit::{self, Event, Kind as Act, Origin},
     db::ControlTx,
+    fault::Fault,
     secret::{Kind, Plaintext, SecretHash},
 };
 
@@ -122,18 +123,20 @@ async fn replace(
     let has_changed = is_another(&found.client, &client);
     client.version = found.client.version + i32::from(has_changed);
     store::update(&mut tx, &client).await?;
-    let event = Event::new(Act::ClientUpdated, now)
-        .client(&client.client_id)
-        .from(origin)
-        .with("client_name", client.client_name.as_str())
-        .with("consent_ended", has_changed)
-        .with("secret_rotated", new_secret.is_some());
-    audit::store::append_control(&mut tx, &event).await?;
+    if has_changed || new_secret.is_some() || is_told_otherwise(&found.client, &client) {
+        let event = Event::new(Act::ClientUpdated, now)
+            .client(&client.client_id)
+            .from(origin)
+            .with("client_name", client.client_name.as_str())
+            .with("consent_ended", has_changed)
+            .with("secret_rotated", new_secret.is_some());
+        audit::store::append_control(&mut tx, &event).await?;
+    }
     tx.commit().await?;
     found.client = client;
     if has_changed {
         let ending = Ending { client: &found.client, reason: RevokedFor::ClientChanged };
-        ending.carry_out(server, origin, now).await?;
+        ending.carry_out(server, origin, now).await;
     }
     Ok(caller.registered(&found).information(server, new_secret.as_ref()))
 }
@@ -152,7 +155,7 @@ async fn remove(server: &Server, origin: &Origin, caller: &Caller) -> Result<(),
     // Grants of every version.
     found.client.version = i32::MAX;
     let ending = Ending { client: &found.client, reason: RevokedFor::Client };
-    ending.carry_out(server, origin, now).await?;
+    ending.carry_out(server, origin, now).await;
     Ok(())
 }
 
@@ -197,6 +200,14 @@ fn is_another(current: &Client, next: &Client) -> bool {
         || current.jwks_uri != next.jwks_uri
 }
 
+/// Whether anything else has, of which users are not told.
+fn is_told_otherwise(current: &Client, next: &Client) -> bool {
+    current.grant_types != next.grant_types
+        || current.dpop_bound != next.dpop_bound
+        || current.metadata != next.metadata
+        || current.redirect_uris != next.redirect_uris
+}
+
 /// The end of every grant of a client's that is older than its version.
 struct Ending<'a> {
     client: &'a Client,
@@ -204,7 +215,15 @@ struct Ending<'a> {
 }
 
 impl Ending<'_> {
-    async fn carry_out(
+    /// The client has changed already, and with that the grants are over: where marking them fails,
+    /// that is for the log, and for the sweep.
+    async fn carry_out(&self, server: &Server, origin: &Origin, now: OffsetDateTime) {
+        if let Err(error) = self.mark(server, origin, now).await {
+            Fault::from(error).log();
+        }
+    }
+
+    async fn mark(
         &self,
         server: &Server,
         origin: &Origin,

@@ -117,7 +117,7 @@ use crate::{
     db::Db,
     fault::Fault,
     http::Mounted,
-    limits::{Counter, Failures, Limits},
+    limits::{Failures, Limits},
     outbound::Outbound,
     problems::Problems,
     secret::{derive::DerivationKey, seal::MasterKey},
@@ -167,7 +167,6 @@ pub struct Server {
     client_keys: ClientKeys,
     failed_clients: Failures<client_auth::Attempt>,
     documents: client_document::Reader,
-    pushed_documents: Counter<()>,
 }
 
 impl fmt::Debug for Server {
@@ -201,7 +200,6 @@ impl Server {
             client_document::Reader::new(db.clone(), clock.clone(), outbound.clone(), &limits);
         Ok(Self {
             documents,
-            pushed_documents: limits.counter(par::DOCUMENTS),
             verifier: Verifier::new(keys.clone(), &public_url, &clock, &settings.problems),
             liveness: Liveness::start(&db, &clock),
             resources: Resources::new(&public_url).reporting_to(&settings.problems),

@@ -17,7 +17,7 @@ use super::{
     authorization_request::{LONGEST, PARAMETERS, check, return_path},
     client::Client,
     client_auth::{self, Sender},
-    client_document::{self, Unusable},
+    client_document::{self, Behalf, Unusable},
     dpop::{self, Proof},
     error::{Error, ErrorCode, refuse},
     json,
@@ -27,7 +27,6 @@ use super::{
 use crate::{
     db::ControlTx,
     http::PageError,
-    limits::Policy,
     secret::{Kind, Plaintext},
 };
 
@@ -37,9 +36,6 @@ pub(super) const PATH: &str = "/oauth/par";
 const URN: &str = "urn:ietf:params:oauth:request_uri:";
 /// How long the browser may take to bring it.
 const LIVES: Duration = Duration::seconds(60);
-
-/// Documents that are read for pushing clients, in all.
-pub(super) const DOCUMENTS: Policy = Policy { name: "pushed documents", per_minute: 20, burst: 20 };
 
 /// RFC 9126 §2.2.
 #[derive(Serialize)]
@@ -54,7 +50,7 @@ pub(super) async fn push(
     mut parameters: Parameters,
 ) -> Result<Response, Error> {
     let proof = server.dpop.check_at_endpoint(&sender.headers, PATH)?;
-    read_document(&server, &parameters).await?;
+    read_document(&server, &sender, &parameters).await?;
     let presented = client_auth::present(&server, &sender, &parameters).await?;
     let mut tx = server.db.control().await?;
     let client = presented.prove(&mut tx).await?.0;
@@ -97,9 +93,13 @@ fn name_key(parameters: &mut Parameters, proof: &Proof) -> Result<(), Error> {
     Ok(())
 }
 
-/// Have the client's document at hand, where it is described by one. The caller is nobody yet: one
-/// that was never read is read within a budget, so that strangers cannot use up everybody's.
-async fn read_document(server: &Server, parameters: &Parameters) -> Result<(), Error> {
+/// Have the client's document at hand, where it is described by one. The caller is nobody yet, and
+/// hears nothing of what is behind the address but what the document itself says.
+async fn read_document(
+    server: &Server,
+    sender: &Sender,
+    parameters: &Parameters,
+) -> Result<(), Error> {
     let Some(client_id) = parameters.find("client_id") else { return Ok(()) };
     if !client_document::is_url(client_id) {
         return Ok(());
@@ -107,16 +107,11 @@ async fn read_document(server: &Server, parameters: &Parameters) -> Result<(), E
     if let Err(unwelcome) = server.policy.check_document(client_id) {
         return Err(refuse(ErrorCode::UnauthorizedClient, unwelcome.description()));
     }
-    let mut known = client_document::refresh_known(server, client_id).await?;
-    if matches!(known, Err(Unusable::Unknown)) {
-        if let Err(limited) = server.pushed_documents.count(&()) {
-            return Err(Error::TooMany { retry_after: limited.retry_after });
-        }
-        known = client_document::read(server, client_id).await?;
-    }
-    match known {
+    let behalf = Behalf::Stranger(sender.network);
+    match client_document::read(server, client_id, behalf).await? {
         Ok(_) => Ok(()),
-        Err(why) => Err(refuse(ErrorCode::InvalidClient, why.sentence())),
+        Err(Unusable::Busy) => Err(Error::TooMany { retry_after: 60 }),
+        Err(why) => Err(refuse(ErrorCode::InvalidClient, why.sentence_for_strangers())),
     }
 }
 

@@ -4,6 +4,8 @@
 //! its codes go: a host; `localhost` for a program on the user's own device; a scheme, as in
 //! `cursor:`, for an app there that has one of its own.
 
+use std::collections::BTreeSet;
+
 use super::client::Source;
 
 /// Every program on the device that listens for its answer.
@@ -20,6 +22,18 @@ pub(super) fn of(source: Source, client_id: &str, redirect_uri: &str) -> String 
         ("http", Some(_)) => LOCALHOST.to_owned(),
         (scheme, _) => format!("{scheme}:"),
     }
+}
+
+/// Wherever the answers to a client may go, none left out: an approval covers them all. For a client
+/// that a document describes, the address of the document.
+#[must_use]
+pub(super) fn all_of(source: Source, client_id: &str, redirect_uris: &[String]) -> String {
+    if source == Source::Document {
+        return client_id.to_owned();
+    }
+    let places: BTreeSet<String> =
+        redirect_uris.iter().map(|uri| of(source, client_id, uri)).collect();
+    places.into_iter().collect::<Vec<_>>().join(", ")
 }
 
 /// A line of an admin's list, as [`of`] would say it.
@@ -91,6 +105,23 @@ mod tests {
         assert_eq!(of(Source::Document, document, "http://localhost:1/cb"), "claude.ai");
         // A registered client cannot borrow a host by its name.
         assert_eq!(of(Source::Registration, document, "https://evil.example/"), "evil.example");
+    }
+
+    #[test]
+    fn no_place_of_an_app_is_left_out() {
+        let uris = [
+            "https://b.example/1",
+            "http://127.0.0.1/",
+            "https://a.example/",
+            "https://b.example/2",
+        ]
+        .map(str::to_owned);
+        assert_eq!(
+            all_of(Source::Registration, "csl_client", &uris),
+            "a.example, b.example, localhost"
+        );
+        let document = "https://claude.ai/oauth/client.json";
+        assert_eq!(all_of(Source::Document, document, &uris), document);
     }
 
     #[test]

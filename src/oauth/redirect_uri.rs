@@ -40,12 +40,10 @@ const REFUSED_SCHEMES: &[&str] = &[
     "livescript",
     "mocha",
     "wyciwyg",
-    "ms-its",
     "mk",
     "shell",
-    "search-ms",
-    "ms-msdt",
-    "ms-officecmd",
+    "search",
+    "brave",
     "smb",
     "nfs",
     "ldap",
@@ -57,11 +55,24 @@ const REFUSED_SCHEMES: &[&str] = &[
     "rdp",
     "facetime",
     "market",
-    "itms",
     "geo",
     "content",
     "android-app",
     "x-javascript",
+];
+
+/// Beginnings of schemes that hand an address to a browser or to a part of the system: what opens is
+/// no app of its own, and a code in the address would go wherever the address says.
+const REFUSED_BEGINNINGS: &[&str] = &[
+    "web+",
+    "ms-",
+    "microsoft-edge",
+    "googlechrome",
+    "x-safari-",
+    "firefox",
+    "opera",
+    "itms",
+    "search-",
 ];
 
 /// Why a URI may not be registered, in words for the client's developer.
@@ -99,12 +110,53 @@ pub(super) fn check_registrable(uri: &str) -> Result<(), &'static str> {
             Some(_) => Ok(()),
             None => Err("plain http is for loopback redirect URIs: 127.0.0.1, [::1], localhost"),
         },
-        _ if REFUSED_SCHEMES.contains(&scheme) => {
-            Err("this scheme must not be used for redirect URIs")
+        _ if is_refused(scheme) => Err("this scheme must not be used for redirect URIs"),
+        _ if holds_web_address(rest) => {
+            Err("a redirect URI of an app's own scheme must not hold a web address")
         }
         _ if rest.trim_matches('/').is_empty() => Err("a redirect URI must name a place"),
         _ => Ok(()),
     }
+}
+
+fn is_refused(scheme: &str) -> bool {
+    REFUSED_SCHEMES.contains(&scheme)
+        || REFUSED_BEGINNINGS.iter().any(|beginning| scheme.starts_with(beginning))
+}
+
+/// Whether `http:` or `https:` is in there, however often it was percent-encoded.
+fn holds_web_address(rest: &str) -> bool {
+    let mut text = rest.to_ascii_lowercase().into_bytes();
+    loop {
+        if [&b"http:"[..], b"https:"].iter().any(|web| text.windows(web.len()).any(|at| at == *web))
+        {
+            return true;
+        }
+        let decoded = decode(&text);
+        if decoded == text {
+            return false;
+        }
+        text = decoded;
+    }
+}
+
+/// Percent-decoded once, in lower case.
+fn decode(text: &[u8]) -> Vec<u8> {
+    let digit = |place: usize| char::from(*text.get(place)?).to_digit(16);
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut place = 0;
+    while place < text.len() {
+        let encoded = (text[place] == b'%').then(|| Some((digit(place + 1)?, digit(place + 2)?)));
+        if let Some((high, low)) = encoded.flatten() {
+            let byte = u8::try_from(high * 16 + low).expect("two hexadecimal digits");
+            decoded.push(byte.to_ascii_lowercase());
+            place += 3;
+        } else {
+            decoded.push(text[place]);
+            place += 1;
+        }
+    }
+    decoded
 }
 
 /// Whether the host is what a browser makes of it: not percent-encoded, not a number in disguise.
@@ -312,6 +364,25 @@ mod tests {
             "cursor://u@x/y",
             "Cursor://x/y",
             "1a://x",
+            "microsoft-edge:https://evil.example/cb",
+            "microsoft-edge-holographic://evil.example/cb",
+            "googlechrome://evil.example/cb",
+            "googlechromes://evil.example/cb",
+            "x-safari-https://evil.example/cb",
+            "firefox://open-url?url=https://evil.example/cb",
+            "firefox-focus://evil.example/cb",
+            "brave://open-url?url=x",
+            "opera-https://evil.example/cb",
+            "web+x:cb",
+            "ms-browser-extension:cb",
+            "ms-msdt:x",
+            "itmss://x",
+            "search:x",
+            "other://open?url=https://evil.example/cb",
+            "other:HTTPS://evil.example/cb",
+            "other://open?url=hTTp%3A//evil.example/cb",
+            "other://open?url=%68ttps%3a%2f%2fevil.example",
+            "other://open?url=%2568ttps%253A%252F%252Fevil.example",
         ] {
             assert!(check_registrable(bad).is_err(), "{bad}");
         }
@@ -332,6 +403,7 @@ mod tests {
             "https://vscode.dev/redirect",
             "vscode://vscode.github-authentication/did-authenticate",
             "com.example.app:/oauth",
+            "com.example.app:/https/100%/cb",
             "https://A.example:8443/cb?x=1",
         ] {
             assert_eq!(check_registrable(good), Ok(()), "{good}");

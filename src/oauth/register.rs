@@ -6,6 +6,7 @@
 use axum::{
     extract::{Request, State},
     http::{HeaderMap, StatusCode},
+    middleware::Next,
     response::Response,
 };
 use serde_json::{Map, Value};
@@ -24,12 +25,21 @@ use crate::{
     secret::{Kind, Plaintext},
 };
 
+/// Middleware: only those whom the operator lets register.
+pub(super) async fn admit(
+    State(server): State<Server>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Error> {
+    server.policy.check_registrant(request.headers())?;
+    Ok(next.run(request).await)
+}
+
 pub(super) async fn register(
     State(server): State<Server>,
     origin: Origin,
     request: Request,
 ) -> Result<Response, Error> {
-    server.policy.check_registrant(request.headers())?;
     let asked = read_object(request).await?;
     let mut client = client_metadata::read(Uuid::new_v4().to_string(), &asked)?;
     require_welcome(&server, &client)?;

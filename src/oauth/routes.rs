@@ -14,7 +14,7 @@ use super::{
     jwks, manage, metadata, par, register, revoke, token,
 };
 use crate::{
-    http::{Access, Mounted, PageError, Routes, csrf},
+    http::{Access, Mounted, PageError, Routes, csrf, headers},
     limits::{self, Hourly, Limited, Policy},
 };
 
@@ -28,6 +28,10 @@ const MANAGE: Policy = Policy { name: "address", per_minute: 60, burst: 60 };
 const AUTHORIZE: Policy = Policy { name: "address", per_minute: 60, burst: 60 };
 /// Token and revocation requests by one address: a hosted assistant's users all come from a few.
 const TOKEN: Policy = Policy { name: "address", per_minute: 1200, burst: 600 };
+/// Pushed requests by one address: each is kept until it is over, and may have us read a document …
+const PUSH: Policy = Policy { name: "address", per_minute: 120, burst: 60 };
+/// … and by everybody.
+const PUSH_ALL: Policy = Policy { name: "server", per_minute: 1200, burst: 600 };
 /// Introspection by one address: a resource server asks on every call of its own.
 const INTROSPECT: Policy = Policy { name: "address", per_minute: 60_000, burst: 10_000 };
 
@@ -99,6 +103,8 @@ fn registration(server: &Server) -> Routes<Server> {
     Routes::new()
         .post("/oauth/register", Access::Client, register::register)
         .route_layer(limits.layer(by_all, everybody, too_many))
+        // Whoever may not register uses up nothing of everybody's.
+        .route_layer(from_fn_with_state(server.clone(), register::admit))
         .route_layer(limits.layer(by_address, limits::by_address, too_many))
         .merge(management(server))
         .options("/oauth/register", Access::Client, preflight)
@@ -120,13 +126,21 @@ fn tokens(server: &Server) -> Routes<Server> {
     Routes::new()
         .post(token::PATH, Access::Client, token::token)
         .post("/oauth/revoke", Access::Client, revoke::revoke)
-        .post(par::PATH, Access::Client, par::push)
-        .route_layer(from_fn_with_state(server.dpop.clone(), dpop::tell_nonce))
         .route_layer(server.limits.layer(TOKEN, limits::by_address, too_many))
+        .merge(pushing(server))
+        .route_layer(from_fn_with_state(server.dpop.clone(), dpop::tell_nonce))
         .options(token::PATH, Access::Public, preflight)
         .options("/oauth/revoke", Access::Public, preflight)
         .options(par::PATH, Access::Public, preflight)
         .route_layer(from_fn(any_origin))
+}
+
+/// It counts apart from tokens, and an address that may not go on uses up nothing of everybody's.
+fn pushing(server: &Server) -> Routes<Server> {
+    Routes::new()
+        .post(par::PATH, Access::Client, par::push)
+        .route_layer(server.limits.layer(PUSH_ALL, everybody, too_many))
+        .route_layer(server.limits.layer(PUSH, limits::by_address, too_many))
 }
 
 /// Step 11 for resource servers elsewhere. No script in a browser has their credentials.
@@ -145,6 +159,7 @@ fn pages(server: &Server) -> Routes<Server> {
         .get("/oauth/consent", Access::Flow, consent::show)
         .post("/oauth/consent", Access::Flow, consent::answer)
         .route_layer(guard)
+        .route_layer(from_fn(headers::keep_opener))
 }
 
 fn everybody(_: &Extensions) -> Option<()> {

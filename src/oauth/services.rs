@@ -12,7 +12,7 @@ pub use super::store_services::list;
 
 use super::{
     client::{AuthMethod, Client, GrantType, Source},
-    client_name,
+    client_name, key_metadata,
     resource::Resources,
     scope::Scope,
     store_clients,
@@ -341,7 +341,8 @@ pub fn public_keys(text: &str) -> Result<Value, &'static str> {
         return Err("This holds a private key. Make a new one, and paste its public half only.");
     }
     KeySet::read(&set).ok_or(NO_SET)?;
-    Ok(set)
+    key_metadata::key_set(&set)
+        .map_err(|_| "These keys are longer than 8 KiB. Give an address instead.")
 }
 
 #[cfg(test)]
@@ -352,7 +353,9 @@ mod tests {
     fn only_public_keys_are_taken() {
         let good = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"1",
             "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
-        assert!(public_keys(good).is_ok());
+        let kept = public_keys(good).unwrap();
+        let odd = good.replace("\"kid\":\"1\"", r#""kid":"1","x5c":"\u0000","e":1e308"#);
+        assert_eq!(public_keys(&odd), Ok(kept));
         for bad in [
             "",
             "[]",

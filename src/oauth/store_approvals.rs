@@ -54,12 +54,13 @@ pub async fn count_waiting(tx: &mut ControlTx, tenant: TenantId) -> sqlx::Result
     .await
 }
 
-/// What is known in a tenant of a client's app, in front of one of its members.
+/// What is known in a tenant of a client's app, in front of one of its members; of the app as that
+/// version of the client made it.
 pub(super) async fn find(
     tx: &mut ControlTx,
     tenant: TenantId,
     user: UserId,
-    client_id: &str,
+    (client_id, version): (&str, i32),
 ) -> sqlx::Result<Option<Known>> {
     sqlx::query_as!(
         Known,
@@ -74,11 +75,12 @@ pub(super) async fn find(
           from oauth_clients c
           left join oauth_app_approvals a
             on a.tenant_id = $1 and a.app_identity = c.app_identity
-         where c.client_id = $3
+         where c.client_id = $3 and c.version = $4
         "#,
         tenant.uuid(),
         user.uuid(),
         client_id,
+        version,
     )
     .fetch_optional(tx.conn())
     .await

@@ -96,6 +96,8 @@ pub(super) struct LiveGrant {
     pub(super) client_name: String,
     pub(super) source: String,
     pub(super) redirect_uri: String,
+    /// Wherever the client's answers may go.
+    pub(super) redirect_uris: Vec<String>,
     pub(super) app_identity: Vec<u8>,
     /// Its tokens are bound to a key.
     pub(super) is_bound: bool,
@@ -112,7 +114,7 @@ pub(super) async fn live_grants(
     sqlx::query_as!(
         LiveGrant,
         r#"
-        select g.id, g.user_id, g.client_id, c.client_name, c.source, g.redirect_uri,
+        select g.id, g.user_id, g.client_id, c.client_name, c.source, g.redirect_uri, c.redirect_uris,
                c.app_identity as "app_identity!", g.dpop_jkt is not null as "is_bound!",
                a.approved as "approved?"
           from oauth_grants g

@@ -131,20 +131,33 @@ impl TenantPolicy {
 
 impl LiveGrant {
     fn place(&self) -> String {
-        let source = Source::from_name(&self.source).unwrap_or(Source::Registration);
-        place::of(source, &self.client_id, &self.redirect_uri)
+        place::of(self.source(), &self.client_id, &self.redirect_uri)
+    }
+
+    /// What the admin decides on: an approval covers every place of the app.
+    fn decided_place(&self, wanted: &TenantPolicy) -> String {
+        match wanted.apps {
+            AppsRule::Approval => {
+                place::all_of(self.source(), &self.client_id, &self.redirect_uris)
+            }
+            AppsRule::Open | AppsRule::AllowList | AppsRule::Off => self.place(),
+        }
+    }
+
+    fn source(&self) -> Source {
+        Source::from_name(&self.source).unwrap_or(Source::Registration)
     }
 }
 
 /// What happens to apps that are connected and that the new rule does not allow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Connected {
     /// The admin has not been asked yet.
     Unasked,
     /// They are cut off.
     End,
-    /// Where approval is needed: they have it from now on.
-    Approve,
+    /// Where approval is needed: these, which the admin was shown, have it from now on.
+    Approve(Vec<AppKey>),
 }
 
 /// What an admin wants.
@@ -202,17 +215,22 @@ pub async fn change(
     let live = store::live_grants(tx, tenant, by.at).await?;
     let mut forbidden: Vec<LiveGrant> =
         live.into_iter().filter(|grant| !wanted.lets_live(grant)).collect();
-    match change.connected {
+    match &change.connected {
         Connected::Unasked if !forbidden.is_empty() => {
             return Ok(Changed::Unasked(cut_off(wanted, &forbidden)));
         }
-        Connected::Approve if wanted.apps == AppsRule::Approval => {
-            for app in cut_off(wanted, &forbidden).into_iter().filter(|app| app.approvable) {
+        Connected::Approve(shown) if wanted.apps == AppsRule::Approval => {
+            let apps = cut_off(wanted, &forbidden);
+            // Somebody has connected another one while the admin read.
+            if apps.iter().any(|app| !shown.contains(&app.key)) {
+                return Ok(Changed::Unasked(apps));
+            }
+            for app in apps.into_iter().filter(|app| app.approvable) {
                 store_approvals::approve_connected(tx, tenant, &app, by).await?;
             }
             forbidden.retain(|grant| wanted.require_dpop && !grant.is_bound);
         }
-        Connected::Unasked | Connected::End | Connected::Approve => {}
+        Connected::Unasked | Connected::End | Connected::Approve(_) => {}
     }
     let doomed: Vec<Uuid> = forbidden.iter().map(|grant| grant.id).collect();
     let ended = store::end(tx, tenant, &doomed, by.at).await?;
@@ -237,7 +255,8 @@ pub async fn change(
 fn cut_off(wanted: &TenantPolicy, grants: &[LiveGrant]) -> Vec<CutOff> {
     let mut apps = HashMap::new();
     for grant in grants {
-        let (key, place) = (AppKey::from(grant.app_identity.clone()), grant.place());
+        let key = AppKey::from(grant.app_identity.clone());
+        let place = grant.decided_place(wanted);
         let (app, people) = apps.entry((key, place.clone())).or_insert_with(|| {
             let client_name = grant.client_name.clone();
             (CutOff { key, client_name, place, people: 0, approvable: false }, HashSet::new())
@@ -254,7 +273,8 @@ fn cut_off(wanted: &TenantPolicy, grants: &[LiveGrant]) -> Vec<CutOff> {
 
 impl CutOff {
     /// Registrations that are one app have one.
-    pub(super) const fn identity(&self) -> &AppKey {
+    #[must_use]
+    pub const fn identity(&self) -> &AppKey {
         &self.key
     }
 }

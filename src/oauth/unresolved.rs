@@ -12,7 +12,7 @@ use axum::{
 
 use super::{
     authorize::weigh,
-    client_document::{self, Unusable},
+    client_document::{self, Behalf, Unusable},
     parameters::Parameters,
     pending::Asking,
     store_requests::{self, Found},
@@ -54,7 +54,8 @@ pub(super) async fn settle(asking: &Asking<'_>, secret: &SecretHash) -> Result<S
         Found::Decided | Found::Unknown => return Ok(Settled::LookThere),
     };
     let client_id = parameters.find("client_id").unwrap_or_default();
-    let client = match client_document::read(server, client_id).await? {
+    let behalf = Behalf::Member(asking.signed_in.user.id);
+    let client = match client_document::read(server, client_id, behalf).await? {
         Ok(client) => client,
         Err(why) => return Ok(Settled::Unusable(unusable(asking, client_id, why))),
     };

@@ -4,7 +4,8 @@
 //! only vetted addresses are dialled, under the host's own name in TLS. No redirects, no proxy
 //! from the environment, no content decoding; two seconds to connect, a deadline for the whole
 //! call, and a ceiling on the body, which is counted while it arrives. The operator may allow
-//! named hosts to be private and to speak plain http.
+//! named hosts to be private and to speak plain http: for what admins name, and apart from that for
+//! documents that strangers name.
 
 mod address;
 pub mod freshness;
@@ -36,6 +37,8 @@ const DOCUMENT_DEADLINE: Duration = Duration::from_secs(5);
 pub struct Policy {
     /// `host` or `host:port`: may be on a private address, and plain http.
     pub allowed: Vec<String>,
+    /// The same for [`Outbound::read_document`], which goes by this list alone.
+    pub documents: Vec<String>,
 }
 
 /// An HTTP client behind the guard. Clones share.
@@ -140,7 +143,7 @@ impl Outbound {
     /// # Errors
     /// [`Error::BadUrl`] or [`Error::NotPublic`].
     pub fn check(&self, url: &Url) -> Result<(), Error> {
-        self.reach(url).map(drop)
+        reach(url, &self.0.policy.allowed).map(drop)
     }
 
     /// Make the call.
@@ -148,7 +151,7 @@ impl Outbound {
     /// # Errors
     /// See [`Error`].
     pub async fn send(&self, request: Request) -> Result<Response, Error> {
-        let client = match self.reach(&request.url)? {
+        let client = match reach(&request.url, &self.0.policy.allowed)? {
             Reach::Public => &self.0.public,
             Reach::Allowed => &self.0.allowed,
         };
@@ -166,7 +169,7 @@ impl Outbound {
         accept: &'static str,
         max_bytes: usize,
     ) -> Result<Response, Error> {
-        let reach = self.reach(&url)?;
+        let reach = reach(&url, &self.0.policy.documents)?;
         let client = self.0.once[reach as usize].get_or_init(|| {
             let client = client(reach, &self.0.roots, &self.0.lookup);
             client.pool_max_idle_per_host(0).build().expect(VALID)
@@ -175,36 +178,37 @@ impl Outbound {
         let (method, body, deadline) = (Method::GET, None, DOCUMENT_DEADLINE);
         complete(client, Request { method, url, headers, body, deadline, max_bytes }).await
     }
+}
 
-    fn reach(&self, url: &Url) -> Result<Reach, Error> {
-        let host = url.host().ok_or(Error::BadUrl)?;
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(Error::BadUrl);
-        }
-        if self.is_allowed(url) && matches!(url.scheme(), "https" | "http") {
-            return Ok(Reach::Allowed);
-        }
-        if url.scheme() != "https" {
-            return Err(Error::BadUrl);
-        }
-        // An address in the URL never reaches the resolver.
-        let special = match host {
-            Host::Ipv4(address) => address::is_special_use(address.into()),
-            Host::Ipv6(address) => address::is_special_use(address.into()),
-            Host::Domain(_) => false,
-        };
-        if special { Err(Error::NotPublic) } else { Ok(Reach::Public) }
+/// Whether a call may be tried, given the hosts that the operator allows to be private.
+fn reach(url: &Url, allowed: &[String]) -> Result<Reach, Error> {
+    let host = url.host().ok_or(Error::BadUrl)?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(Error::BadUrl);
     }
+    if is_among(url, allowed) && matches!(url.scheme(), "https" | "http") {
+        return Ok(Reach::Allowed);
+    }
+    if url.scheme() != "https" {
+        return Err(Error::BadUrl);
+    }
+    // An address in the URL never reaches the resolver.
+    let special = match host {
+        Host::Ipv4(address) => address::is_special_use(address.into()),
+        Host::Ipv6(address) => address::is_special_use(address.into()),
+        Host::Domain(_) => false,
+    };
+    if special { Err(Error::NotPublic) } else { Ok(Reach::Public) }
+}
 
-    fn is_allowed(&self, url: &Url) -> bool {
-        let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
-            return false;
-        };
-        let with_port = format!("{host}:{port}");
-        self.0.policy.allowed.iter().any(|allowed| {
-            allowed.eq_ignore_ascii_case(host) || allowed.eq_ignore_ascii_case(&with_port)
-        })
-    }
+fn is_among(url: &Url, allowed: &[String]) -> bool {
+    let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
+        return false;
+    };
+    let with_port = format!("{host}:{port}");
+    allowed.iter().any(|allowed| {
+        allowed.eq_ignore_ascii_case(host) || allowed.eq_ignore_ascii_case(&with_port)
+    })
 }
 
 impl fmt::Debug for Outbound {

@@ -48,7 +48,8 @@ fn get(url: &str) -> Request {
 }
 
 fn allowing(port: u16) -> Outbound {
-    Outbound::new(Policy { allowed: vec![format!("127.0.0.1:{port}")] })
+    let hosts = vec![format!("127.0.0.1:{port}")];
+    Outbound::new(Policy { allowed: hosts.clone(), documents: hosts })
 }
 
 /// Answers each look-up with the next of `answers`, and the last one from then on.

@@ -28,7 +28,7 @@ use crate::{
     clock::Clock,
     config::PublicUrl,
     db::Db,
-    http::{Access, Mounted, PageError, Routes, csrf},
+    http::{Access, Mounted, PageError, Routes, csrf, headers},
     limits::{self, Limited, Limits, Policy},
     users::password::Hashing,
 };
@@ -107,6 +107,7 @@ pub fn routes(state: SignIn) -> Mounted {
         .get("/sign-in", Access::Public, pages::show)
         .post("/sign-in", Access::Public, pages::sign_in)
         .post("/sign-out", Access::SignedIn, pages::sign_out)
+        .route_layer(middleware::from_fn(headers::keep_opener))
         .get("/first-operator/{link}", Access::Flow, first_operator::show)
         .post("/first-operator/{link}", Access::Flow, first_operator::create)
         .route_layer(guard)

@@ -41,10 +41,22 @@ async fn only_named_authorities_are_believed() {
     let host = DocumentHost::start(&["documents.example"]).await;
     host.say(URL, Reply::new(200, &[], "{}"));
     assert_eq!(read(&host.outbound()).await.unwrap(), b"{}");
-    let policy = Policy { allowed: vec!["documents.example".to_owned()] };
+    let policy = Policy { documents: vec!["documents.example".to_owned()], ..Policy::default() };
     let strangers = Outbound::with_lookup(policy, &host.lookup());
     assert_eq!(read(&strangers).await.unwrap_err(), Error::Unreachable);
     assert_eq!(host.seen().len(), 1);
+}
+
+/// What admins may name, strangers may not: the way to a private vector store leads to no document.
+#[tokio::test]
+async fn a_vector_store_s_host_is_no_document_s() {
+    let host = DocumentHost::start(&[]).await;
+    host.say(URL, Reply::new(200, &[], "{}"));
+    let policy = Policy { allowed: vec!["documents.example".to_owned()], ..Policy::default() };
+    let outbound = Outbound::with_roots(policy, roots(), &host.lookup());
+    assert_eq!(outbound.check(&URL.parse().unwrap()), Ok(()));
+    assert_eq!(read(&outbound).await.unwrap_err(), Error::NotPublic);
+    assert_eq!(host.connections(), 0);
 }
 
 /// [K-02] A believed certificate does not make a private address public.

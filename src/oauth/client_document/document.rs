@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::location::Location;
 use crate::oauth::{
     client::{AuthMethod, Client, GrantType, Source},
-    client_name,
+    client_name, key_metadata,
     policy::Unwelcome,
     redirect_uri,
 };
@@ -106,6 +106,20 @@ impl Unusable {
         }
     }
 
+    /// For callers who have not signed in: what is behind an address of their choice, on our network
+    /// or on any other, is not for them to find out.
+    pub(in crate::oauth) const fn sentence_for_strangers(self) -> &'static str {
+        match self {
+            Self::NotPublic
+            | Self::Silent
+            | Self::Gone
+            | Self::Redirect
+            | Self::TooLarge
+            | Self::NotJson => "The app's metadata document could not be read.",
+            told => told.sentence(),
+        }
+    }
+
     /// Whether nothing was learnt of the document, so that an older copy still stands.
     pub(super) const fn is_silence(self) -> bool {
         matches!(self, Self::Silent | Self::Busy | Self::NotPublic | Self::NotJson | Self::Redirect)
@@ -126,7 +140,7 @@ pub(in crate::oauth) fn understand(location: &Location, body: &[u8]) -> Result<C
     }
     let name = document.get("client_name").and_then(Value::as_str).unwrap_or_default();
     let client_name = client_name::clean(name).filter(|name| !name.is_empty());
-    let (jwks, jwks_uri) = keys(&document)?;
+    let (jwks, jwks_uri) = key_metadata::keys(&document).map_err(|_| Unusable::Keys)?;
     Ok(Client {
         client_id: location.as_str().to_owned(),
         // The host of its document vouches for a well-known name, or takes its place.
@@ -193,22 +207,6 @@ fn methods(document: &Map<String, Value>, has_keys: bool) -> Result<Vec<AuthMeth
     if known.is_empty() { Err(Unusable::Methods) } else { Ok(known) }
 }
 
-/// RFC 7591 §2: `jwks` and `jwks_uri` must not both be there.
-fn keys(document: &Map<String, Value>) -> Result<(Option<Value>, Option<String>), Unusable> {
-    let present = |name| document.get(name).filter(|value| !is_nothing(value));
-    match (present("jwks"), present("jwks_uri")) {
-        (None, None) => Ok((None, None)),
-        (Some(jwks), None) if jwks.get("keys").is_some_and(Value::is_array) => {
-            Ok((Some(jwks.clone()), None))
-        }
-        (None, Some(uri)) => {
-            let uri = uri.as_str().filter(|uri| is_https(uri)).ok_or(Unusable::Keys)?;
-            Ok((None, Some(uri.to_owned())))
-        }
-        (Some(_), _) => Err(Unusable::Keys),
-    }
-}
-
 /// Kept for people to read and for the check of assertions. Not `scope`: a document cannot know
 /// what each server calls its scopes.
 fn other_metadata(document: &Map<String, Value>) -> Map<String, Value> {
@@ -232,10 +230,6 @@ fn is_https(link: &str) -> bool {
         && url::Url::parse(link).is_ok_and(|url| {
             url.scheme() == "https" && url.username().is_empty() && url.password().is_none()
         })
-}
-
-fn is_nothing(value: &Value) -> bool {
-    value.is_null() || value.as_str().is_some_and(str::is_empty)
 }
 
 /// A list of strings; anything else counts as absent.

@@ -15,7 +15,7 @@ use time::{Duration, OffsetDateTime};
 
 pub(super) use document::Unusable;
 pub(super) use pinned::AssertionAudience;
-pub(super) use reader::Reader;
+pub(super) use reader::{Behalf, Reader};
 
 use super::{Server, client::Client};
 use crate::{db::ControlTx, fault::Fault};
@@ -56,25 +56,28 @@ pub(super) async fn find(
 }
 
 /// The client, from its document where no fresh copy is at hand. Call it for people who have
-/// signed in, and with no transaction open: it may take seconds.
+/// signed in, or within the little that strangers may have read, and with no transaction open: it
+/// may take seconds.
 pub(super) async fn read(
     server: &Server,
     client_id: &str,
+    behalf: Behalf,
 ) -> Result<Result<Client, Unusable>, Fault> {
     let Some(location) = Location::parse(client_id) else { return Ok(Err(Unusable::Address)) };
     let known = known(server, client_id).await?;
-    go_on(server, location, known).await
+    go_on(server, location, known, behalf).await
 }
 
 /// As [`read`], where the document was read before; for callers who have not signed in.
 pub(super) async fn refresh_known(
     server: &Server,
     client_id: &str,
+    behalf: Behalf,
 ) -> Result<Result<Client, Unusable>, Fault> {
     let Some(location) = Location::parse(client_id) else { return Ok(Err(Unusable::Address)) };
     match known(server, client_id).await? {
         None => Ok(Err(Unusable::Unknown)),
-        known => go_on(server, location, known).await,
+        known => go_on(server, location, known, behalf).await,
     }
 }
 
@@ -87,6 +90,7 @@ async fn go_on(
     server: &Server,
     location: Location,
     known: Option<Known>,
+    behalf: Behalf,
 ) -> Result<Result<Client, Unusable>, Fault> {
     match &known {
         Some(known) if known.is_disabled => return Ok(Err(Unusable::Disabled)),
@@ -96,7 +100,7 @@ async fn go_on(
     if let Err(unwelcome) = server.policy.check_document(location.as_str()) {
         return Ok(Err(Unusable::Unwelcome(unwelcome)));
     }
-    match server.documents.fetch(&location).await {
+    match server.documents.fetch(&location, behalf).await {
         Landed::Stored => {
             let stored = self::known(server, location.as_str()).await?;
             Ok(stored.filter(|it| !it.is_disabled).map(|it| it.client).ok_or(Unusable::Disabled))

@@ -3,6 +3,8 @@
 use std::{
     collections::HashMap,
     fmt,
+    hash::Hash,
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration as Seconds,
 };
@@ -13,7 +15,7 @@ use futures_util::{
 };
 use reqwest::header::{self, HeaderMap, HeaderValue};
 use time::{Duration, OffsetDateTime};
-use tokio::sync::Semaphore;
+use tokio::sync::{AcquireError, Semaphore, SemaphorePermit};
 
 use super::{
     document::{self, Unusable},
@@ -25,6 +27,7 @@ use crate::{
     clock::Clock,
     db::Db,
     fault::Fault,
+    ids::UserId,
     limits::{Counter, Limits, Policy},
     oauth::client::Client,
     outbound::{self, Outbound, freshness},
@@ -36,13 +39,34 @@ const LARGEST: usize = 5 * 1024;
 const PATIENCE: Seconds = Seconds::from_secs(5);
 /// At once.
 const SLOTS: usize = 8;
+/// Of them for the well-known assistants alone, so that nobody can keep them out.
+const KEPT: usize = 2;
+/// At once for strangers.
+const STRANGERS_SLOTS: usize = 2;
 /// How long a failure is remembered.
 const REGRET: Duration = Duration::minutes(1);
 
-/// In any minute no more than ten of one host: five at once, and five while they are paid back.
-const HOST: Policy = Policy { name: "document host", per_minute: 5, burst: 5 };
+/// One member: hardly anybody connects more new apps at once.
+const MEMBER: Policy = Policy { name: "client documents of one user", per_minute: 4, burst: 4 };
+/// One network of strangers.
+const NETWORK: Policy = Policy { name: "client documents of one network", per_minute: 5, burst: 5 };
+/// In any minute no more than ten of one host for members: four at once, and four while they are
+/// paid back …
+const HOST: Policy = Policy { name: "document host", per_minute: 4, burst: 4 };
+/// … and two for strangers.
+const STRANGERS_HOST: Policy = Policy { name: "document host", per_minute: 1, burst: 1 };
 /// In all. The well-known assistants do not count here, so that nobody can keep them out.
 const ALL: Policy = Policy { name: "client documents", per_minute: 60, burst: 60 };
+const STRANGERS_ALL: Policy = Policy { name: "client documents", per_minute: 20, burst: 20 };
+
+/// In whose name a document is read. Strangers use up nothing of what members have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::oauth) enum Behalf {
+    /// Somebody who has signed in.
+    Member(UserId),
+    /// Whoever calls from this network.
+    Stranger(IpAddr),
+}
 
 /// What came of reading a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,10 +87,30 @@ struct Inner {
     db: Db,
     clock: Clock,
     outbound: Outbound,
+    members: Budget<UserId>,
+    strangers: Budget<IpAddr>,
+    slots: Semaphore,
+    /// Asked for before a slot, by everybody but the well-known.
+    others: Semaphore,
+    /// Asked for before that, by strangers.
+    strangers_slots: Semaphore,
+    state: Mutex<State>,
+}
+
+/// How much may be read: in one name, of one host, and in all.
+struct Budget<K: Clone + Eq + Hash> {
+    in_one_name: Counter<K>,
     by_host: Counter<String>,
     in_all: Counter<()>,
-    slots: Semaphore,
-    state: Mutex<State>,
+}
+
+impl<K: Clone + Eq + Hash> Budget<K> {
+    /// Whoever has used up their own takes nothing from anybody.
+    fn admits(&self, name: &K, location: &Location) -> bool {
+        self.in_one_name.count(name).is_ok()
+            && self.by_host.count(&location.host().to_owned()).is_ok()
+            && (pinned::is_well_known(location) || self.in_all.count(&()).is_ok())
+    }
 }
 
 #[derive(Default)]
@@ -87,16 +131,26 @@ impl Reader {
             db,
             clock,
             outbound,
-            by_host: limits.counter(HOST),
-            in_all: limits.counter(ALL),
+            members: Budget {
+                in_one_name: limits.counter(MEMBER),
+                by_host: limits.counter(HOST),
+                in_all: limits.counter(ALL),
+            },
+            strangers: Budget {
+                in_one_name: limits.counter(NETWORK),
+                by_host: limits.counter(STRANGERS_HOST),
+                in_all: limits.counter(STRANGERS_ALL),
+            },
             slots: Semaphore::new(SLOTS),
+            others: Semaphore::new(SLOTS - KEPT),
+            strangers_slots: Semaphore::new(STRANGERS_SLOTS),
             state: Mutex::default(),
         }))
     }
 
     /// Read the document, or wait for whoever is reading it. What failed a moment ago fails again
     /// unread.
-    pub(super) async fn fetch(&self, location: &Location) -> Landed {
+    pub(super) async fn fetch(&self, location: &Location, behalf: Behalf) -> Landed {
         let flight = {
             let mut state = self.0.state();
             if let Some(why) = state.failed_lately(location.as_str(), self.0.clock.now()) {
@@ -104,8 +158,12 @@ impl Reader {
             }
             match state.flights.get(location.as_str()) {
                 Some(flight) => flight.clone(),
+                // Whoever waits for another one's flight has no part in its cost.
+                None if !self.0.admits(location, behalf) => {
+                    return Landed::Unusable(Unusable::Busy);
+                }
                 None => {
-                    let flight = self.depart(location.clone());
+                    let flight = self.depart(location.clone(), behalf);
                     state.flights.insert(location.as_str().to_owned(), flight.clone());
                     flight
                 }
@@ -115,7 +173,7 @@ impl Reader {
     }
 
     /// In a task of its own: whoever asked first may leave, and the others still wait.
-    fn depart(&self, location: Location) -> Shared<BoxFuture<'static, Landed>> {
+    fn depart(&self, location: Location, behalf: Behalf) -> Shared<BoxFuture<'static, Landed>> {
         let inner = Arc::clone(&self.0);
         let task = tokio::spawn(async move {
             let _arrival = Arrival { inner: Arc::clone(&inner), url: location.as_str().to_owned() };
@@ -123,7 +181,7 @@ impl Reader {
             if inner.is_at_hand(&location).await {
                 return Landed::Stored;
             }
-            match inner.read(&location).await {
+            match inner.read(&location, behalf).await {
                 Err(why) => {
                     inner.remember(&location, why);
                     Landed::Unusable(why)
@@ -152,15 +210,41 @@ impl Inner {
         known.is_ok_and(|known| known.is_some_and(|known| known.is_fresh(self.clock.now())))
     }
 
-    async fn read(&self, location: &Location) -> Result<(Client, Duration), Unusable> {
-        if self.by_host.count(&location.host().to_owned()).is_err()
-            || (!pinned::is_well_known(location) && self.in_all.count(&()).is_err())
-        {
-            return Err(Unusable::Busy);
-        }
-        let Ok(Ok(_slot)) = tokio::time::timeout(PATIENCE, self.slots.acquire()).await else {
-            return Err(Unusable::Busy);
+    fn admits(&self, location: &Location, behalf: Behalf) -> bool {
+        let admitted = match behalf {
+            Behalf::Member(user) => self.members.admits(&user, location),
+            Behalf::Stranger(network) => self.strangers.admits(&network, location),
         };
+        if !admitted {
+            tracing::info!(client_id = location.as_str(), ?behalf, "client document not read");
+        }
+        admitted
+    }
+
+    /// Permission to read, for as long as it is held.
+    async fn slot(
+        &self,
+        location: &Location,
+        behalf: Behalf,
+    ) -> Option<[Option<SemaphorePermit<'_>>; 3]> {
+        let slots = async {
+            let is_other = !pinned::is_well_known(location);
+            let is_strangers = is_other && matches!(behalf, Behalf::Stranger(_));
+            Ok::<_, AcquireError>([
+                if is_strangers { Some(self.strangers_slots.acquire().await?) } else { None },
+                if is_other { Some(self.others.acquire().await?) } else { None },
+                Some(self.slots.acquire().await?),
+            ])
+        };
+        tokio::time::timeout(PATIENCE, slots).await.ok()?.ok()
+    }
+
+    async fn read(
+        &self,
+        location: &Location,
+        behalf: Behalf,
+    ) -> Result<(Client, Duration), Unusable> {
+        let _slot = self.slot(location, behalf).await.ok_or(Unusable::Busy)?;
         let url = location.url().clone();
         let answer = self.outbound.read_document(url, "application/json", LARGEST).await;
         let answer = answer.map_err(reason)?;

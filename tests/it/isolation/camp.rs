@@ -251,7 +251,7 @@ async fn add_cloud(app: &TestApp, scope: TenantScope, mark: &str, cloud: &OpenAi
     let context = Context {
         db: app.db().clone(),
         clock: app.clock.clone(),
-        outbound: Outbound::new(Policy { allowed: vec![cloud.host.clone()] }),
+        outbound: Outbound::new(Policy { allowed: vec![cloud.host.clone()], ..Policy::default() }),
         master_key: app.parts.master_key.clone(),
     };
     let new = NewOpenAi {

@@ -58,7 +58,7 @@ impl Shelf {
         let search = Search::new(Parts {
             db: app.db().clone(),
             clock: app.clock.clone(),
-            outbound: Outbound::new(Policy { allowed }),
+            outbound: Outbound::new(Policy { allowed, ..Policy::default() }),
             master_key: app.parts.master_key.clone(),
             deadline: Duration::from_secs(3),
             public_url: "https://callslip.example".to_owned(),

@@ -19,7 +19,7 @@ fn context(shelf: &Shelf, fake: &OpenAi) -> Context {
     Context {
         db: shelf.app.db().clone(),
         clock: shelf.app.clock.clone(),
-        outbound: Outbound::new(Policy { allowed: vec![fake.host.clone()] }),
+        outbound: Outbound::new(Policy { allowed: vec![fake.host.clone()], ..Policy::default() }),
         master_key: shelf.app.parts.master_key.clone(),
     }
 }

@@ -28,7 +28,7 @@ async fn stage(pool: &PgPool) -> (Stage, OpenAi, String) {
     let context = Context {
         db: parts.db.clone(),
         clock: parts.clock.clone(),
-        outbound: Outbound::new(Policy { allowed: vec![fake.host.clone()] }),
+        outbound: Outbound::new(Policy { allowed: vec![fake.host.clone()], ..Policy::default() }),
         master_key: parts.master_key.clone(),
     };
     let new = NewOpenAi {

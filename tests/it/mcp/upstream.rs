@@ -84,7 +84,7 @@ async fn connected(pool: &PgPool, upstream: &Upstream) -> Stage {
     let context = Context {
         db: parts.db.clone(),
         clock: parts.clock.clone(),
-        outbound: Outbound::new(Policy { allowed: vec![address.clone()] }),
+        outbound: Outbound::new(Policy { allowed: vec![address.clone()], ..Policy::default() }),
         master_key: parts.master_key.clone(),
     };
     let new = NewOpenAi {

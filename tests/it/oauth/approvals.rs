@@ -103,6 +103,56 @@ async fn a_member_asks_and_an_admin_approves(pool: PgPool) {
     assert_eq!(scene.events().await, ["app.requested", "app.approved"]);
 }
 
+/// [C-12] [D-11] An approval covers every place that the app may send its answers to, so member and
+/// admin see them all, and no name makes one app look like another.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn whoever_approves_sees_every_place(pool: PgPool) {
+    let scene = scene(&pool).await;
+    let uris = ["https://good.example/cb", "https://evil.example/cb", "http://127.0.0.1/cb"];
+    let assistant = scene.app.assistant_with(&json!({ "redirect_uris": uris })).await;
+    let mut rob = scene.rob.sign_in().await;
+    let sent = assistant.authorize(&mut rob, &[]).await;
+    let page = rob.get(sent.location()).await;
+    let places = "evil.example, good.example, localhost";
+    assert!(page.select(".ruling").join(" ").contains(places), "{:?}", page.select(".ruling"));
+    scene.ask(&mut rob, &assistant).await;
+    let mut ada = scene.ada.sign_in().await;
+    assert!(ada.get("/t/acme/apps").await.text().contains(places));
+    scene.decide(&mut ada, "approve").await;
+    assistant.tokens(&mut rob, &[]).await;
+    // As the identities are put together, blanks divide nothing.
+    let posing = json!({
+        "client_name": "Assistant http://127.0.0.1/cb https://evil.example/cb",
+        "redirect_uris": ["https://good.example/cb"],
+    });
+    let posing = scene.app.assistant_with(&posing).await;
+    let sent = posing.authorize(&mut rob, &[]).await;
+    assert!(!can_allow(&rob.get(sent.location()).await));
+}
+
+/// Whoever asks for an app asks for the one that the page showed, not for what it is by now.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn an_app_that_changes_meanwhile_is_not_asked_for(pool: PgPool) {
+    let scene = scene(&pool).await;
+    let mut ada = scene.ada.sign_in().await;
+    let sent = scene.assistant.authorize(&mut ada, &[]).await;
+    let tenant = scene.app.tenant("acme").await.id.to_string();
+    let page = ada.get(sent.location()).await;
+    sqlx::query("update oauth_clients set client_name = 'Other', version = version + 1")
+        .execute(&pool)
+        .await
+        .unwrap();
+    let fields = [
+        ("csrf_token", page.csrf_token()),
+        ("request_id", page.attribute("input[name=request_id]", "value").concat()),
+        ("ask", tenant),
+    ];
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(n, v)| (*n, v.as_str())).collect();
+    let refused = ada.post("/oauth/consent", &fields).await;
+    assert_eq!(refused.status, 400, "{}", refused.text());
+    assert_eq!(scene.app.count("oauth_app_approvals").await, 0);
+}
+
 /// Of any number of members and tabs that ask at once, over two processes, one asks.
 #[sqlx::test(migrator = "callslip::db::MIGRATOR")]
 async fn of_racing_questions_one_is_asked(pool: PgPool) {

@@ -113,6 +113,21 @@ async fn the_request_survives_the_sign_in(pool: PgPool) {
     assert_eq!((claims.aud.as_str(), claims.iss.as_str()), (resource.as_str(), ORIGIN));
 }
 
+/// The secret that a flow is bound to lives a day from its beginning, however old it was by then.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn a_flow_begins_with_a_day_ahead(pool: PgPool) {
+    let app = TestApp::new(&pool).await;
+    let assistant = app.assistant().await;
+    let mut browser = app.browser();
+    browser.get("/sign-in").await;
+    let secret = browser.cookies.clone();
+    let sent = assistant.authorize(&mut browser, &[]).await;
+    let cookie = sent.header("set-cookie");
+    assert!(cookie.starts_with("__Host-browser=") && cookie.contains("Max-Age=86400"), "{cookie}");
+    assert_eq!(browser.cookies, secret, "it is the same one");
+    assert_eq!(browser.get("/sign-in").await.header("set-cookie"), "");
+}
+
 /// What is empty is absent, and what is unknown is ignored.
 #[sqlx::test(migrator = "callslip::db::MIGRATOR")]
 async fn what_is_unknown_is_ignored(pool: PgPool) {

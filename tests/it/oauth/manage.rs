@@ -428,3 +428,42 @@ async fn racing_owners_leave_one_truth(pool: PgPool) {
     let gone = "select disabled_at is not null from oauth_clients";
     assert!(sqlx::query_scalar::<_, bool>(gone).fetch_one(&pool).await.unwrap());
 }
+
+/// Saying the same again changes nothing, and nothing is recorded.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn what_changes_nothing_is_no_event(pool: PgPool) {
+    let app = TestApp::new(&pool).await;
+    let owner = Owner::new(&app, &public()).await;
+    for _ in 0..3 {
+        assert_eq!(owner.put(&public()).await.status, 200);
+    }
+    assert_eq!(events(&app, "client.updated").await, 0);
+    let mut metadata = public();
+    metadata["tos_uri"] = json!("https://reader.example/terms");
+    assert_eq!(owner.put(&metadata).await.status, 200);
+    assert_eq!(events(&app, "client.updated").await, 1);
+}
+
+/// Once the client has changed, its grants are over: that they could not be marked is no reason to
+/// say that nothing was changed.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn a_change_that_holds_is_answered_as_one(pool: PgPool) {
+    let app = TestApp::new(&pool).await;
+    let mut browser = app.member("acme", "ada", Role::Reader).await.sign_in().await;
+    let owner = Owner::new(&app, &public()).await;
+    let tokens = owner.assistant().tokens(&mut browser, &[]).await;
+    for sql in [
+        "create function fail() returns trigger language plpgsql as
+             'begin raise exception ''out of order''; end'",
+        "create trigger fail before update on oauth_grants execute function fail()",
+    ] {
+        sqlx::query(sql).execute(&pool).await.unwrap();
+    }
+    let mut metadata = public();
+    metadata["client_name"] = json!("Another");
+    let answer = owner.put(&metadata).await;
+    assert_eq!((answer.status.as_u16(), &answer.json()["client_name"]), (200, &json!("Another")));
+    assert!(!app.accepts(tokens["access_token"].as_str().unwrap()).await);
+    assert_eq!(owner.send(Method::DELETE, None).await.status, 204);
+    assert_eq!(owner.read().await.status, 401);
+}

@@ -263,7 +263,7 @@ async fn a_proof_names_the_key(pool: PgPool) {
     assert_eq!(assistant.exchange_proven(&code, &[&proof]).await.status, 200);
 }
 
-/// Pushing is limited by address, as the token endpoint is.
+/// Pushing is limited by address, more tightly than the token endpoint is.
 #[sqlx::test(migrator = "callslip::db::MIGRATOR")]
 async fn pushing_is_limited(pool: PgPool) {
     let app = TestApp::with(&pool, &[("CALLSLIP_RATE_LIMIT_SCALE", "0.01")]).await;
@@ -279,4 +279,14 @@ async fn pushing_is_limited(pool: PgPool) {
     assert_eq!(limited.status, 429);
     assert!(limited.header("retry-after").parse::<u64>().unwrap() >= 1);
     assert!(limited.json()["error"].is_string());
+    // What is bought at the token endpoint is not counted with it.
+    assert_eq!(assistant.refresh("csl_rt_x", &[]).await.json()["error"], "invalid_grant");
+    let app = TestApp::with(&pool, &[("CALLSLIP_RATE_LIMIT_SCALE", "1")]).await;
+    let assistant = assistant.at(&app);
+    let mut pushed = 0;
+    while assistant.push(&[]).await.status == 201 {
+        pushed += 1;
+        assert!(pushed < 500);
+    }
+    assert!(pushed >= 60, "{pushed}");
 }

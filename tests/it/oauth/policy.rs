@@ -11,7 +11,8 @@ use callslip::tenants::Role;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::support::{Answer, ORIGIN, TestApp};
+use super::tenant_policy::documented;
+use crate::support::{Answer, CHALLENGE, ORIGIN, TestApp};
 
 const TOKEN: &str = "correct-horse-battery-staple";
 
@@ -55,8 +56,44 @@ async fn registration_can_be_closed(pool: PgPool) {
     let token = tokens["refresh_token"].as_str().unwrap();
     assert_eq!(assistant.at(&off).refresh(token, &[]).await.status, 200);
     assert_eq!(off.count("oauth_clients").await, 1);
-    let documents = TestApp::with(&pool, &[("CALLSLIP_CLIENT_DOCUMENTS", "off")]).await;
-    assert_ne!(metadata(&documents).await["client_id_metadata_document_supported"], true);
+}
+
+/// [M-09] Whether clients may describe themselves is one decision, too: the document says it, and
+/// every endpoint does it, also for a client that was known before.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn documents_can_be_switched_off(pool: PgPool) {
+    let on = TestApp::new(&pool).await;
+    assert_eq!(metadata(&on).await["client_id_metadata_document_supported"], true);
+    let known = "https://described.example/client.json";
+    let known = documented(&on, known, &["https://described.example/cb"]).await;
+    let mut browser = on.member("acme", "ada", Role::Reader).await.sign_in().await;
+    let tokens = known.tokens(&mut browser, &[]).await;
+    let code = known.code(&mut browser, &[]).await;
+
+    let off = TestApp::with(&pool, &[("CALLSLIP_CLIENT_DOCUMENTS", "off")]).await;
+    assert_ne!(metadata(&off).await["client_id_metadata_document_supported"], true);
+    let known = known.at(&off);
+    browser.app = off.clone();
+    let mut unknown = known.clone();
+    unknown.client_id = "https://unknown.example/client.json".to_owned();
+    let push = [
+        ("response_type", "code"),
+        ("redirect_uri", known.redirect_uri.as_str()),
+        ("code_challenge", CHALLENGE),
+        ("code_challenge_method", "S256"),
+    ];
+    for client in [&known, &unknown] {
+        let sent = client.authorize(&mut browser, &[]).await;
+        assert_eq!((sent.status.as_u16(), sent.location()), (400, ""), "{}", sent.text());
+        let pushed = client.call("/oauth/par", &push, &[]).await;
+        assert_eq!(pushed.json()["error"], "unauthorized_client", "{}", pushed.text());
+    }
+    let token = tokens["refresh_token"].as_str().unwrap();
+    for answer in [known.refresh(token, &[]).await, known.exchange(&code, &[]).await] {
+        assert_eq!(answer.json()["error"], "unauthorized_client", "{}", answer.text());
+    }
+    // Nothing was spent.
+    assert_eq!(known.at(&on).refresh(token, &[]).await.status, 200);
 }
 
 /// RFC 7591 §3: with an initial access token, only who has it registers.
@@ -83,6 +120,15 @@ async fn registration_can_ask_for_a_token(pool: PgPool) {
     let right = register(&app, PEER, &format!("bearer {TOKEN}")).await;
     assert_eq!(right.status, 201, "{}", right.text());
     assert!(!right.text().contains(TOKEN));
+    // Whoever has no token does not use up the quota of those who have.
+    let few = ("CALLSLIP_REGISTRATIONS_PER_HOUR_TOTAL", "4");
+    let scale = ("CALLSLIP_RATE_LIMIT_SCALE", "1");
+    let few = TestApp::with(&pool, &[settings[0], settings[1], few, scale]).await;
+    for n in 0..20 {
+        let refused = register(&few, &format!("198.51.100.{n}:1"), "Bearer wrong").await;
+        assert_eq!(refused.status, 401);
+    }
+    assert_eq!(register(&few, PEER, &format!("Bearer {TOKEN}")).await.status, 201);
 }
 
 /// [D-11] A host that is not allowed is refused where clients register, and a client that registered

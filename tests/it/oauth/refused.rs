@@ -117,7 +117,11 @@ async fn nothing_that_a_request_points_to_is_fetched(pool: PgPool) {
     listener.set_nonblocking(true).unwrap();
     let place = listener.local_addr().unwrap().to_string();
     // The way out would be open.
-    let app = TestApp::with(&pool, &[("CALLSLIP_OUTBOUND_ALLOW", &place)]).await;
+    let app = TestApp::with(
+        &pool,
+        &[("CALLSLIP_OUTBOUND_ALLOW", &place), ("CALLSLIP_CLIENT_DOCUMENT_ALLOW", &place)],
+    )
+    .await;
     let mut browser = app.member("acme", "ada", Role::Reader).await.sign_in().await;
     let assistant = app.assistant().await;
     let there = format!("http://{place}/request");

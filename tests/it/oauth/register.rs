@@ -368,3 +368,20 @@ async fn a_borrowed_name_is_not_shown(pool: PgPool) {
     let long = json!({"redirect_uris": ["https://a.example/cb"], "client_name": "n".repeat(300)});
     assert_eq!(app.register(&long).await.status, 400);
 }
+
+/// Of a key set is kept what makes its keys: whatever else JSON can hold costs no registration.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn odd_keys_are_kept_without_what_is_odd(pool: PgPool) {
+    let app = TestApp::new(&pool).await;
+    let key = json!({"kty": "OKP", "crv": "Ed25519", "kid": "1",
+                     "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"});
+    let mut odd = key.clone();
+    odd["x5c"] = json!(["\u{0}"]);
+    odd["y"] = json!(vec![1e308; 60]);
+    let answer = app
+        .register(&json!({"redirect_uris": ["https://a.example/cb"], "jwks": {"keys": [odd]},
+                          "token_endpoint_auth_method": "private_key_jwt"}))
+        .await;
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    assert_eq!(answer.json()["jwks"], json!({"keys": [key]}));
+}

@@ -104,8 +104,15 @@ async fn what_would_be_cut_off_is_shown_first(pool: PgPool) {
 
     let back = save(&mut ada, &page, &[("apps", "approval"), ("connected", "edit")]).await;
     assert_eq!(back.attribute("input[name=apps][checked]", "value"), ["approval"]);
-    let kept = save(&mut ada, &page, &[("apps", "approval"), ("connected", "approve")]).await;
-    assert_eq!(kept.status, 303);
+    // Approving is for what the page showed: it asks again about what it did not.
+    let blind = save(&mut ada, &page, &[("apps", "approval"), ("connected", "approve")]).await;
+    assert_eq!((blind.status.as_u16(), stage.revoked_for(robs).await), (200, None));
+    assert_eq!(blind.attribute("input[name=shown]", "value").len(), 1);
+    assert_eq!(stage.app.count("oauth_app_approvals").await, 0);
+    let shown = question.attribute("input[name=shown]", "value").concat();
+    let approve = [("apps", "approval"), ("connected", "approve"), ("shown", shown.as_str())];
+    let kept = save(&mut ada, &page, &approve).await;
+    assert_eq!(kept.status, 303, "{}", kept.text());
     assert_eq!(stage.revoked_for(robs).await, None);
     let apps = ada.get("/t/acme/apps").await;
     assert_eq!(apps.select("#approved-title ~ .table-wrap tbody tr").len(), 1);

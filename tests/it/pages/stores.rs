@@ -102,7 +102,7 @@ async fn a_store_is_mapped_with_its_event_or_not_at_all(pool: PgPool) {
     let context = Context {
         db: stage.app.db().clone(),
         clock: stage.app.clock.clone(),
-        outbound: Outbound::new(Policy { allowed: vec![fake.host.clone()] }),
+        outbound: Outbound::new(Policy { allowed: vec![fake.host.clone()], ..Policy::default() }),
         master_key: stage.app.parts.master_key.clone(),
     };
     #[expect(clippy::disallowed_methods, reason = "the test made the tenant")]

@@ -53,16 +53,23 @@ async fn every_answer_carries_the_headers(pool: PgPool) {
     let ada = app.member("acme", "ada", Role::Reader).await;
     let mut browser = app.browser();
     let answers = [
-        browser.get("/sign-in").await,
-        browser.get("/no/such/page").await,
-        browser.get("/first-operator/nonsense").await,
-        browser.post("/sign-in", &[]).await,
-        browser.sign_in(&ada.user.email, "a wrong password", "/").await,
-        browser.sign_in(&ada.user.email, PASSWORD, "/").await,
+        ("same-origin", browser.get("/no/such/page").await),
+        ("same-origin", browser.get("/first-operator/nonsense").await),
+        // An app may have opened these in a window of its own: were it cut off from the window, it
+        // would believe that the user has closed it (ChatGPT: "OAuth flow canceled").
+        ("unsafe-none", browser.get("/sign-in").await),
+        ("unsafe-none", browser.post("/sign-in", &[]).await),
+        ("unsafe-none", browser.sign_in(&ada.user.email, "a wrong password", "/").await),
+        ("unsafe-none", browser.sign_in(&ada.user.email, PASSWORD, "/").await),
+        ("unsafe-none", browser.get("/oauth/authorize").await),
+        ("unsafe-none", browser.get("/oauth/consent?request_id=x").await),
+        ("unsafe-none", browser.post("/oauth/consent", &[]).await),
+        ("unsafe-none", browser.post("/sign-out", &[]).await),
+        ("same-origin", browser.get("/account").await),
     ];
-    let statuses: Vec<u16> = answers.iter().map(|answer| answer.status.as_u16()).collect();
-    assert_eq!(statuses, [200, 404, 404, 403, 403, 303]);
-    for answer in answers {
+    let statuses: Vec<u16> = answers.iter().map(|(_, answer)| answer.status.as_u16()).collect();
+    assert_eq!(statuses, [404, 404, 200, 403, 403, 303, 400, 400, 403, 403, 200]);
+    for (opener, answer) in answers {
         let csp = answer.header("content-security-policy");
         for directive in [
             "default-src 'none'",
@@ -82,7 +89,7 @@ async fn every_answer_carries_the_headers(pool: PgPool) {
         );
         assert_eq!(answer.header("x-content-type-options"), "nosniff");
         assert_eq!(answer.header("referrer-policy"), "no-referrer");
-        assert_eq!(answer.header("cross-origin-opener-policy"), "same-origin");
+        assert_eq!(answer.header("cross-origin-opener-policy"), opener);
         assert_eq!(answer.header("cross-origin-resource-policy"), "same-origin");
         assert_eq!(answer.header("cache-control"), "no-store");
     }

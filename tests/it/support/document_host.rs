@@ -168,7 +168,7 @@ impl DocumentHost {
 
     /// A way out on which every name leads here, for an operator who allows these hosts.
     pub fn outbound(&self) -> Outbound {
-        let policy = Policy { allowed: self.hosts.to_vec() };
+        let policy = Policy { documents: self.hosts.to_vec(), ..Policy::default() };
         Outbound::with_roots(policy, roots(), &self.lookup())
     }
 

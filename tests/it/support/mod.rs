@@ -80,7 +80,10 @@ impl TestApp {
         let config = Config::of(&all);
         let parts = Parts {
             outbound: outbound.unwrap_or_else(|| {
-                Outbound::new(Policy { allowed: config.outbound_allow.clone() })
+                Outbound::new(Policy {
+                    allowed: config.outbound_allow.clone(),
+                    documents: config.client_document_allow.clone(),
+                })
             }),
             config,
             db: Db::over(pool),

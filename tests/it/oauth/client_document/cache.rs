@@ -128,7 +128,11 @@ async fn a_changed_document_ends_consents(pool: PgPool) {
                 "token_endpoint_auth_methods_supported": ["none", "private_key_jwt"]}),
             true,
         ),
-        (json!({"jwks": {"keys": [{"kty": "EC"}]}}), true),
+        (
+            json!({"jwks": {"keys": [{"kty": "OKP", "crv": "Ed25519",
+                "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}}),
+            true,
+        ),
     ] {
         let tokens = assistant.tokens(&mut scene.browser, &[]).await;
         let access_token = tokens["access_token"].as_str().unwrap();

@@ -1,10 +1,14 @@
 //! What makes a client, and what does not.
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::json;
 use sqlx::PgPool;
 
-use super::{CALLBACK, Scene, URL, document, public};
+use super::{CALLBACK, Scene, URL, document, public, push};
 use crate::support::{TestApp, document_host::Reply};
+
+/// A document for [`URL`], gzipped.
+const ZIPPED: &str = "H4sIAAAAAAACA22MOwqAMAxAryKZxe7dHDyFSIk1YLWf0EYQxLtbEDfn97nAekdRjFtAwyrCRSuFzB2dGNiTSnjIql6r20qK0H5NxEC1Gl6z6Zkry7S4TFbMkV0BPf5OLXo/o91huh/wjfI+ggAAAA==";
 
 /// A client that nobody registered connects, and everything works as for any other.
 #[sqlx::test(migrator = "callslip::db::MIGRATOR")]
@@ -172,6 +176,8 @@ async fn only_a_plain_small_json_answer_is_read(pool: PgPool) {
         5121,
         padded(5121),
     );
+    // A whole document, were it decoded.
+    let zipped = STANDARD.decode(ZIPPED).unwrap();
     let refused = [
         Reply::new(302, &[("location", elsewhere)], ""),
         Reply::new(301, &[json, ("location", elsewhere)], &text),
@@ -191,7 +197,18 @@ async fn only_a_plain_small_json_answer_is_read(pool: PgPool) {
         Reply::new(200, &[json], "[]"),
         Reply::new(200, &[json], ""),
         Reply::new(200, &[json], &text[..text.len() - 1]),
-        Reply::new(200, &[json, ("content-encoding", "gzip")], "\u{1f}\u{fffd}"),
+        Reply::Bytes(
+            [
+                format!(
+                    "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\
+                     content-encoding: gzip\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+                    zipped.len()
+                )
+                .into_bytes(),
+                zipped,
+            ]
+            .concat(),
+        ),
     ];
     for reply in refused {
         scene.host.say(URL, reply.clone());
@@ -209,8 +226,8 @@ async fn only_a_plain_small_json_answer_is_read(pool: PgPool) {
     }
 }
 
-/// [K-05] The host's name is public when somebody looks and loopback when we do: nothing gets
-/// there. Nor does an address in the `client_id` itself.
+/// Nothing on our own network is asked, be it named or in the `client_id` itself. Who has signed in
+/// is told so; who has not cannot tell our network from any other host that has no document.
 #[sqlx::test(migrator = "callslip::db::MIGRATOR")]
 async fn no_document_is_read_from_our_own_network(pool: PgPool) {
     let mut scene = Scene::new(&pool).await;
@@ -224,14 +241,38 @@ async fn no_document_is_read_from_our_own_network(pool: PgPool) {
     scene.browser.app = strict.clone();
     scene.app = strict;
     scene.host.put(&document(&json!({})));
+    let mut heard = Vec::new();
     for client_id in
         [URL, "https://127.0.0.1/client.json", "https://[::1]/client.json", "https://10.0.0.1/a/b"]
     {
         let page = scene.ask(client_id).await;
         assert_eq!(page.status, 400, "{client_id}");
         assert!(page.text().contains("not on the public internet"), "{}", page.text());
+        let pushed = push(&scene.app, client_id).await;
+        assert_eq!(pushed.status, 401, "{client_id}");
+        heard.push(pushed.text());
     }
-    assert_eq!(scene.host.connections(), 0);
+    let public_host = TestApp::over(&pool, &[], Some(scene.host.outbound())).await;
+    for reply in
+        [Reply::new(404, &[], ""), Reply::new(200, &[], "<html>"), Reply::new(302, &[], "")]
+    {
+        let url = format!("https://app.example/{}/client.json", heard.len());
+        scene.host.say(&url, reply);
+        heard.push(push(&public_host, &url).await.text());
+    }
+    heard.dedup();
+    assert_eq!(heard.len(), 1, "{heard:?}");
+    assert_eq!(scene.host.connections(), 3);
+}
+
+/// Keys may hold whatever JSON can; what cannot be kept of them is no client's fault.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn odd_keys_are_kept_without_what_is_odd(pool: PgPool) {
+    let mut scene = Scene::new(&pool).await;
+    let key = json!({"kty": "OKP", "crv": "Ed25519", "kid": "1", "x5c": ["\u{0}"], "n": 1e300,
+                     "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"});
+    scene.host.put(&document(&json!({"jwks": {"keys": [key], "x": "\u{0}"}})));
+    assert!(scene.is_usable(URL).await);
 }
 
 /// [K-09] ChatGPT's document names two methods and prefers the one with keys: either works.
@@ -278,7 +319,7 @@ async fn the_plural_member_says_what_a_client_can_do(pool: PgPool) {
     }
 }
 
-/// [K-08] One address stands for every copy of an app: taking back one consent leaves those whose
+/// One address stands for every copy of an app: taking back one consent leaves those whose
 /// answers go elsewhere alone.
 #[sqlx::test(migrator = "callslip::db::MIGRATOR")]
 async fn a_consent_is_taken_back_for_one_place_alone(pool: PgPool) {

@@ -8,7 +8,7 @@ use callslip::tenants::Role;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::support::{Answer, Assistant, Browser, TestApp, document_host::DocumentHost};
+use crate::support::{Answer, Assistant, Browser, CHALLENGE, TestApp, document_host::DocumentHost};
 
 /// Hosts of the tests' documents.
 const HOSTS: &[&str] = &[
@@ -76,6 +76,17 @@ fn public(app: &TestApp, client_id: &str) -> Assistant {
         method: "none".to_owned(),
         redirect_uri: CALLBACK.to_owned(),
     }
+}
+
+/// Push a request, as somebody whom nobody knows.
+async fn push(app: &TestApp, client_id: &str) -> Answer {
+    let usual = [
+        ("response_type", "code"),
+        ("redirect_uri", CALLBACK),
+        ("code_challenge", CHALLENGE),
+        ("code_challenge_method", "S256"),
+    ];
+    public(app, client_id).call("/oauth/par", &usual, &[]).await
 }
 
 /// A document with these members besides the usual ones; null leaves one out.
