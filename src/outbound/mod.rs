@@ -37,13 +37,17 @@ const DOCUMENT_DEADLINE: Duration = Duration::from_secs(5);
 pub struct Policy {
     /// `host` or `host:port`: may be on a private address, and plain http.
     pub allowed: Vec<String>,
-    /// The same for [`Outbound::read_document`], which goes by this list alone.
+    /// The same for documents that strangers name, which go by this list alone.
     pub documents: Vec<String>,
 }
 
 /// An HTTP client behind the guard. Clones share.
 #[derive(Clone)]
-pub struct Outbound(Arc<Inner>);
+pub struct Outbound {
+    inner: Arc<Inner>,
+    /// Whether admins name the documents that are read.
+    by_admins: bool,
+}
 
 struct Inner {
     policy: Policy,
@@ -135,7 +139,14 @@ impl Outbound {
         let lookup = Arc::clone(lookup);
         let pooled = |reach| client(reach, &roots, &lookup).build().expect(VALID);
         let (public, allowed) = (pooled(Reach::Public), pooled(Reach::Allowed));
-        Self(Arc::new(Inner { policy, roots, lookup, public, allowed, once: Default::default() }))
+        let inner = Inner { policy, roots, lookup, public, allowed, once: Default::default() };
+        Self { inner: Arc::new(inner), by_admins: false }
+    }
+
+    /// The same for documents that a tenant's admin names: they may be at any host that is allowed.
+    #[must_use]
+    pub fn by_admins(&self) -> Self {
+        Self { by_admins: true, ..self.clone() }
     }
 
     /// Whether a call to this address would be tried; the names behind it are vetted when dialled.
@@ -143,7 +154,7 @@ impl Outbound {
     /// # Errors
     /// [`Error::BadUrl`] or [`Error::NotPublic`].
     pub fn check(&self, url: &Url) -> Result<(), Error> {
-        reach(url, &self.0.policy.allowed).map(drop)
+        reach(url, &self.inner.policy.allowed).map(drop)
     }
 
     /// Make the call.
@@ -151,9 +162,9 @@ impl Outbound {
     /// # Errors
     /// See [`Error`].
     pub async fn send(&self, request: Request) -> Result<Response, Error> {
-        let client = match reach(&request.url, &self.0.policy.allowed)? {
-            Reach::Public => &self.0.public,
-            Reach::Allowed => &self.0.allowed,
+        let client = match reach(&request.url, &self.inner.policy.allowed)? {
+            Reach::Public => &self.inner.public,
+            Reach::Allowed => &self.inner.allowed,
         };
         complete(client, request).await
     }
@@ -169,9 +180,11 @@ impl Outbound {
         accept: &'static str,
         max_bytes: usize,
     ) -> Result<Response, Error> {
-        let reach = reach(&url, &self.0.policy.documents)?;
-        let client = self.0.once[reach as usize].get_or_init(|| {
-            let client = client(reach, &self.0.roots, &self.0.lookup);
+        let policy = &self.inner.policy;
+        let allowed = if self.by_admins { &policy.allowed } else { &policy.documents };
+        let reach = reach(&url, allowed)?;
+        let client = self.inner.once[reach as usize].get_or_init(|| {
+            let client = client(reach, &self.inner.roots, &self.inner.lookup);
             client.pool_max_idle_per_host(0).build().expect(VALID)
         });
         let headers = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))]);
@@ -213,7 +226,7 @@ fn is_among(url: &Url, allowed: &[String]) -> bool {
 
 impl fmt::Debug for Outbound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Outbound").field("policy", &self.0.policy).finish_non_exhaustive()
+        f.debug_struct("Outbound").field("policy", &self.inner.policy).finish_non_exhaustive()
     }
 }
 

@@ -57,6 +57,8 @@ async fn a_vector_store_s_host_is_no_document_s() {
     assert_eq!(outbound.check(&URL.parse().unwrap()), Ok(()));
     assert_eq!(read(&outbound).await.unwrap_err(), Error::NotPublic);
     assert_eq!(host.connections(), 0);
+    // A provider that an admin named may be there.
+    assert_eq!(read(&outbound.by_admins()).await.unwrap(), b"{}");
 }
 
 /// [K-02] A believed certificate does not make a private address public.

@@ -57,6 +57,7 @@ impl Sso {
     /// Over the guarded way out.
     #[must_use]
     pub fn new(gate: Gate, master_key: MasterKey, outbound: Outbound, limits: &Limits) -> Self {
+        let outbound = outbound.by_admins();
         Self {
             keys: PublishedKeys::new(&outbound, limits, &gate.clock),
             derivation: master_key.derivation_key("callslip sign-in through a provider"),
