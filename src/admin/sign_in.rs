@@ -192,8 +192,8 @@ pub(super) async fn remove(
     CsrfForm(Nothing {}): CsrfForm<Nothing>,
 ) -> Result<Redirect, PageError> {
     let by = owner(&admin, origin)?;
-    let done = outlive(async move { Ok(sso.remove(&by).await?) });
-    done_or_gone(done.await?, &Desk::from(admin), Notice::ProviderRemoved)
+    outlive(async move { Ok(sso.remove(&by).await?) }).await?;
+    done_or_gone(true, &Desk::from(admin), Notice::ProviderRemoved)
 }
 
 /// `POST /t/{tenant}/sign-in/members/{member}/remove`

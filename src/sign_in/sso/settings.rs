@@ -86,7 +86,7 @@ impl Sso {
     /// When the database fails.
     pub async fn show(&self, scope: TenantScope) -> Result<(Option<Shown>, Vec<Linked>), Fault> {
         let mut tx = self.gate.db.control().await?;
-        let kept = store::hold(&mut tx, scope.tenant_id()).await?;
+        let kept = store::find(&mut tx, scope.tenant_id()).await?;
         let links = store_links::list(&mut tx, scope.tenant_id()).await?;
         let shown = kept.map(|kept| Shown {
             issuer: kept.issuer,
@@ -186,22 +186,21 @@ impl Sso {
         Ok(Ok(()))
     }
 
-    /// Forget the provider, everybody's link, and end the sessions that it began. `false` when
-    /// there is none.
+    /// Forget the provider, everybody's link, and end the sessions that it began. Without one,
+    /// nothing happens.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn remove(&self, by: &By) -> Result<bool, Fault> {
+    pub async fn remove(&self, by: &By) -> Result<(), Fault> {
         let tenant = by.scope.tenant_id();
         let mut tx = self.gate.db.control().await?;
-        let Some(kept) = store::hold(&mut tx, tenant).await? else { return Ok(false) };
+        let Some(kept) = store::hold(&mut tx, tenant).await? else { return Ok(()) };
         store::delete(&mut tx, tenant).await?;
         store_links::forget_all(&mut tx, tenant, None).await?;
         store::end_sessions(&mut tx, tenant, None).await?;
         let event = by.event(Kind::SsoProviderRemoved, self.gate.clock.now());
         audit::store::append_control(&mut tx, &event.with("name", kept.issuer)).await?;
-        tx.commit().await?;
-        Ok(true)
+        Ok(tx.commit().await?)
     }
 
     /// End this way in for one member, and the sessions that they began so. `false` when it was

@@ -125,7 +125,20 @@ pub(super) struct Kept {
     pub(super) updated_at: OffsetDateTime,
 }
 
-/// The tenant's provider, switched on or off. Nobody changes it until `tx` ends.
+/// The tenant's provider, switched on or off.
+pub(super) async fn find(tx: &mut ControlTx, tenant: TenantId) -> sqlx::Result<Option<Kept>> {
+    sqlx::query_as!(
+        Kept,
+        "select enabled, issuer, client_id, client_secret_sealed, updated_at
+           from tenant_sso_providers
+          where tenant_id = $1",
+        tenant.uuid(),
+    )
+    .fetch_optional(tx.conn())
+    .await
+}
+
+/// The same, and nobody changes it until `tx` ends.
 pub(super) async fn hold(tx: &mut ControlTx, tenant: TenantId) -> sqlx::Result<Option<Kept>> {
     sqlx::query_as!(
         Kept,

@@ -226,6 +226,7 @@ async fn their_own_pages_are_marked(pool: PgPool) {
         "/t/zeta/activity",
         "/t/zeta/service-clients",
         "/t/zeta/members",
+        "/t/zeta/sign-in",
         &format!("/d/{}", field.zeta.volume(0)),
         &format!("/d/{}", field.zeta.file()),
     ] {
