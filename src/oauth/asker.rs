@@ -9,6 +9,8 @@ use super::{
 /// A client in front of a person. Everything in it is safe to show.
 pub(super) struct Asker {
     pub(super) name: String,
+    /// Whether that is its address, in place of a name that cannot be shown.
+    pub(super) is_address: bool,
     /// The host that publishes what the client says of itself.
     pub(super) host: Option<String>,
     /// Whether that host is known to be the name's.
@@ -23,6 +25,7 @@ impl Asker {
         let warning = client_name::warning(&client.client_name, &to.host(), to.is_on_device());
         Self {
             name: client.client_name.clone(),
+            is_address: client.client_name == to.host(),
             host: host(client),
             is_verified,
             warning: warning.filter(|_| !is_verified),

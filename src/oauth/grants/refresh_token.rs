@@ -3,9 +3,10 @@
 //! The tokens of a grant are one line of generations. Using the newest one starts the next. A
 //! client whose answer got lost still holds the predecessor, and one that runs in two processes may
 //! use it in both: until somebody uses the newest generation, for a minute (or as long as the tenant
-//! says) and three times, the predecessor buys that newest token again. It is derived from the predecessor under a key of the
-//! server's, so the same one can be handed out without being stored, and there never are two of a
-//! generation. Anything older, or later, is a token in two hands: the whole grant ends.
+//! says) and three times, the predecessor buys that newest token again. It is derived from the
+//! predecessor under a key of the server's, so the same one can be handed out without being stored,
+//! and there never are two of a generation. Anything older, or later, is a token in two hands: the
+//! whole grant ends.
 
 use time::{Duration, OffsetDateTime};
 
@@ -88,7 +89,7 @@ pub(in crate::oauth) async fn refresh(
         tx.commit().await?;
         return Err(UNKNOWN);
     }
-    // Whoever tries again has used it in time: then the grant's own end counts, and it is asked below.
+    // Whoever tries again has used it in time; the grant's own end is asked for below.
     let is_idle = standing == Standing::Newest && stored.expires_at <= call.now;
     if is_idle || standing == Standing::Exhausted {
         return Err(UNKNOWN);

@@ -32,6 +32,8 @@ def test_killed_around_each_commit(demo: Demo, server: Server) -> None:
     rounds = Rounds(demo, server)
     for index in range(KILLS):
         rounds.play(MOMENTS[index % len(MOMENTS)])
+        if index % 100 == 99:
+            print(f"        {index + 1} kills", flush=True)
     for what, outcomes in (("exchange", rounds.exchanges), ("refresh", rounds.refreshes)):
         counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
         print(f"        {KILLS} kills, {what}: {counts}")

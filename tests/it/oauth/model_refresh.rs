@@ -74,7 +74,8 @@ fn step() -> impl Strategy<Value = Step> {
     ];
     let window = prop_oneof![1 => Just(0), 1 => Just(20), 1 => Just(60), 3 => Just(300)];
     prop_oneof![
-        12 => (age(), by.clone(), 0..2_usize).prop_map(|(age, by, node)| Step::Refresh { age, by, node }),
+        12 => (age(), by.clone(), 0..2_usize)
+            .prop_map(|(age, by, node)| Step::Refresh { age, by, node }),
         4 => (age(), any::<bool>()).prop_map(|(age, hangs_up)| Step::Lost { age, hangs_up }),
         4 => [age(), age()].prop_map(Step::Pair),
         2 => (0..2_usize).prop_map(|node| Step::Restart { node }),

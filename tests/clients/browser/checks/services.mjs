@@ -44,6 +44,12 @@ test("a back end is made: its secret is shown once, and works", async (stage) =>
   assert(!(await page.content()).includes(secret), "the secret is shown again");
   await look(page, "services");
   stage.left.service = { id, secret };
+  // Dialogs have fields with the focus too; they are closed.
+  await page.getByRole("textbox", { name: "Name" }).fill(NAME);
+  await page.getByRole("checkbox", { name: "Our Cats", exact: true }).check();
+  await page.getByRole("button", { name: "Add back end" }).click();
+  await page.getByText("has that name").waitFor();
+  assert((await focused(page)).name.startsWith("Name"), "the field to mend does not have the focus");
 });
 
 test("a back end's stores, secret and end are questions first", async (stage) => {
