@@ -192,3 +192,13 @@ create table installation_problems (
   seen      bigint not null default 1
 );
 grant select, insert, update, delete on installation_problems to app_control;
+
+-- What the sweep looks for, and takes away a part at a time.
+create index oauth_authorization_codes_expires_at on oauth_authorization_codes (expires_at);
+create index oauth_refresh_tokens_expires_at on oauth_refresh_tokens (expires_at);
+create index oauth_revoked_access_tokens_expires_at on oauth_revoked_access_tokens (expires_at);
+create index oauth_grants_over on oauth_grants (least(revoked_at, expires_at));
+
+-- Nothing depends on it: PKCE holds the answer to the request (OAuth 2.1 section 10.2).
+alter table oauth_authorization_requests drop column redirect_uri_was_sent;
+alter table oauth_authorization_codes drop column redirect_uri_was_sent;

@@ -95,18 +95,37 @@ pub struct App {
 }
 
 impl App {
+    /// [`App::forget`], as long as this machine's clock can tell what is over: by a wrong one,
+    /// revocations and used proofs would go while other nodes need them, and keys would be retired.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn sweep(&self, db: &Db, clock: &Clock) -> Result<(), Fault> {
+        self.problems.compare_clocks().await?;
+        if self.problems.clock_differs() {
+            tracing::warn!(
+                "nothing is swept while this machine's clock differs from the database's"
+            );
+            return Ok(());
+        }
+        self.forget(db, clock).await
+    }
+
     /// Forget what is over: sessions, links, old events of the installation, and what the
     /// authorization server holds. For a periodic task; any number of nodes may run it.
     ///
     /// # Errors
     /// When the database fails; what was not swept stays refused all the same.
-    pub async fn sweep(&self, db: &Db, clock: &Clock) -> Result<(), Fault> {
-        let mut tx = db.control().await?;
-        session::purge(&mut tx, clock.now()).await?;
-        audit::store::forget_old(&mut tx).await?;
-        problems::store::forget_old(&mut tx, clock.now()).await?;
-        tx.commit().await?;
-        self.oauth.sweep().await
+    pub async fn forget(&self, db: &Db, clock: &Clock) -> Result<(), Fault> {
+        let own = async {
+            let mut tx = db.control().await?;
+            session::purge(&mut tx, clock.now()).await?;
+            audit::store::forget_old(&mut tx).await?;
+            problems::store::forget_old(&mut tx, clock.now()).await?;
+            Ok(tx.commit().await?)
+        };
+        let own: Result<(), Fault> = own.await;
+        self.oauth.sweep().await.and(own)
     }
 }
 

@@ -81,6 +81,12 @@ fn is_public_address(authority: &str) -> bool {
     }
 }
 
+/// Whether it could be a name at all: what is recorded is shown to people.
+fn is_plain(authority: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".:-[]".contains(&byte);
+    !authority.is_empty() && authority.bytes().all(is_plain)
+}
+
 /// `host[:port]`, also for an IPv6 address in brackets.
 fn split_port(authority: &str) -> (&str, Option<&str>) {
     let inside = authority.rfind(']').map_or(0, |end| end + 1);
@@ -99,7 +105,7 @@ pub async fn check(
     if !matches!(request.uri().path(), "/livez" | "/readyz")
         && let Some(other) = host.other(&request)
     {
-        if !is_public_address(other) {
+        if is_plain(other) && !is_public_address(other) {
             problems.record(Kind::Host, other);
         }
         return misdirected();
@@ -136,6 +142,15 @@ mod tests {
             ("backend:8700", false),
         ] {
             assert_eq!(is_public_address(host), public, "{host}");
+        }
+        for (host, plain) in [
+            ("backend:8700", true),
+            ("[fd00::7]:80", true),
+            ("", false),
+            ("?", false),
+            ("<b>", false),
+        ] {
+            assert_eq!(is_plain(host), plain, "{host}");
         }
         let local = Host::new(&"http://127.0.0.1:8700".parse().unwrap());
         for host in ["127.0.0.1:8700", "localhost:8700", "[::1]:8700"] {

@@ -38,6 +38,8 @@ const PAUSE: Duration = Duration::seconds(10);
 const REMEMBERED: usize = 2_000;
 /// How many are fetched at a time.
 const IN_FLIGHT: usize = 8;
+/// How many more that strangers named, so that they keep nobody else waiting.
+const STRANGERS_IN_FLIGHT: usize = 4;
 /// Fetches from one host of what has not yielded keys yet.
 const HOST: Policy = Policy { name: "host", per_minute: 10, burst: 10 };
 
@@ -46,7 +48,7 @@ pub(crate) enum Found {
     Key(PublicKey),
     /// There is no such key.
     Nothing,
-    /// The keys could not be fetched.
+    /// The keys could not be fetched, or were looked at a moment ago.
     Unreachable,
 }
 
@@ -57,6 +59,8 @@ pub(crate) struct Place<'a> {
     pub(crate) uri: &'a str,
     /// In whose name it is fetched.
     pub(crate) party: &'a str,
+    /// Whether anybody may name an address in this way.
+    pub(crate) is_strangers: bool,
 }
 
 /// Keys that others publish. Clones share.
@@ -71,6 +75,7 @@ struct Inner {
     /// By who asks and whom.
     hosts: Counter<(String, String)>,
     in_flight: Semaphore,
+    strangers_in_flight: Semaphore,
     published: Mutex<HashMap<String, Arc<Published>>>,
 }
 
@@ -92,12 +97,20 @@ struct State {
 
 impl State {
     fn fresh(&self, now: OffsetDateTime) -> Option<&KeySet> {
-        self.keys.as_deref().filter(|_| self.fresh_until.is_some_and(|until| until > now))
+        // What a clock fetched that was set back since is not fresh.
+        let is_fresh = self.fetched_at.is_some_and(|at| at <= now)
+            && self.fresh_until.is_some_and(|until| until > now);
+        self.keys.as_deref().filter(|_| is_fresh)
     }
 
     /// For when nothing newer can be had.
     fn stale(&self, now: OffsetDateTime) -> Option<&KeySet> {
-        self.keys.as_deref().filter(|_| self.fetched_at.is_some_and(|at| now - at < OLDEST))
+        self.keys.as_deref().filter(|_| self.fetched_at.is_some_and(|at| (now - at).abs() < OLDEST))
+    }
+
+    /// Whether the address was asked a moment ago, however the clock was set meanwhile.
+    fn was_tried(&self, now: OffsetDateTime) -> bool {
+        self.tried_at.is_some_and(|at| (now - at).abs() < PAUSE)
     }
 }
 
@@ -108,6 +121,7 @@ impl PublishedKeys {
             clock: clock.clone(),
             hosts: limits.counter(HOST),
             in_flight: Semaphore::new(IN_FLIGHT),
+            strangers_in_flight: Semaphore::new(STRANGERS_IN_FLIGHT),
             published: Mutex::default(),
         };
         Self { inner: Arc::new(inner) }
@@ -120,10 +134,10 @@ impl PublishedKeys {
         kid: Option<&str>,
         algorithm: Algorithm,
     ) -> Found {
-        let Place { uri, party } = place;
-        let published = self.published(uri);
+        let published = self.published(place.uri);
         let find = |set: &KeySet| set.find(kid, algorithm).cloned();
-        if let Some(key) = published.state().fresh(self.inner.clock.now()).and_then(find) {
+        let began = self.inner.clock.now();
+        if let Some(key) = published.state().fresh(began).and_then(find) {
             return Found::Key(key);
         }
         let _turn = published.fetching.lock().await;
@@ -132,21 +146,44 @@ impl PublishedKeys {
         if let Some(key) = published.state().fresh(now).and_then(find) {
             return Found::Key(key);
         }
-        let state = published.state().clone();
-        if state.tried_at.is_none_or(|at| now - at >= PAUSE) {
-            published.state().tried_at = Some(now);
-            // Strangers may name any host as theirs: they share a budget, and not with others.
-            let is_new = state.keys.is_none();
-            if let Some((keys, life)) = self.fetch(uri, is_new.then_some(party)).await {
-                let mut state = published.state();
-                state.keys = Some(Arc::new(keys));
-                state.fetched_at = Some(now);
-                state.fresh_until = Some(now + life);
-            }
+        let is_due = !published.state().was_tried(now);
+        if is_due {
+            self.renew(&published, place).await;
         }
-        match published.state().stale(now) {
-            Some(set) => find(set).map_or(Found::Nothing, Found::Key),
+        let state = published.state();
+        // That a key is missing, only a look from after the question tells.
+        let has_looked = state.fetched_at.is_some_and(|at| at >= began);
+        match state.stale(now).and_then(find) {
+            Some(key) => Found::Key(key),
+            None if has_looked => Found::Nothing,
             None => Found::Unreachable,
+        }
+    }
+
+    /// Fetch the keys at an address, where that may be done now.
+    async fn renew(&self, published: &Published, place: Place<'_>) {
+        let Ok(url) = Url::parse(place.uri) else { return };
+        // Strangers may name any host as theirs: they share a budget, and not with others.
+        let is_new = published.state().keys.is_none();
+        let asked = (place.party.to_owned(), url.host_str().unwrap_or_default().to_owned());
+        if is_new && self.inner.hosts.count(&asked).is_err() {
+            return;
+        }
+        let slots = if place.is_strangers {
+            &self.inner.strangers_in_flight
+        } else {
+            &self.inner.in_flight
+        };
+        let Ok(Ok(_slot)) = timeout(PATIENCE, slots.acquire()).await else { return };
+        let fetched = self.fetch(url).await;
+        // Not before: who gave up meanwhile has tried nothing.
+        let now = self.inner.clock.now();
+        let mut state = published.state();
+        state.tried_at = Some(now);
+        if let Some((keys, life)) = fetched {
+            state.keys = Some(Arc::new(keys));
+            state.fetched_at = Some(now);
+            state.fresh_until = Some(now + life);
         }
     }
 
@@ -160,7 +197,7 @@ impl PublishedKeys {
             // What is tried right now, or was a moment ago, stays: its pause must not be forgotten.
             all.retain(|_, one| {
                 let state = one.state();
-                state.fresh(now).is_some() || state.tried_at.is_some_and(|at| now - at < PAUSE)
+                Arc::strong_count(one) > 1 || state.fresh(now).is_some() || state.was_tried(now)
             });
         }
         if all.len() >= REMEMBERED {
@@ -170,12 +207,8 @@ impl PublishedKeys {
     }
 
     /// The key set at an address, and how long it may be kept.
-    async fn fetch(&self, uri: &str, party: Option<&str>) -> Option<(KeySet, Duration)> {
-        let url = Url::parse(uri).ok()?;
-        if let Some(party) = party {
-            self.inner.hosts.count(&(party.to_owned(), url.host_str()?.to_owned())).ok()?;
-        }
-        let _place = timeout(PATIENCE, self.inner.in_flight.acquire()).await.ok()?.ok()?;
+    async fn fetch(&self, url: Url) -> Option<(KeySet, Duration)> {
+        let uri = url.to_string();
         let accept = "application/jwk-set+json, application/json";
         let answer = match self.inner.outbound.read_document(url, accept, MAX_BYTES).await {
             Ok(answer) => answer,

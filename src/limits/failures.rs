@@ -30,6 +30,14 @@ struct Window {
     ends_at: OffsetDateTime,
 }
 
+impl Window {
+    /// Not one that a clock began which was set back since: it would stay open for as long.
+    fn is_open(&self, now: OffsetDateTime, policy: Rate) -> bool {
+        let left = self.ends_at - now;
+        left.is_positive() && left <= Duration::seconds(policy.seconds.into())
+    }
+}
+
 impl<K> Clone for Failures<K> {
     fn clone(&self) -> Self {
         Self { policy: self.policy, most: self.most, counted: Arc::clone(&self.counted) }
@@ -50,7 +58,7 @@ impl<K: Eq + Hash> Failures<K> {
     pub fn check(&self, key: &K) -> Result<(), Limited> {
         let now = self.counted.clock.now();
         match self.counted.windows().get(key) {
-            Some(window) if window.ends_at > now && window.failures >= self.most => {
+            Some(window) if window.is_open(now, self.policy) && window.failures >= self.most => {
                 Err(Limited::new(self.policy, (window.ends_at - now).unsigned_abs()))
             }
             _ => Ok(()),
@@ -63,7 +71,7 @@ impl<K: Eq + Hash> Failures<K> {
         let mut windows = self.counted.windows();
         let ends_at = now + Duration::seconds(self.policy.seconds.into());
         let window = windows.entry(key).or_insert(Window { failures: 0, ends_at });
-        if window.ends_at <= now {
+        if !window.is_open(now, self.policy) {
             *window = Window { failures: 0, ends_at };
         }
         window.failures = window.failures.saturating_add(1);
@@ -130,5 +138,11 @@ mod tests {
         clock.advance(Duration::MINUTE);
         limits.sweep();
         assert_eq!(limits.keys(), 0);
+        for _ in 0..3 {
+            failures.record("a");
+        }
+        assert!(failures.check(&"a").is_err());
+        clock.advance(-Duration::DAY);
+        assert!(failures.check(&"a").is_ok(), "a clock that is set back holds nobody");
     }
 }

@@ -150,8 +150,10 @@ impl Verifier {
             }
         };
         // The time is looked at each time. Another node's clock may have been ahead of ours.
-        let now = self.inner.clock.now() - LEEWAY;
-        (claims.exp > now.unix_timestamp()).then_some(claims)
+        let now = self.inner.clock.now();
+        let (latest, earliest) = (now + LEEWAY, now - LEEWAY);
+        (claims.iat <= latest.unix_timestamp() && claims.exp > earliest.unix_timestamp())
+            .then_some(claims)
     }
 
     async fn check_signature(&self, token: &str) -> Option<Claims> {

@@ -100,7 +100,6 @@ pub(super) fn check(
         client_id: client.client_id.clone(),
         client_version: client.version,
         redirect_uri: to.as_str().to_owned(),
-        redirect_uri_was_sent: parameters.find("redirect_uri").is_some(),
         state: state.map(str::to_owned),
         code_challenge: code_challenge.as_str().to_owned(),
         scope: scope.names().into_iter().map(str::to_owned).collect(),

@@ -99,7 +99,10 @@ pub(super) async fn present<'a>(
         attempt: (Sha256::digest(&credentials.client_id).into(), sender.network),
         by_basic: credentials.method == AuthMethod::ClientSecretBasic,
     };
-    if let Err(limited) = server.failed_clients.check(&attempt.attempt) {
+    // Without a secret there is none to guess, and others' failures are not a public client's.
+    if credentials.method != AuthMethod::None
+        && let Err(limited) = server.failed_clients.check(&attempt.attempt)
+    {
         return Err(Error::TooMany { retry_after: limited.retry_after });
     }
     let Credentials { client_id, method, claim } = credentials;
@@ -130,10 +133,18 @@ impl Presented<'_> {
                     .ok_or_else(|| self.attempt.failed(UNKNOWN))?
             }
             Proof::Assertion { client, digest, forgotten_at } => {
+                // Finding its keys may have taken a while.
+                let current = store_clients::find(tx, &client.client_id)
+                    .await?
+                    .filter(|current| current.accepts(AuthMethod::PrivateKeyJwt))
+                    .filter(|current| {
+                        (&current.jwks, &current.jwks_uri) == (&client.jwks, &client.jwks_uri)
+                    })
+                    .ok_or_else(|| self.attempt.failed(UNKNOWN))?;
                 if !store_proofs::use_once(tx, digest, *forgotten_at).await? {
                     return Err(self.attempt.failed("the client assertion was already used"));
                 }
-                Client::clone(client)
+                current
             }
         };
         // A back end ends on the day that its admin chose, whatever it asks for.
@@ -146,8 +157,8 @@ impl Presented<'_> {
 
     /// Spend the assertion of a request that was refused, too: its transaction did not.
     pub(super) async fn settle<T>(&self, outcome: Result<T, Error>) -> Result<T, Error> {
-        if let (Err(Error::Refused(_)), Proof::Assertion { digest, forgotten_at, .. }) =
-            (&outcome, &self.proof)
+        if let (Err(error), Proof::Assertion { digest, forgotten_at, .. }) = (&outcome, &self.proof)
+            && error.is_final()
         {
             let mut tx = self.attempt.server.db.control().await?;
             store_proofs::use_once(&mut tx, digest, *forgotten_at).await?;

@@ -2,7 +2,10 @@
 
 use reqwest::Url;
 
-use super::client::{Client, Source};
+use super::{
+    client::{Client, Source},
+    client_document,
+};
 use crate::{
     clock::Clock,
     jose::{
@@ -40,9 +43,14 @@ impl ClientKeys {
             return key.cloned().map_or(Found::Nothing, Found::Key);
         }
         let Some(uri) = &client.jwks_uri else { return Found::Nothing };
-        let place = Place { uri, party: &party(client) };
+        let place = Place { uri, party: &party(client), is_strangers: is_strangers(client) };
         self.published.find(place, kid, algorithm).await
     }
+}
+
+/// Whether anybody could have made the client: no admin did, and no well-known assistant's host.
+fn is_strangers(client: &Client) -> bool {
+    client.source != Source::Tenant && !client_document::is_well_known(&client.client_id)
 }
 
 /// In whose name a fetch is made: that of the host that describes the client, or of nobody.

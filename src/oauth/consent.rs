@@ -170,12 +170,12 @@ async fn approve(
         expires_at: now + GRANT_LIVES,
     };
     let code = Plaintext::generate(Kind::AuthorizationCode);
-    let proof = (request.code_challenge.as_str(), request.redirect_uri_was_sent);
+    let challenge = request.code_challenge.as_str();
     if !store_requests::decide(&mut tx, secret, &bound.browser, now).await? {
         return Err(DECIDED);
     }
     store_grants::create(&mut tx, &grant, stores, now).await?;
-    store_tokens::create_code(&mut tx, &code.hash(), &grant, proof, (now, now + CODE_LIVES))
+    store_tokens::create_code(&mut tx, &code.hash(), &grant, challenge, (now, now + CODE_LIVES))
         .await?;
     let event = Event::new(Act::ConsentGiven, now)
         .tenant(grant.tenant)

@@ -173,7 +173,9 @@ impl Dpop {
         proof: Option<&Proof>,
         outcome: Result<T, Error>,
     ) -> Result<T, Error> {
-        if let (Err(Error::Refused(_)), Some(proof)) = (&outcome, proof) {
+        if let (Err(error), Some(proof)) = (&outcome, proof)
+            && error.is_final()
+        {
             self.spend(proof).await?;
         }
         outcome

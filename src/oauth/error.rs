@@ -9,6 +9,9 @@ use serde::Serialize;
 use super::json;
 use crate::fault::Fault;
 
+/// When to try again, in seconds, where it is another's server that we wait for.
+const LATER: u64 = 10;
+
 /// The error codes of OAuth that we use, as on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -112,6 +115,20 @@ pub(super) const fn refuse(error: ErrorCode, error_description: &'static str) ->
     Error::Refused(Refusal { error, error_description })
 }
 
+impl Error {
+    /// Whether the request was heard and turned away, so that what it showed once is spent. What
+    /// failed on our side, or was not looked at, can be sent again as it was.
+    pub(super) const fn is_final(&self) -> bool {
+        match self {
+            Self::Refused(refusal) => {
+                !matches!(refusal.error, ErrorCode::TemporarilyUnavailable | ErrorCode::ServerError)
+            }
+            Self::BasicRefused(_) | Self::BearerRefused(_) | Self::Forbidden(_) => true,
+            Self::TooLarge | Self::TooMany { .. } | Self::Fault(_) => false,
+        }
+    }
+}
+
 impl<E: Into<Fault>> From<E> for Error {
     fn from(fault: E) -> Self {
         Self::Fault(fault.into())
@@ -122,7 +139,12 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let mut headers = HeaderMap::new();
         let (status, refusal) = match self {
-            Self::Refused(refusal) => (refusal.error.status(), refusal),
+            Self::Refused(refusal) => {
+                if refusal.error == ErrorCode::TemporarilyUnavailable {
+                    headers.insert(header::RETRY_AFTER, HeaderValue::from(LATER));
+                }
+                (refusal.error.status(), refusal)
+            }
             Self::BasicRefused(refusal) => {
                 // RFC 6749 §5.2: name the scheme that the client used.
                 let basic = HeaderValue::from_static("Basic realm=\"callslip\", charset=\"UTF-8\"");

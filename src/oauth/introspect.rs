@@ -18,7 +18,7 @@ use super::{
     Server,
     access_token::{Claims, Confirmation},
     client::ServiceRights,
-    client_auth::{self, AuthenticatedClient, Sender},
+    client_auth::{self, AuthenticatedClient, Presented, Sender},
     error::{Error, ErrorCode, Refusal, refuse},
     grants::refresh_token::Standing,
     json,
@@ -67,7 +67,11 @@ pub(super) async fn introspect(
     parameters: Parameters,
 ) -> Result<Response, Error> {
     // What an assertion was spent for is not left half done.
-    let work = tokio::spawn(async move { answer(&server, &sender, &parameters).await });
+    let work = tokio::spawn(async move {
+        let presented = client_auth::present(&server, &sender, &parameters).await?;
+        let outcome = answer(&server, &presented, &parameters).await;
+        presented.settle(outcome).await
+    });
     Ok(match work.await?? {
         Some(active) => json::answer(StatusCode::OK, HeaderMap::new(), &active),
         None => json::answer(StatusCode::OK, HeaderMap::new(), &Inactive { active: false }),
@@ -76,11 +80,10 @@ pub(super) async fn introspect(
 
 async fn answer(
     server: &Server,
-    sender: &Sender,
+    presented: &Presented<'_>,
     parameters: &Parameters,
 ) -> Result<Option<Active>, Error> {
     let now = server.clock.now();
-    let presented = client_auth::present(server, sender, parameters).await?;
     let mut tx = server.db.control().await?;
     let client = presented.prove(&mut tx).await?;
     let rights = require_resource_server(&client)?;

@@ -8,7 +8,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{Semaphore, mpsc, oneshot},
     time::timeout,
 };
 use uuid::Uuid;
@@ -41,8 +41,6 @@ pub struct Alive {
     pub vector_stores: Vec<VectorStoreId>,
     /// The tenant's name in URLs.
     pub tenant_slug: String,
-    /// The user's role in the tenant: `owner`, `admin` or `reader`; none for a service client.
-    pub role: Option<String>,
     /// The user's name for people, which may change and be shared; none for a service client.
     pub user_name: Option<String>,
     /// Whether the client named the resource, or left it to us.
@@ -97,8 +95,10 @@ impl Liveness {
     pub fn start(db: &Db, clock: &Clock) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE);
         let waiting = Arc::new(tokio::sync::Mutex::new(waiting));
+        let touching = Arc::new(Semaphore::new(1));
         for _ in 0..WORKERS {
-            tokio::spawn(work(db.clone(), clock.clone(), Arc::clone(&waiting)));
+            let (waiting, touching) = (Arc::clone(&waiting), Arc::clone(&touching));
+            tokio::spawn(work(db.clone(), clock.clone(), waiting, touching));
         }
         Self { queue }
     }
@@ -131,7 +131,12 @@ impl Liveness {
     }
 }
 
-async fn work(db: Db, clock: Clock, queue: Arc<tokio::sync::Mutex<mpsc::Receiver<Waiting>>>) {
+async fn work(
+    db: Db,
+    clock: Clock,
+    queue: Arc<tokio::sync::Mutex<mpsc::Receiver<Waiting>>>,
+    touching: Arc<Semaphore>,
+) {
     let mut batch = Vec::with_capacity(BATCH);
     while queue.lock().await.recv_many(&mut batch, BATCH).await > 0 {
         // Whoever hung up needs no answer.
@@ -158,11 +163,18 @@ async fn work(db: Db, clock: Clock, queue: Arc<tokio::sync::Mutex<mpsc::Receiver
                 }
             }
         }
-        // Nobody waits for this one: "last used" is for people to look at.
+        // Nobody waits for this one: "last used" is for people to look at, and another call will
+        // say it again.
         if !stale.is_empty()
-            && let Err(fault) = touch(&db, &clock, &stale).await
+            && let Ok(turn) = Arc::clone(&touching).try_acquire_owned()
         {
-            fault.log();
+            let (db, clock) = (db.clone(), clock.clone());
+            tokio::spawn(async move {
+                if let Err(fault) = touch(&db, &clock, &stale).await {
+                    fault.log();
+                }
+                drop(turn);
+            });
         }
     }
 }

@@ -95,6 +95,7 @@ mod store_unresolved;
 mod sweep;
 pub mod tenant_policy;
 mod token;
+mod turns;
 mod unresolved;
 
 use std::fmt;
@@ -110,6 +111,7 @@ use liveness::Liveness;
 use policy::Policy;
 use resource::Resources;
 use rotation::Rotation;
+use turns::Turns;
 
 use crate::{
     clock::Clock,
@@ -167,6 +169,7 @@ pub struct Server {
     client_keys: ClientKeys,
     failed_clients: Failures<client_auth::Attempt>,
     documents: client_document::Reader,
+    turns: Turns,
 }
 
 impl fmt::Debug for Server {
@@ -200,6 +203,7 @@ impl Server {
             client_document::Reader::new(db.clone(), clock.clone(), outbound.clone(), &limits);
         Ok(Self {
             documents,
+            turns: Turns::default(),
             verifier: Verifier::new(keys.clone(), &public_url, &clock, &settings.problems),
             liveness: Liveness::start(&db, &clock),
             resources: Resources::new(&public_url).reporting_to(&settings.problems),
@@ -268,10 +272,11 @@ impl Server {
     /// # Errors
     /// When the database does not answer.
     pub async fn sweep(&self) -> Result<(), Fault> {
-        sweep::sweep(&self.db, self.clock.now()).await?;
+        let swept = sweep::sweep(&self.db, self.clock.now()).await;
+        // Whatever became of that: a key that is due must not wait for it.
         if self.rotation.tend(self.signing_key_days).await? {
             self.keys.reload().await?;
         }
-        Ok(())
+        swept
     }
 }

@@ -16,7 +16,7 @@ use super::{
     Server,
     authorization_request::{LONGEST, PARAMETERS, check, return_path},
     client::Client,
-    client_auth::{self, Sender},
+    client_auth::{self, Presented, Sender},
     client_document::{self, Behalf, Unusable},
     dpop::{self, Proof},
     error::{Error, ErrorCode, refuse},
@@ -49,22 +49,33 @@ pub(super) async fn push(
     sender: Sender,
     mut parameters: Parameters,
 ) -> Result<Response, Error> {
-    let proof = server.dpop.check_at_endpoint(&sender.headers, PATH)?;
-    read_document(&server, &sender, &parameters).await?;
-    let presented = client_auth::present(&server, &sender, &parameters).await?;
-    let mut tx = server.db.control().await?;
-    let client = presented.prove(&mut tx).await?.0;
-    let pushed = keep(&server, tx, &client, (&mut parameters, proof.as_ref())).await;
-    let pushed = server.dpop.settle(proof.as_ref(), presented.settle(pushed).await).await?;
-    Ok(json::answer(StatusCode::CREATED, HeaderMap::new(), &pushed))
+    // What is fetched and spent for a client is not left half done when it hangs up.
+    let work = tokio::spawn(async move {
+        let proof = server.dpop.check_at_endpoint(&sender.headers, PATH)?;
+        let pushed = answer(&server, &sender, (&mut parameters, proof.as_ref())).await;
+        server.dpop.settle(proof.as_ref(), pushed).await
+    });
+    Ok(json::answer(StatusCode::CREATED, HeaderMap::new(), &work.await??))
+}
+
+async fn answer(
+    server: &Server,
+    sender: &Sender,
+    (parameters, proof): (&mut Parameters, Option<&Proof>),
+) -> Result<PushedResponse, Error> {
+    read_document(server, sender, parameters).await?;
+    let presented = client_auth::present(server, sender, parameters).await?;
+    let pushed = keep(server, &presented, (parameters, proof)).await;
+    presented.settle(pushed).await
 }
 
 async fn keep(
     server: &Server,
-    mut tx: ControlTx,
-    client: &Client,
+    presented: &Presented<'_>,
     (parameters, proof): (&mut Parameters, Option<&Proof>),
 ) -> Result<PushedResponse, Error> {
+    let mut tx = server.db.control().await?;
+    let client = &presented.prove(&mut tx).await?.0;
     dpop::spend(&mut tx, proof).await?;
     if let Some(proof) = proof {
         name_key(parameters, proof)?;

@@ -3,6 +3,8 @@
 //! A refresh token takes its grant with it, an access token only itself. Whatever the token was,
 //! a client that authenticated gets a 200 and learns nothing.
 
+use std::sync::Arc;
+
 use axum::{
     extract::State,
     http::{HeaderMap, StatusCode},
@@ -13,8 +15,9 @@ use time::OffsetDateTime;
 
 use super::{
     Server,
+    access_token::Claims,
     client::Client,
-    client_auth::{self, Sender},
+    client_auth::{self, Presented, Sender},
     error::{Error, ErrorCode, refuse},
     grants::RevokedFor,
     json,
@@ -39,22 +42,58 @@ pub(super) async fn revoke(
 ) -> Result<Response, Error> {
     let work = tokio::spawn(async move {
         let presented = client_auth::present(&server, &sender, &parameters).await?;
-        let mut tx = server.db.control().await?;
-        let client = presented.prove(&mut tx).await?.0;
-        let token = parameters
-            .find("token")
-            .ok_or(refuse(ErrorCode::InvalidRequest, "token is missing"))?;
-        // The prefix tells the kinds apart; token_type_hint is not needed.
-        if let Some(secret) = Plaintext::presented(Kind::RefreshToken, token) {
-            revoke_grant(&server, &mut tx, &client, &origin, &secret).await?;
-        } else {
-            revoke_access_token(&server, &mut tx, &client, &origin, token).await?;
-        }
-        tx.commit().await?;
-        Ok::<_, Error>(())
+        let outcome = carry_out(&server, &presented, &origin, parameters.find("token")).await;
+        presented.settle(outcome).await
     });
     work.await??;
     Ok(json::answer(StatusCode::OK, HeaderMap::new(), &Done {}))
+}
+
+/// What a token turned out to be.
+enum Named {
+    RefreshToken(Plaintext),
+    AccessToken(Arc<Claims>),
+    /// None of ours.
+    Unknown,
+}
+
+impl Named {
+    /// With no connection held: a key that nobody here knows is looked up over one.
+    async fn read(server: &Server, token: &str) -> Self {
+        // The prefix tells the kinds apart; token_type_hint is not needed.
+        if let Some(secret) = Plaintext::presented(Kind::RefreshToken, token) {
+            return Self::RefreshToken(secret);
+        }
+        server.verifier.verify(token).await.map_or(Self::Unknown, Self::AccessToken)
+    }
+}
+
+async fn carry_out(
+    server: &Server,
+    presented: &Presented<'_>,
+    origin: &Origin,
+    token: Option<&str>,
+) -> Result<(), Error> {
+    let named = match token {
+        Some(token) => Some(Named::read(server, token).await),
+        None => None,
+    };
+    let _turn = match &named {
+        Some(Named::RefreshToken(secret)) => Some(server.turns.take(&secret.hash()).await),
+        _ => None,
+    };
+    let mut tx = server.db.control().await?;
+    let client = presented.prove(&mut tx).await?.0;
+    match named.ok_or(refuse(ErrorCode::InvalidRequest, "token is missing"))? {
+        Named::RefreshToken(secret) => {
+            revoke_grant(server, &mut tx, &client, origin, &secret).await?;
+        }
+        Named::AccessToken(claims) => {
+            revoke_access_token(server, &mut tx, &client, origin, &claims).await?;
+        }
+        Named::Unknown => {}
+    }
+    Ok(tx.commit().await?)
 }
 
 async fn revoke_grant(
@@ -90,9 +129,8 @@ async fn revoke_access_token(
     tx: &mut ControlTx,
     client: &Client,
     origin: &Origin,
-    token: &str,
+    claims: &Claims,
 ) -> Result<(), Error> {
-    let Some(claims) = server.verifier.verify(token).await else { return Ok(()) };
     if claims.client_id != client.client_id {
         return Ok(());
     }

@@ -1,4 +1,7 @@
 //! Living grants with names, for people, and their ends.
+//!
+//! A grant lives as [`super::store_liveness`] says: while its client is there, in the version that
+//! was consented to.
 
 use std::collections::HashMap;
 
@@ -40,6 +43,7 @@ pub async fn summaries(
                   join memberships m on m.tenant_id = g.tenant_id and m.user_id = g.user_id
                   join users u on u.id = g.user_id
                   join oauth_clients c on c.client_id = g.client_id
+                   and c.disabled_at is null and c.version = g.client_version
                  where g.tenant_id = $1 and g.revoked_at is null and g.expires_at > $2
                    and ($3::bytea is null
                         or oauth_app_key(c.app_identity, c.source, g.redirect_uri) = $3)
@@ -96,6 +100,7 @@ pub async fn connections(
                   from oauth_grants g
                   join memberships m on m.tenant_id = g.tenant_id and m.user_id = g.user_id
                   join oauth_clients c on c.client_id = g.client_id
+                   and c.disabled_at is null and c.version = g.client_version
                  where ($1::uuid is null or g.tenant_id = $1)
                    and ($2::uuid is null or g.user_id = $2)
                    and ($3::bytea is null
@@ -153,6 +158,7 @@ pub async fn count(
           from oauth_grants g
           join memberships m on m.tenant_id = g.tenant_id and m.user_id = g.user_id
           join oauth_clients c on c.client_id = g.client_id
+           and c.disabled_at is null and c.version = g.client_version
          where g.tenant_id = $1 and ($2::uuid is null or g.user_id = $2)
            and g.revoked_at is null and g.expires_at > $3
         "#,
@@ -179,6 +185,7 @@ pub async fn count_by_user(
                count(distinct oauth_app_key(c.app_identity, c.source, g.redirect_uri)) as "count!"
           from oauth_grants g
           join oauth_clients c on c.client_id = g.client_id
+           and c.disabled_at is null and c.version = g.client_version
          where g.tenant_id = $1 and g.user_id is not null
            and g.revoked_at is null and g.expires_at > $2
          group by g.user_id
@@ -221,19 +228,27 @@ pub(super) async fn end_connection(
     sqlx::query_as!(
         Ended,
         r#"
+        with ending as (
+          select g.id, c.client_name
+            from oauth_grants g
+            join oauth_clients c on c.client_id = g.client_id
+            join (select named.user_id,
+                         oauth_app_key(of.app_identity, of.source, named.redirect_uri) as key
+                    from oauth_grants named
+                    join oauth_clients of on of.client_id = named.client_id
+                   where named.tenant_id = $1 and named.id = $2 and named.revoked_at is null
+                     and (named.user_id = $4 or not $5)) as app
+              on app.user_id = g.user_id
+             and oauth_app_key(c.app_identity, c.source, g.redirect_uri) = app.key
+           where g.tenant_id = $1 and g.revoked_at is null
+           order by g.id
+             for update of g)
         update oauth_grants g
            set revoked_at = $3, revoked_for = case when g.user_id = $4 then 'user' else 'admin' end
-          from oauth_clients c,
-               (select named.user_id,
-                       oauth_app_key(of.app_identity, of.source, named.redirect_uri) as key
-                  from oauth_grants named
-                  join oauth_clients of on of.client_id = named.client_id
-                 where named.tenant_id = $1 and named.id = $2 and named.revoked_at is null
-                   and (named.user_id = $4 or not $5)) as app
-         where g.tenant_id = $1 and g.user_id = app.user_id and c.client_id = g.client_id
-           and oauth_app_key(c.app_identity, c.source, g.redirect_uri) = app.key
-           and g.revoked_at is null
-        returning g.id as "grant: GrantId", g.user_id as "user: UserId", g.client_id, c.client_name
+          from ending
+         where g.tenant_id = $1 and g.id = ending.id
+        returning g.id as "grant: GrantId", g.user_id as "user: UserId", g.client_id,
+                  ending.client_name as "client_name!"
         "#,
         tenant.uuid(),
         grant.uuid(),
@@ -255,13 +270,20 @@ pub(super) async fn end_app(
     sqlx::query_as!(
         Ended,
         r#"
+        with ending as (
+          select g.id, c.client_name
+            from oauth_grants g
+            join oauth_clients c on c.client_id = g.client_id
+           where g.tenant_id = $1 and g.user_id is not null and g.revoked_at is null
+             and oauth_app_key(c.app_identity, c.source, g.redirect_uri) = $2
+           order by g.id
+             for update of g)
         update oauth_grants g
            set revoked_at = $3, revoked_for = 'admin'
-          from oauth_clients c
-         where g.tenant_id = $1 and g.user_id is not null and c.client_id = g.client_id
-           and oauth_app_key(c.app_identity, c.source, g.redirect_uri) = $2
-           and g.revoked_at is null
-        returning g.id as "grant: GrantId", g.user_id as "user: UserId", g.client_id, c.client_name
+          from ending
+         where g.tenant_id = $1 and g.id = ending.id
+        returning g.id as "grant: GrantId", g.user_id as "user: UserId", g.client_id,
+                  ending.client_name as "client_name!"
         "#,
         tenant.uuid(),
         app.as_bytes(),
@@ -281,12 +303,20 @@ pub(super) async fn end_identity(
     sqlx::query_as!(
         Ended,
         r#"
+        with ending as (
+          select g.id, c.client_name
+            from oauth_grants g
+            join oauth_clients c on c.client_id = g.client_id
+           where g.tenant_id = $1 and g.user_id is not null and g.revoked_at is null
+             and c.source <> 'tenant' and c.app_identity = $2
+           order by g.id
+             for update of g)
         update oauth_grants g
            set revoked_at = $3, revoked_for = 'admin'
-          from oauth_clients c
-         where g.tenant_id = $1 and g.user_id is not null and c.client_id = g.client_id
-           and c.source <> 'tenant' and c.app_identity = $2 and g.revoked_at is null
-        returning g.id as "grant: GrantId", g.user_id as "user: UserId", g.client_id, c.client_name
+          from ending
+         where g.tenant_id = $1 and g.id = ending.id
+        returning g.id as "grant: GrantId", g.user_id as "user: UserId", g.client_id,
+                  ending.client_name as "client_name!"
         "#,
         tenant.uuid(),
         identity.as_bytes(),

@@ -21,7 +21,6 @@ pub(super) struct Answers {
 struct Row {
     place: i64,
     slug: String,
-    role: Option<String>,
     user_name: Option<String>,
     resource_was_sent: bool,
     is_stale: bool,
@@ -43,8 +42,7 @@ pub(super) async fn read(
     let rows = sqlx::query_as!(
         Row,
         r#"
-        select asked.place as "place!", tenants.slug, memberships.role as "role?",
-               users.name as "user_name?",
+        select asked.place as "place!", tenants.slug, users.name as "user_name?",
                grants.resource_was_sent,
                (grants.last_used_at is null
                 or grants.last_used_at < $6 - interval '5 minutes') as "is_stale!",
@@ -98,7 +96,6 @@ fn answers(rows: Vec<Row>, grants: &[Uuid]) -> Answers {
             *answer = Some(Alive {
                 vector_stores,
                 tenant_slug: row.slug,
-                role: row.role,
                 user_name: row.user_name,
                 resource_was_sent: row.resource_was_sent,
             });

@@ -16,7 +16,6 @@ pub(super) struct AuthorizationRequest {
     /// What the client was when the request was checked.
     pub(super) client_version: i32,
     pub(super) redirect_uri: String,
-    pub(super) redirect_uri_was_sent: bool,
     pub(super) state: Option<String>,
     pub(super) code_challenge: String,
     pub(super) scope: Vec<String>,
@@ -84,16 +83,14 @@ async fn create_asked(
     sqlx::query!(
         "
         insert into oauth_authorization_requests
-               (secret_hash, browser_hash, client_id, redirect_uri, redirect_uri_was_sent, state,
-                code_challenge, scope, resource, created_at, expires_at, client_version,
-                resource_was_sent, dpop_jkt)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+               (secret_hash, browser_hash, client_id, redirect_uri, state, code_challenge, scope,
+                resource, created_at, expires_at, client_version, resource_was_sent, dpop_jkt)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
         ",
         secret.as_bytes(),
         browser.as_bytes(),
         request.client_id,
         request.redirect_uri,
-        request.redirect_uri_was_sent,
         request.state,
         request.code_challenge,
         &request.scope,
@@ -120,9 +117,9 @@ async fn create_refused(
     sqlx::query!(
         "
         insert into oauth_authorization_requests
-               (secret_hash, browser_hash, client_id, redirect_uri, redirect_uri_was_sent, state,
-                scope, resource, created_at, expires_at, error, error_description)
-        values ($1, $2, $3, $4, true, $5, '{}', '', $6, $7, $8, $9)
+               (secret_hash, browser_hash, client_id, redirect_uri, state, scope, resource,
+                created_at, expires_at, error, error_description)
+        values ($1, $2, $3, $4, $5, '{}', '', $6, $7, $8, $9)
         ",
         secret.as_bytes(),
         browser.as_bytes(),
@@ -148,9 +145,9 @@ pub(super) async fn find(
 ) -> sqlx::Result<Found<Waiting>> {
     let row = sqlx::query!(
         "
-        select browser_hash, client_id, client_version, redirect_uri, redirect_uri_was_sent, state,
-               code_challenge, scope, resource, resource_was_sent, dpop_jkt, error,
-               error_description, expires_at, decided_at
+        select browser_hash, client_id, client_version, redirect_uri, state, code_challenge, scope,
+               resource, resource_was_sent, dpop_jkt, error, error_description, expires_at,
+               decided_at
           from oauth_authorization_requests
          where secret_hash = $1
         ",
@@ -181,7 +178,6 @@ pub(super) async fn find(
         client_id: row.client_id,
         client_version: row.client_version,
         redirect_uri: row.redirect_uri,
-        redirect_uri_was_sent: row.redirect_uri_was_sent,
         state: row.state,
         code_challenge,
         scope: row.scope,

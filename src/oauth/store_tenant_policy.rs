@@ -119,6 +119,7 @@ pub(super) async fn live_grants(
                a.approved as "approved?"
           from oauth_grants g
           join oauth_clients c on c.client_id = g.client_id and c.source <> 'tenant'
+           and c.disabled_at is null and c.version = g.client_version
           left join oauth_app_approvals a
             on a.tenant_id = g.tenant_id and a.app_identity = c.app_identity
          where g.tenant_id = $1 and g.user_id is not null
@@ -141,12 +142,19 @@ pub(super) async fn end(
     sqlx::query_as!(
         Ended,
         r#"
+        with ending as (
+          select g.id, c.client_name
+            from oauth_grants g
+            join oauth_clients c on c.client_id = g.client_id
+           where g.tenant_id = $1 and g.id = any($2) and g.revoked_at is null
+           order by g.id
+             for update of g)
         update oauth_grants g
            set revoked_at = $3, revoked_for = 'admin'
-          from oauth_clients c
-         where c.client_id = g.client_id and g.tenant_id = $1 and g.id = any($2)
-           and g.revoked_at is null
-        returning g.id as "grant: GrantId", g.user_id as "user: UserId", g.client_id, c.client_name
+          from ending
+         where g.tenant_id = $1 and g.id = ending.id
+        returning g.id as "grant: GrantId", g.user_id as "user: UserId", g.client_id,
+                  ending.client_name as "client_name!"
         "#,
         tenant.uuid(),
         grants,

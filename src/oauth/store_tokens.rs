@@ -23,22 +23,21 @@ pub(super) async fn create_code(
     tx: &mut ControlTx,
     secret: &SecretHash,
     grant: &Grant,
-    (code_challenge, redirect_uri_was_sent): (&str, bool),
+    code_challenge: &str,
     (now, expires_at): (OffsetDateTime, OffsetDateTime),
 ) -> sqlx::Result<()> {
     sqlx::query!(
         "
         insert into oauth_authorization_codes
-               (secret_hash, tenant_id, grant_id, client_id, redirect_uri, redirect_uri_was_sent,
-                code_challenge, created_at, expires_at, dpop_jkt)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+               (secret_hash, tenant_id, grant_id, client_id, redirect_uri, code_challenge,
+                created_at, expires_at, dpop_jkt)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
         ",
         secret.as_bytes(),
         grant.tenant.uuid(),
         grant.id.uuid(),
         grant.client_id,
         grant.redirect_uri,
-        redirect_uri_was_sent,
         code_challenge,
         now,
         expires_at,

@@ -13,7 +13,7 @@ use super::{
     Server,
     access_token::{self, Claims, Confirmation},
     client::GrantType,
-    client_auth::{self, AuthenticatedClient, Sender},
+    client_auth::{self, Presented, Sender},
     dpop::{self, Proof, binding},
     error::{Error, ErrorCode, refuse},
     grants::{authorization_code, client_credentials, refresh_token},
@@ -65,24 +65,39 @@ async fn grant(
     parameters: &Parameters,
 ) -> Result<TokenResponse, Error> {
     let proof = server.dpop.check_at_endpoint(&sender.headers, PATH)?;
-    let call = Call { server, parameters, origin, proof: proof.as_ref(), now: server.clock.now() };
-    let grant_type = GrantType::from_name(call.require("grant_type")?).ok_or(refuse(
+    let outcome = answer(server, origin, sender, (parameters, proof.as_ref())).await;
+    server.dpop.settle(proof.as_ref(), outcome).await
+}
+
+async fn answer(
+    server: &Server,
+    origin: &Origin,
+    sender: &Sender,
+    (parameters, proof): (&Parameters, Option<&Proof>),
+) -> Result<TokenResponse, Error> {
+    let grant_type = GrantType::from_name(require(parameters, "grant_type")?).ok_or(refuse(
         ErrorCode::UnsupportedGrantType,
         "grant_type must be authorization_code, refresh_token or client_credentials",
     ))?;
     let presented = client_auth::present(server, sender, parameters).await?;
-    let mut tx = server.db.control().await?;
-    let client = presented.prove(&mut tx).await?;
-    let outcome = presented.settle(redeem(tx, &client, grant_type, &call).await).await;
-    server.dpop.settle(call.proof, outcome).await
+    // Those that wait for one grant wait here, and not each with a connection.
+    let _turn = match secret(grant_type, parameters) {
+        Some(secret) => Some(server.turns.take(&secret.hash()).await),
+        None => None,
+    };
+    // Read after what may have taken seconds.
+    let call = Call { server, parameters, origin, proof, now: server.clock.now() };
+    let outcome = redeem(&presented, grant_type, &call).await;
+    presented.settle(outcome).await
 }
 
 async fn redeem(
-    mut tx: ControlTx,
-    client: &AuthenticatedClient,
+    presented: &Presented<'_>,
     grant_type: GrantType,
     call: &Call<'_>,
 ) -> Result<TokenResponse, Error> {
+    let mut tx = call.server.db.control().await?;
+    let client = &presented.prove(&mut tx).await?;
     if let Err(unwelcome) = call.server.policy.check(&client.0) {
         return Err(refuse(ErrorCode::UnauthorizedClient, unwelcome.description()));
     }
@@ -101,6 +116,29 @@ async fn redeem(
     }
 }
 
+fn require<'a>(parameters: &'a Parameters, name: &'static str) -> Result<&'a str, Error> {
+    parameters.find(name).ok_or(refuse(
+        ErrorCode::InvalidRequest,
+        match name {
+            "grant_type" => "grant_type is missing",
+            "code" => "code is missing",
+            "code_verifier" => "code_verifier is missing",
+            "refresh_token" => "refresh_token is missing",
+            _ => "a parameter is missing",
+        },
+    ))
+}
+
+/// The code or refresh token that is to be redeemed.
+fn secret(grant_type: GrantType, parameters: &Parameters) -> Option<Plaintext> {
+    let (name, kind) = match grant_type {
+        GrantType::AuthorizationCode => ("code", Kind::AuthorizationCode),
+        GrantType::RefreshToken => ("refresh_token", Kind::RefreshToken),
+        GrantType::ClientCredentials => return None,
+    };
+    Plaintext::presented(kind, parameters.find(name)?)
+}
+
 /// One token request: what both grants need of it.
 pub(super) struct Call<'a> {
     server: &'a Server,
@@ -113,16 +151,7 @@ pub(super) struct Call<'a> {
 
 impl Call<'_> {
     pub(super) fn require(&self, name: &'static str) -> Result<&str, Error> {
-        self.parameters.find(name).ok_or(refuse(
-            ErrorCode::InvalidRequest,
-            match name {
-                "grant_type" => "grant_type is missing",
-                "code" => "code is missing",
-                "code_verifier" => "code_verifier is missing",
-                "refresh_token" => "refresh_token is missing",
-                _ => "a parameter is missing",
-            },
-        ))
+        require(self.parameters, name)
     }
 
     /// RFC 8707 §2.2: the resource of the grant, in any spelling, or none.

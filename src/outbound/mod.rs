@@ -19,7 +19,7 @@ use std::{
 };
 
 use reqwest::{
-    Client, Method, Url,
+    Client, Method, StatusCode, Url,
     header::{self, HeaderMap, HeaderValue},
 };
 use url::Host;
@@ -83,14 +83,15 @@ pub struct Request {
     pub max_bytes: usize,
 }
 
-/// An answer that came whole, whatever its status but a redirect.
+/// An answer, whatever its status but a redirect. With 200 it came whole; of another's body there is
+/// as much as fits.
 #[derive(Debug)]
 pub struct Response {
     /// 200, 404, …
     pub status: u16,
     /// As they came.
     pub headers: HeaderMap,
-    /// As it came, undecoded.
+    /// Undecoded.
     pub body: Vec<u8>,
 }
 
@@ -259,14 +260,19 @@ async fn exchange(client: &Client, request: Request) -> Result<Response, Error> 
     if incoming.status().is_redirection() {
         return Err(Error::Redirect);
     }
+    // An error says what it is by its status, however long its page.
+    let is_whole = incoming.status() == StatusCode::OK;
     let announced = incoming.content_length().unwrap_or_default();
-    if usize::try_from(announced).is_ok_and(|announced| announced > request.max_bytes) {
+    if is_whole && usize::try_from(announced).is_ok_and(|length| length > request.max_bytes) {
         return Err(Error::TooLarge);
     }
     let mut body = Vec::new();
     while let Some(part) = incoming.chunk().await.map_err(|error| kind(&error))? {
         if body.len() + part.len() > request.max_bytes {
-            return Err(Error::TooLarge);
+            if is_whole {
+                return Err(Error::TooLarge);
+            }
+            break;
         }
         body.extend_from_slice(&part);
     }

@@ -23,7 +23,11 @@ use tokio::{sync::Notify, time::timeout};
 pub use kind::Kind;
 use seen::Sightings;
 
-use crate::{clock::Clock, db::Db, fault::Fault};
+use crate::{
+    clock::{Clock, LEEWAY},
+    db::Db,
+    fault::Fault,
+};
 
 /// How long the database may take.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
@@ -157,6 +161,12 @@ impl Problems {
             self.record(Kind::Clock, &format!("{seconds} s {direction} the database"));
         }
         Ok(())
+    }
+
+    /// Whether this machine's clock is further from the database's than tokens are given leeway.
+    #[must_use]
+    pub fn clock_differs(&self) -> bool {
+        Duration::milliseconds(self.0.ahead.load(Ordering::Relaxed)).abs() > LEEWAY
     }
 
     /// Whether this machine's clock is too wrong for it to serve.

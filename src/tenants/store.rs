@@ -185,14 +185,15 @@ pub async fn remove_member(
 }
 
 /// Whether the membership exists and may become `next` without taking the last owner away.
-/// The tenant's row is locked, so that two owners cannot leave at once.
+/// The tenant's row is locked, so that two owners cannot leave at once; rows that point at it are
+/// still made meanwhile.
 async fn require_removable(
     tx: &mut ControlTx,
     tenant: TenantId,
     user: UserId,
     next: Role,
 ) -> sqlx::Result<Result<(), Unchanged>> {
-    sqlx::query!("select id from tenants where id = $1 for update", tenant.uuid())
+    sqlx::query!("select id from tenants where id = $1 for no key update", tenant.uuid())
         .fetch_optional(tx.conn())
         .await?;
     let found = sqlx::query!(

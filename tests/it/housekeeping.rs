@@ -1,6 +1,9 @@
 //! What expired is forgotten, and what lives is not.
 
-use callslip::tenants::Role;
+use callslip::{
+    oauth::apps::{self, Of},
+    tenants::Role,
+};
 use serde_json::Value;
 use sqlx::PgPool;
 use time::Duration;
@@ -20,12 +23,12 @@ async fn a_sweep_takes_what_expired_and_leaves_the_grant(pool: PgPool) {
     app.store("acme", "Library").await;
     let assistant = app.assistant().await;
     let tokens = assistant.tokens(&mut ada.sign_in().await, &[]).await;
-    app.app.sweep(app.db(), &app.clock).await.unwrap();
+    app.app.forget(app.db(), &app.clock).await.unwrap();
     assert_eq!(count(&pool, "sessions").await, 1, "a living session stays");
     assert_eq!(count(&pool, "oauth_authorization_requests").await, 1);
 
     app.clock.advance(Duration::days(3));
-    app.app.sweep(app.db(), &app.clock).await.unwrap();
+    app.app.forget(app.db(), &app.clock).await.unwrap();
     assert_eq!(count(&pool, "sessions").await, 0);
     assert_eq!(count(&pool, "oauth_authorization_requests").await, 0);
     let refreshed = assistant.refresh(tokens["refresh_token"].as_str().unwrap(), &[]).await;
@@ -39,15 +42,15 @@ async fn a_client_that_nobody_connected_goes_after_a_day(pool: PgPool) {
     let mut browser = app.member("acme", "ada", Role::Reader).await.sign_in().await;
     let assistant = app.assistant().await;
     app.clock.advance(Duration::hours(23));
-    app.app.sweep(app.db(), &app.clock).await.unwrap();
+    app.app.forget(app.db(), &app.clock).await.unwrap();
     assert_eq!(count(&pool, "oauth_clients").await, 1);
     app.clock.advance(Duration::hours(2));
     let sent = assistant.authorize(&mut browser, &[]).await;
     assert!(sent.location().starts_with("/oauth/consent"), "{}", sent.text());
-    app.app.sweep(app.db(), &app.clock).await.unwrap();
+    app.app.forget(app.db(), &app.clock).await.unwrap();
     assert_eq!(count(&pool, "oauth_clients").await, 1, "its user is reading the consent page");
     app.clock.advance(Duration::hours(2));
-    app.app.sweep(app.db(), &app.clock).await.unwrap();
+    app.app.forget(app.db(), &app.clock).await.unwrap();
     assert_eq!(count(&pool, "oauth_clients").await, 0);
 }
 
@@ -67,7 +70,7 @@ async fn a_client_with_a_living_grant_stays(pool: PgPool) {
     for (day, grants, clients) in [(6, 2, 2), (8, 1, 2), (89, 1, 2), (91, 1, 1), (98, 0, 0)] {
         app.clock.advance(Duration::days(day - today));
         today = day;
-        app.app.sweep(app.db(), &app.clock).await.unwrap();
+        app.app.forget(app.db(), &app.clock).await.unwrap();
         assert_eq!(count(&pool, "oauth_grants").await, grants, "day {day}");
         assert_eq!(count(&pool, "oauth_clients").await, clients, "day {day}");
     }
@@ -102,15 +105,15 @@ async fn what_is_spent_goes_in_its_time(pool: PgPool) {
             app.clock.advance(at - now);
             now = at;
         }
-        app.app.sweep(app.db(), &app.clock).await.unwrap();
+        app.app.forget(app.db(), &app.clock).await.unwrap();
         assert_eq!(count(&pool, table).await, rows, "{table} after {at}");
     }
     app.clock.advance(20 * day - now);
     let next = assistant.refresh(&text(&tokens, "refresh_token"), &[]).await.json();
-    app.app.sweep(app.db(), &app.clock).await.unwrap();
+    app.app.forget(app.db(), &app.clock).await.unwrap();
     assert_eq!(count(&pool, "oauth_refresh_tokens").await, 2, "a replay would still be noticed");
     app.clock.advance(11 * day);
-    app.app.sweep(app.db(), &app.clock).await.unwrap();
+    app.app.forget(app.db(), &app.clock).await.unwrap();
     assert_eq!(count(&pool, "oauth_refresh_tokens").await, 1);
     let refreshed = assistant.refresh(&text(&next, "refresh_token"), &[]).await;
     assert_eq!(refreshed.status, 200, "{}", refreshed.text());
@@ -130,7 +133,7 @@ async fn events_of_the_installation_go_after_ninety_days(pool: PgPool) {
     .unwrap();
     // However far ahead the server's own clock is.
     app.clock.advance(Duration::days(365));
-    app.app.sweep(app.db(), &app.clock).await.unwrap();
+    app.app.forget(app.db(), &app.clock).await.unwrap();
     let kept = count(&pool, "installation_events where kind = 'session.refused'").await;
     assert_eq!(kept, 2);
 }
@@ -150,17 +153,84 @@ async fn deleted_back_ends_go_and_others_are_their_admins_to_delete(pool: PgPool
     let page = "/t/acme/service-clients";
     admin.submit(page, &format!("{page}/{}/delete", gone.client_id), &[]).await;
     app.clock.advance(Duration::days(6));
-    app.app.sweep(app.db(), &app.clock).await.unwrap();
+    app.app.forget(app.db(), &app.clock).await.unwrap();
     assert_eq!((count(&pool, "oauth_grants").await, count(&pool, "oauth_clients").await), (2, 3));
     app.clock.advance(Duration::days(2));
-    app.app.sweep(app.db(), &app.clock).await.unwrap();
+    app.app.forget(app.db(), &app.clock).await.unwrap();
     assert_eq!((count(&pool, "oauth_grants").await, count(&pool, "oauth_clients").await), (1, 2));
     assert_eq!(expired.own_token(&[]).await.status, 200);
 
     app.clock.advance(Duration::days(91));
-    app.app.sweep(app.db(), &app.clock).await.unwrap();
+    app.app.forget(app.db(), &app.clock).await.unwrap();
     assert_eq!((count(&pool, "oauth_grants").await, count(&pool, "oauth_clients").await), (0, 2));
     assert_eq!(idle.introspect("x").await.json()["active"], false);
     let mut admin = app.member("acme", "hedy", Role::Admin).await.sign_in().await;
     assert_eq!(admin.get(page).await.select("table .badge"), ["Expired", "Active"]);
+}
+
+/// A node whose clock is off sweeps nothing: others still need what it takes for over.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn by_a_wrong_clock_nothing_goes(pool: PgPool) {
+    let app = TestApp::new(&pool).await;
+    let mut browser = app.member("acme", "ada", Role::Reader).await.sign_in().await;
+    let assistant = app.assistant().await;
+    let tokens = assistant.tokens(&mut browser, &[]).await;
+    assistant.revoke(tokens["access_token"].as_str().unwrap()).await;
+    app.clock.advance(Duration::days(200));
+    app.app.sweep(app.db(), &app.clock).await.unwrap();
+    for table in ["sessions", "oauth_revoked_access_tokens", "oauth_grants", "signing_keys"] {
+        assert_eq!(count(&pool, table).await, 1, "{table}");
+    }
+    app.app.forget(app.db(), &app.clock).await.unwrap();
+    assert_eq!(count(&pool, "oauth_revoked_access_tokens").await, 0);
+    assert_eq!(count(&pool, "oauth_grants").await, 0);
+}
+
+/// However much is over, it goes, and at the right clock.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn more_than_one_part_goes(pool: PgPool) {
+    let app = TestApp::new(&pool).await;
+    sqlx::query!(
+        "insert into oauth_used_proofs (digest, expires_at)
+         select sha256(number::text::bytea), now() - interval '1 day'
+           from generate_series(1, 11000) as number"
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    app.app.sweep(app.db(), &app.clock).await.unwrap();
+    assert_eq!(count(&pool, "oauth_used_proofs").await, 0);
+}
+
+/// A grant to a client that has become another one is not listed, and the sweep says that it has
+/// ended: once, by however many nodes.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn grants_that_nobody_can_use_end(pool: PgPool) {
+    let app = TestApp::new(&pool).await;
+    let ada = app.member("acme", "ada", Role::Reader).await;
+    let mut browser = ada.sign_in().await;
+    let (changed, same) = (app.assistant().await, app.assistant().await);
+    changed.tokens(&mut browser, &[]).await;
+    let kept = same.tokens(&mut browser, &[]).await;
+    sqlx::query!(
+        "update oauth_clients set version = version + 1 where client_id = $1",
+        changed.client_id
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    let of = Of { user: Some(ada.user.id), ..Of::default() };
+    let mut tx = app.db().control().await.unwrap();
+    let listed = apps::connections(&mut tx, of, app.clock.now(), (9, 0)).await.unwrap();
+    drop(tx);
+    assert_eq!(listed.iter().map(|one| one.grants).sum::<i64>(), 1);
+    let twin = app.twin().await;
+    let (one, other) =
+        tokio::join!(app.app.sweep(app.db(), &app.clock), twin.app.sweep(twin.db(), &twin.clock));
+    one.and(other).unwrap();
+    assert_eq!(count(&pool, "oauth_grants where revoked_for = 'client_changed'").await, 1);
+    let event = "audit_events where kind = 'grant.revoked' \
+                 and detail->>'reason' = 'client_changed'";
+    assert_eq!(count(&pool, event).await, 1);
+    assert!(app.accepts(kept["access_token"].as_str().unwrap()).await);
 }

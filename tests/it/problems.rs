@@ -187,7 +187,7 @@ async fn those_who_can_act_are_told(pool: PgPool) {
     ] {
         assert!(shown(&mut browser, path).await.is_empty());
     }
-    app.app.sweep(app.db(), &app.clock).await.unwrap();
+    app.app.forget(app.db(), &app.clock).await.unwrap();
     assert_eq!(app.count("installation_problems").await, 0);
 }
 
@@ -196,7 +196,7 @@ async fn those_who_can_act_are_told(pool: PgPool) {
 async fn the_operator_sees_the_signing_keys(pool: PgPool) {
     let app = TestApp::new(&pool).await;
     app.clock.advance(Duration::days(91));
-    app.app.sweep(app.db(), &app.clock).await.unwrap();
+    app.app.forget(app.db(), &app.clock).await.unwrap();
     let mut operator = app.operator("olga").await.sign_in().await;
     let page = operator.get("/operator").await;
     assert_eq!(page.select("#keys tbody td[data-label=State]"), ["Published", "Signs"]);

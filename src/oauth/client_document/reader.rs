@@ -281,7 +281,8 @@ impl Inner {
 
 impl State {
     fn failed_lately(&mut self, url: &str, now: OffsetDateTime) -> Option<Unusable> {
-        self.failures.retain(|_, (_, until)| *until > now);
+        // Nor what a clock remembered that was set back since.
+        self.failures.retain(|_, (_, until)| *until > now && *until <= now + REGRET);
         self.failures.get(url).map(|(why, _)| *why)
     }
 }

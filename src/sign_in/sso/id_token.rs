@@ -70,7 +70,7 @@ pub(super) async fn verify(
         return Err(Refused::Issuer);
     }
     let party = provider.tenant.to_string();
-    let place = Place { uri: &provider.jwks_uri, party: &party };
+    let place = Place { uri: &provider.jwks_uri, party: &party, is_strangers: false };
     // Rules 6 to 8.
     match sso.keys.find(place, parts.header.kid.as_deref(), algorithm).await {
         Found::Key(key) if parts.is_signed_by(&key, algorithm) => {}

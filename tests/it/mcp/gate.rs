@@ -1,7 +1,10 @@
 //! Who passes.
 
 use axum::{body::Body, extract::Request, http::StatusCode};
-use callslip::secret::{Kind, Plaintext};
+use callslip::{
+    secret::{Kind, Plaintext},
+    tenants::Role,
+};
 use serde_json::json;
 use sqlx::PgPool;
 
@@ -89,14 +92,21 @@ async fn other_secrets_are_no_access_token(pool: PgPool) {
         stage.sign_as("id_token+jwt", &claims).await,
         stage.sign_as("application/at+jwt", &claims).await,
     ];
+    // What is good elsewhere, of a user with a living grant.
+    let mut browser = stage.app.member("other", "ada", Role::Reader).await.sign_in().await;
+    let assistant = stage.app.assistant().await;
+    let tokens = assistant.tokens(&mut browser, &[]).await;
+    others.push(tokens["refresh_token"].as_str().unwrap().to_owned());
+    others.push(assistant.code(&mut browser, &[]).await);
+    let session = browser.session().unwrap().to_owned();
+    others.push(session.clone());
     for kind in [Kind::RefreshToken, Kind::AuthorizationCode, Kind::Session, Kind::ClientSecret] {
         others.push(Plaintext::generate(kind).expose().to_owned());
     }
     for token in others {
         is_invalid_token(&stage.send(stage.request_with("/mcp", &token), &ping()).await);
     }
-    let cookie = Plaintext::generate(Kind::Session);
-    let request = Request::post("/mcp").header("cookie", format!("__Host-sid={}", cookie.expose()));
+    let request = Request::post("/mcp").header("cookie", format!("__Host-sid={session}"));
     let answer = stage.send(request, &ping()).await;
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
     assert!(answer.headers.get("set-cookie").is_none());

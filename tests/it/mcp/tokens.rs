@@ -7,6 +7,7 @@ use serde_json::Value;
 use sqlx::PgPool;
 
 use super::stage::{Stage, ping};
+use crate::support::{TestApp, document_host::DocumentHost};
 
 /// Signs whatever it is given.
 struct Signer {
@@ -14,11 +15,14 @@ struct Signer {
     kid: String,
     key: EncodingKey,
     public_key: Vec<u8>,
+    /// Every host that a token names.
+    host: DocumentHost,
 }
 
 impl Signer {
     async fn new(pool: &PgPool) -> Self {
-        let stage = Stage::new(pool).await;
+        let host = DocumentHost::start(&["evil.example"]).await;
+        let stage = Stage::on(TestApp::over(pool, &[], Some(host.outbound())).await).await;
         let row = sqlx::query!("select kid, sealed_key, public_key from signing_keys")
             .fetch_one(pool)
             .await
@@ -26,7 +30,7 @@ impl Signer {
         let context = format!("signing_keys/{}", row.kid);
         let key = stage.app.parts.master_key.open(&row.sealed_key, &context).unwrap();
         let key = EncodingKey::from_ed_der(&key);
-        Self { stage, kid: row.kid, key, public_key: row.public_key }
+        Self { stage, kid: row.kid, key, public_key: row.public_key, host }
     }
 
     fn sign(&self, head: &str, body: &str) -> String {
@@ -56,7 +60,8 @@ impl Signer {
 const HEAD: &str = r#"{"typ":"at+jwt","alg":"EdDSA","kid":"KID"}"#;
 
 /// [J-01] [J-05] No header but ours, even where our signature is good: another `alg` in any
-/// spelling, HMAC with the public key, a key or an address for one in the header.
+/// spelling, HMAC with the public key, a key or an address for one in the header. Nothing that it
+/// names is fetched.
 #[sqlx::test(migrator = "callslip::db::MIGRATOR")]
 async fn only_our_header_is_accepted(pool: PgPool) {
     let signer = Signer::new(&pool).await;
@@ -78,8 +83,8 @@ async fn only_our_header_is_accepted(pool: PgPool) {
     }
     let x = B64.encode(&signer.public_key);
     for member in [
-        r#""jku":"https://127.0.0.1:1/jwks.json""#.to_owned(),
-        r#""x5u":"https://127.0.0.1:1/key.pem""#.to_owned(),
+        r#""jku":"https://evil.example/jwks.json""#.to_owned(),
+        r#""x5u":"https://evil.example/key.pem""#.to_owned(),
         r#""x5c":["AAAA"]"#.to_owned(),
         format!(r#""jwk":{{"kty":"OKP","crv":"Ed25519","x":"{x}"}}"#),
         r#""crit":["exp"]"#.to_owned(),
@@ -90,10 +95,11 @@ async fn only_our_header_is_accepted(pool: PgPool) {
         let head = HEAD.replace('}', &format!(",{member}}}"));
         assert!(!signer.accepts(&signer.sign(&head, &body)).await, "{head}");
     }
-    for kid in ["", "../../../dev/null", "' or '1'='1", "KID ", "kid", "http://127.0.0.1:1/"] {
+    for kid in ["", "../../../dev/null", "' or '1'='1", "KID ", "kid", "https://evil.example/"] {
         let head = HEAD.replace(r#""KID""#, &format!(r#""{kid}""#));
         assert!(!signer.accepts(&signer.sign(&head, &body)).await, "{head}");
     }
+    assert_eq!(signer.host.connections(), 0);
 }
 
 /// [J-02] Another `typ`, or any of the claims missing.

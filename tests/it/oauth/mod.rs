@@ -31,3 +31,22 @@ mod rust_clients;
 mod tenant_policy;
 mod token;
 mod unresolved;
+
+/// The connections that wait for a lock, once there is one.
+async fn waiters(pool: &sqlx::PgPool) -> Vec<i32> {
+    loop {
+        let waiting = sqlx::query_scalar!(
+            r#"
+            select pid as "pid!" from pg_stat_activity
+             where datname = current_database() and wait_event_type = 'Lock'
+            "#
+        )
+        .fetch_all(pool)
+        .await
+        .unwrap();
+        if !waiting.is_empty() {
+            return waiting;
+        }
+        tokio::task::yield_now().await;
+    }
+}

@@ -7,6 +7,7 @@ use sqlx::PgPool;
 use time::Duration;
 use tokio::task::JoinSet;
 
+use super::waiters;
 use crate::support::{Answer, Assistant, ORIGIN, TestApp};
 
 struct Line {
@@ -235,8 +236,39 @@ async fn of_fifty_racing_refreshes_one_lineage_comes(pool: PgPool) {
     let successors: HashSet<String> =
         won.iter().map(|answer| answer.json()["refresh_token"].to_string()).collect();
     assert_eq!(successors.len(), 1, "all of them got the same token");
+    let successor = won[0].json()["refresh_token"].as_str().unwrap().to_owned();
     assert_eq!(line.app.count("oauth_refresh_tokens").await, 2);
     assert!(line.is_alive().await);
+    line.next(&successor).await;
+    assert!(line.is_alive().await, "the line goes on from there");
+}
+
+/// However often one token comes while its grant is held, there are connections for everybody else.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn one_token_does_not_occupy_the_pool(pool: PgPool) {
+    let line = line(&pool).await;
+    let other = line.app.assistant().await;
+    let mut browser = line.app.member("acme", "bob", Role::Reader).await.sign_in().await;
+    let code = other.code(&mut browser, &[]).await;
+    let mut lock = pool.begin().await.unwrap();
+    sqlx::query!(
+        "select id from oauth_grants where client_id = $1 for update",
+        line.assistant.client_id
+    )
+    .fetch_one(&mut *lock)
+    .await
+    .unwrap();
+    let mut waiting = JoinSet::new();
+    for _ in 0..60 {
+        let (assistant, token) = (line.assistant.clone(), line.refresh_token.clone());
+        waiting.spawn(async move { assistant.refresh(&token, &[]).await.status });
+    }
+    // Until the first of them waits for the grant.
+    waiters(&pool).await;
+    assert_eq!(other.exchange(&code, &[]).await.status, 200);
+    lock.rollback().await.unwrap();
+    let statuses = waiting.join_all().await;
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 4, "{statuses:?}");
 }
 
 /// Who was let go and is taken back in begins with nothing: what they had connected stays dead.

@@ -1,5 +1,6 @@
 //! Revocation, by clients and by people.
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as B64};
 use callslip::{
     audit::Origin,
     oauth::apps::{self, By, Of},
@@ -88,4 +89,25 @@ async fn people_see_and_end_grants(pool: PgPool) {
     assert_eq!(refused.json()["error"], "invalid_grant");
     let mut tx = app.db().control().await.unwrap();
     assert!(apps::connections(&mut tx, hers, now, (9, 0)).await.unwrap().is_empty());
+}
+
+/// Names of keys that somebody makes up are looked for with no other connection in hand.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn made_up_keys_do_not_stall_the_pool(pool: PgPool) {
+    let app = TestApp::new(&pool).await;
+    let assistant = app.assistant().await;
+    let mut browser = app.member("acme", "ada", Role::Reader).await.sign_in().await;
+    let tokens = assistant.tokens(&mut browser, &[]).await;
+    let token = tokens["access_token"].as_str().unwrap();
+    let (_, rest) = token.split_once('.').unwrap();
+    let mut crowd = tokio::task::JoinSet::new();
+    for _ in 0..40 {
+        let kid = B64.encode(rand::random::<[u8; 32]>());
+        let head = B64.encode(json!({"typ": "at+jwt", "alg": "EdDSA", "kid": kid}).to_string());
+        let (assistant, token) = (assistant.clone(), format!("{head}.{rest}"));
+        crowd.spawn(async move { assistant.revoke(&token).await.status });
+    }
+    let statuses = crowd.join_all().await;
+    assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
+    assert!(app.accepts(token).await);
 }

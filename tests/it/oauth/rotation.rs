@@ -30,7 +30,7 @@ impl TestApp {
     }
 
     async fn sweep(&self) {
-        self.app.sweep(self.db(), &self.clock).await.unwrap();
+        self.app.forget(self.db(), &self.clock).await.unwrap();
     }
 
     /// The names in the key set, the last to sign first.

@@ -1,5 +1,7 @@
 //! The token endpoint and the exchange of codes.
 
+use std::pin::Pin;
+
 use axum::{body::Body, extract::Request, http::header};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use callslip::tenants::Role;
@@ -7,6 +9,7 @@ use serde_json::json;
 use sqlx::PgPool;
 use tokio::task::JoinSet;
 
+use super::waiters;
 use crate::support::{Answer, TestApp};
 
 #[track_caller]
@@ -325,6 +328,43 @@ async fn without_the_database_nothing_is_spent(pool: PgPool) {
     assert_refused(&answer, 503, "temporarily_unavailable");
     assert!(!answer.header("retry-after").is_empty());
     assert_eq!(assistant.exchange(&code, &[]).await.status, 200);
+}
+
+/// [T-17] The same when it goes in the midst of it, with a code or a refresh token.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn a_connection_that_breaks_spends_nothing(pool: PgPool) {
+    let app = TestApp::new(&pool).await;
+    let mut browser = app.member("acme", "ada", Role::Reader).await.sign_in().await;
+    let assistant = app.assistant().await;
+    let code = assistant.code(&mut browser, &[]).await;
+    let break_off = async |work: Pin<Box<dyn Future<Output = Answer> + Send>>| {
+        // The last thing that is written, so that everything else was by then.
+        let mut lock = pool.begin().await.unwrap();
+        sqlx::query!("lock table audit_events in exclusive mode")
+            .execute(&mut *lock)
+            .await
+            .unwrap();
+        let work = tokio::spawn(work);
+        for pid in waiters(&pool).await {
+            sqlx::query!("select pg_terminate_backend($1) as gone", pid)
+                .fetch_one(&pool)
+                .await
+                .unwrap();
+        }
+        let answer = work.await.unwrap();
+        lock.rollback().await.unwrap();
+        assert_refused(&answer, 503, "temporarily_unavailable");
+    };
+    let (client, taken) = (assistant.clone(), code.clone());
+    break_off(Box::pin(async move { client.exchange(&taken, &[]).await })).await;
+    let tokens = assistant.exchange(&code, &[]).await;
+    assert_eq!(tokens.status, 200, "{}", tokens.text());
+    let refresh_token = tokens.json()["refresh_token"].as_str().unwrap().to_owned();
+    let (client, taken) = (assistant.clone(), refresh_token.clone());
+    break_off(Box::pin(async move { client.refresh(&taken, &[]).await })).await;
+    assert_eq!(app.count("oauth_refresh_tokens").await, 1);
+    let refreshed = assistant.refresh(&refresh_token, &[]).await;
+    assert_eq!(refreshed.status, 200, "{}", refreshed.text());
 }
 
 /// [L-01] Beyond its burst an address waits, and is told how long; discovery goes on.

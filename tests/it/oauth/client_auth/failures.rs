@@ -78,6 +78,18 @@ async fn an_address_that_keeps_failing_waits(pool: PgPool) {
     assert_eq!(attempt(&app, "192.0.2.1", &client.client_id, &secret).await.status, 200);
 }
 
+/// Who has no secret cannot be kept out by others who try some.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn wrong_secrets_do_not_block_a_public_client(pool: PgPool) {
+    let app = TestApp::with(&pool, &[("CALLSLIP_RATE_LIMIT_SCALE", "1")]).await;
+    let public = app.assistant().await;
+    for number in 0..12 {
+        let answer = attempt(&app, "192.0.2.1", &public.client_id, "wrong").await;
+        assert_eq!(answer.status, if number < 10 { 401 } else { 429 }, "{number}");
+    }
+    assert_eq!(public.revoke("nothing").await.status, 200);
+}
+
 /// Assertions that prove nothing count like wrong secrets.
 #[sqlx::test(migrator = "callslip::db::MIGRATOR")]
 async fn failing_assertions_are_counted(pool: PgPool) {

@@ -48,7 +48,9 @@ async fn an_unknown_kid_is_looked_for_once_in_ten_seconds(pool: PgPool) {
     assert_eq!(scene.host.asked_for(JWKS_URI), 2);
     for number in 0..20 {
         let invented = signer.assertion(&json!({ "kid": format!("x{number}") }), &json!({}));
-        assert_refused(&signer.knock(&invented).await, 401, "invalid_client");
+        let answer = signer.knock(&invented).await;
+        assert_eq!(answer.header("retry-after"), "10", "who has just changed its key comes again");
+        assert_refused(&answer, 503, "temporarily_unavailable");
     }
     assert_eq!(scene.host.asked_for(JWKS_URI), 2);
     assert_eq!(signer.knock(&signer.good()).await.status, 200);
@@ -141,4 +143,19 @@ async fn registered_keys_are_public_and_in_one_place(pool: PgPool) {
     let answer = scene.app.register(&metadata).await.json();
     assert_eq!((&answer["jwks"], &answer["client_secret"]), (&good, &json!(null)));
     assert_eq!(answer["token_endpoint_auth_signing_alg"], "ES256");
+}
+
+/// An assertion is spent by whatever it was good enough for, be it refused after that.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn a_refused_request_spends_its_assertion(pool: PgPool) {
+    let scene = Scene::new(&pool).await;
+    let key = ClientKey::new();
+    let signer = scene.app.signer(&key).await;
+    for (path, status) in [("/oauth/revoke", 400), ("/oauth/introspect", 403)] {
+        let assertion = signer.good();
+        let fields =
+            [("client_assertion_type", super::TYPE), ("client_assertion", assertion.as_str())];
+        assert_eq!(scene.app.post_form(path, None, &fields).await.status, status, "{path}");
+        assert_refused(&signer.knock(&assertion).await, 401, "invalid_client");
+    }
 }

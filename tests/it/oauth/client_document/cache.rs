@@ -86,10 +86,14 @@ async fn a_stale_copy_serves_while_its_host_is_away(pool: PgPool) {
     let html = [("content-type", "text/html")];
     for (reply, usable) in [
         (Reply::new(503, &[], ""), true),
+        // Longer than any document: the status says enough.
+        (Reply::new(503, &html, &"x".repeat(6 * 1024)), true),
         (Reply::new(403, &html, "Are you a robot?"), true),
         (Reply::new(200, &html, "<p>Welcome"), true),
         (Reply::new(404, &[], ""), false),
         (Reply::new(410, &[], ""), false),
+        (Reply::new(404, &html, &"x".repeat(6 * 1024)), false),
+        (Reply::new(200, &html, &"x".repeat(6 * 1024)), false),
         (Reply::json(&document(&json!({"client_secret": "x"}))), false),
         (Reply::json(&document(&json!({}))), true),
     ] {
