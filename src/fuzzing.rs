@@ -112,7 +112,7 @@ mod tests {
 
     fn seeds(name: &str) -> Vec<Vec<u8>> {
         let folder = fuzz().join("seeds").join(name);
-        let files = fs::read_dir(&folder).expect("seeds for every target");
+        let files = fs::read_dir(&folder).expect(name);
         let mut paths: Vec<_> = files.map(|file| file.unwrap().path()).collect();
         paths.sort();
         paths.iter().map(|path| fs::read(path).unwrap()).collect()
@@ -172,7 +172,7 @@ mod tests {
         for (name, _) in TARGETS {
             assert!(programs.contains(&format!("name = \"{name}\"")), "{name}");
             let file = fuzz().join("targets").join(format!("{name}.rs"));
-            let program = fs::read_to_string(&file).expect("a program for every target");
+            let program = fs::read_to_string(&file).expect(name);
             assert!(program.contains(&format!("run(\"{name}\"")), "{name}");
         }
         assert_eq!(programs.matches("[[bin]]").count(), TARGETS.len());
