@@ -150,7 +150,7 @@ pub async fn build(parts: Parts) -> Result<App, Fault> {
         public_url: config.public_url.clone(),
     };
     let hashing = Hashing::start(parts.password_cost.clone());
-    let sso = Sso::new(gate.clone(), parts.master_key.clone(), parts.outbound.clone(), &limits);
+    let sso = Sso::new(gate.clone(), parts.master_key.clone(), &parts.outbound, &limits);
     let failing = (limits.clone(), config.rate_limit_scale);
     let sign_in = SignIn::new(gate.clone(), hashing, sso.clone(), failing);
     let oauth = oauth::Server::start(oauth::Settings {

@@ -20,7 +20,8 @@ pub(super) enum Command {
     Rotate,
     /// Retire a key: what it signed is refused at once, and assistants renew it by themselves.
     Retire {
-        /// The key's name: see `callslip keys list`.
+        /// The key's name: see `callslip keys list`. It may begin with a hyphen.
+        #[arg(allow_hyphen_values = true)]
         kid: String,
         /// The key has leaked. If it is the one that signs, a new one takes its place at once.
         #[arg(long)]

@@ -56,7 +56,7 @@ pub struct Sso {
 impl Sso {
     /// Over the guarded way out.
     #[must_use]
-    pub fn new(gate: Gate, master_key: MasterKey, outbound: Outbound, limits: &Limits) -> Self {
+    pub fn new(gate: Gate, master_key: MasterKey, outbound: &Outbound, limits: &Limits) -> Self {
         let outbound = outbound.by_admins();
         Self {
             keys: PublishedKeys::new(&outbound, limits, &gate.clock),

@@ -79,12 +79,11 @@ async fn nobody_registers_for_tokens_of_their_own(pool: PgPool) {
         (400, &json!("invalid_client_metadata"))
     );
     for method in ["none", "client_secret_basic", "client_secret_post"] {
-        let client = app
-            .assistant_with(&json!({
-                "token_endpoint_auth_method": method,
-                "grant_types": ["authorization_code", "client_credentials"],
-            }))
-            .await;
+        let both = json!({ "client_name": "x", "redirect_uris": ["https://a.example/cb"],
+            "grant_types": ["authorization_code", "client_credentials"],
+            "token_endpoint_auth_method": method });
+        assert_eq!(app.register(&both).await.json()["error"], "invalid_client_metadata");
+        let client = app.assistant_with(&json!({ "token_endpoint_auth_method": method })).await;
         let refused = client.own_token(&[]).await;
         assert_eq!(refused.json()["error"], "unauthorized_client", "{}", refused.text());
         sqlx::query("update oauth_clients set grant_types = '{client_credentials}'")

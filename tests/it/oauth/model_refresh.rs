@@ -166,7 +166,9 @@ impl Family {
     /// Whether an access token that was bought at `issued` opens anything.
     fn opens(&self, issued: i64) -> bool {
         let ends = (issued + 30 * MINUTE).min(ABSOLUTE);
-        !self.ended && self.now < ABSOLUTE && self.now < ends + LEEWAY
+        // Before its time it is as little worth as after.
+        let is_due = issued <= self.now + LEEWAY;
+        !self.ended && is_due && self.now < ABSOLUTE && self.now < ends + LEEWAY
     }
 }
 

@@ -126,6 +126,7 @@ impl Provider {
 
     /// Its authorization endpoint: the person signs in with these claims. Where they are sent next,
     /// as a path.
+    #[expect(clippy::needless_pass_by_value, reason = "reads better where it is made on the spot")]
     pub fn authorize(&self, app: &TestApp, url: &str, claims: Value) -> String {
         let url = Url::parse(url).unwrap();
         assert_eq!(url.origin().ascii_serialization(), self.issuer);

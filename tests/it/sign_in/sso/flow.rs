@@ -116,7 +116,7 @@ async fn only_the_browser_that_began_can_come_back(pool: PgPool) {
     let back = scene.provider.authorize(app, &url, ada());
     app.clock.advance(Duration::minutes(10));
     assert_eq!(late.get(&back).await.status, 400);
-    app.app.sweep(app.db(), &app.clock).await.unwrap();
+    app.app.forget(app.db(), &app.clock).await.unwrap();
     assert_eq!(app.count("sso_sign_ins").await, 0);
 }
 
