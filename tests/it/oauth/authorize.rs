@@ -99,11 +99,13 @@ async fn the_request_survives_the_sign_in(pool: PgPool) {
     let sent = assistant.authorize(&mut browser, &changes).await;
     let to_sign_in = browser.get(sent.location()).await;
     let page = browser.get(to_sign_in.location()).await;
-    let return_to =
-        page.attribute("form[action='/sign-in'] input[name=return_to]", "value").concat();
+    let return_to = page
+        .attribute("form[method=post][action='/sign-in'] input[name=return_to]", "value")
+        .concat();
     let wrong = browser.sign_in(&ada.user.email, "not the password", &return_to).await;
-    let return_to =
-        wrong.attribute("form[action='/sign-in'] input[name=return_to]", "value").concat();
+    let return_to = wrong
+        .attribute("form[method=post][action='/sign-in'] input[name=return_to]", "value")
+        .concat();
     let answer = browser.sign_in(&ada.user.email, PASSWORD, &return_to).await;
     let approved = browser.consent(answer.location(), &[("decision", "approve")]).await;
     assert_eq!(approved.returned("state"), ["kept"]);
@@ -201,8 +203,9 @@ async fn another_account_can_answer(pool: PgPool) {
     let signed_out = browser.post("/sign-out", &fields).await;
     assert!(browser.session().is_none());
     let sign_in = browser.get(signed_out.location()).await;
-    let return_to =
-        sign_in.attribute("form[action='/sign-in'] input[name=return_to]", "value").concat();
+    let return_to = sign_in
+        .attribute("form[method=post][action='/sign-in'] input[name=return_to]", "value")
+        .concat();
     let answer = browser.sign_in(&zoe.user.email, PASSWORD, &return_to).await;
     let page = browser.get(answer.location()).await;
     assert_eq!(page.status, 200, "{}", page.text());

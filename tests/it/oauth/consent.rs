@@ -397,8 +397,9 @@ async fn a_session_that_ends_meanwhile_leads_back_to_the_page(pool: PgPool) {
     browser.cookies.remove("__Host-sid");
     let to_sign_in = browser.post(&action, &fields).await;
     let sign_in = browser.get(to_sign_in.location()).await;
-    let return_to =
-        sign_in.attribute("form[action='/sign-in'] input[name=return_to]", "value").concat();
+    let return_to = sign_in
+        .attribute("form[method=post][action='/sign-in'] input[name=return_to]", "value")
+        .concat();
     assert_eq!(return_to, sent.location());
     let answer = browser.sign_in(&ada.user.email, crate::support::PASSWORD, &return_to).await;
     assert_eq!(browser.get(answer.location()).await.status, 200);

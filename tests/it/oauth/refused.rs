@@ -84,8 +84,9 @@ async fn a_refusal_waits_for_the_user(pool: PgPool) {
         let to_sign_in = browser.get(sent.location()).await;
         assert!(to_sign_in.location().starts_with("/sign-in?"), "{}", to_sign_in.location());
         let page = browser.get(to_sign_in.location()).await;
-        let return_to =
-            page.attribute("form[action='/sign-in'] input[name=return_to]", "value").concat();
+        let return_to = page
+            .attribute("form[method=post][action='/sign-in'] input[name=return_to]", "value")
+            .concat();
         let answer = browser.sign_in(&ada.user.email, PASSWORD, &return_to).await;
         assert_eq!(answer.location(), sent.location());
         let page = browser.get(answer.location()).await;
