@@ -87,9 +87,9 @@ class Copies:
             "csl_ac_",
             f"""insert into oauth_authorization_codes
                        (secret_hash, tenant_id, grant_id, client_id, redirect_uri,
-                        redirect_uri_was_sent, code_challenge, created_at, expires_at)
-                select w.hash, g.tenant_id, g.id, g.client_id, g.redirect_uri, true,
-                       '{CHALLENGE}', now(), now() + interval '1 hour'
+                        code_challenge, created_at, expires_at)
+                select w.hash, g.tenant_id, g.id, g.client_id, g.redirect_uri, '{CHALLENGE}',
+                       now(), now() + interval '1 hour'
                   from wanted w join oauth_grants g on g.id = w.grant_id;""",
         )
         return f"list:{file}"
@@ -111,8 +111,9 @@ def service_client(demo, tenant):
         values ('{tenant}', '{client_id}', '{client_id}', '', '{resource}', '{{search:read}}', now(),
                 now() + interval '1 day');
         insert into oauth_service_clients (tenant_id, client_id, grant_id, may_introspect,
-                                           created_by, created_at)
-        values ('{tenant}', '{client_id}', '{client_id}', true, '{client_id}', now());
+                                           created_by, created_at, expires_at)
+        values ('{tenant}', '{client_id}', '{client_id}', true, '{client_id}', now(),
+                now() + interval '1 day');
         """
     )
     return {"client_id": client_id, "client_secret": client_secret}
