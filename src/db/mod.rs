@@ -153,6 +153,18 @@ impl Db {
         Ok(ControlTx { tx })
     }
 
+    /// The same for what every call runs: its statements look rows up by key, so a plan that serves
+    /// all values is as good as one for these, and is made once and not at each call.
+    ///
+    /// # Errors
+    /// When the database cannot be reached.
+    pub async fn control_by_key(&self) -> sqlx::Result<ControlTx> {
+        const BEGIN: &str = "begin; set local role app_control; \
+                             set local plan_cache_mode = force_generic_plan";
+        let tx = self.pool.begin_with(BEGIN).await?;
+        Ok(ControlTx { tx })
+    }
+
     /// Whether the database answers.
     ///
     /// # Errors

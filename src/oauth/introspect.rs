@@ -84,7 +84,7 @@ async fn answer(
     parameters: &Parameters,
 ) -> Result<Option<Active>, Error> {
     let now = server.clock.now();
-    let mut tx = server.db.control().await?;
+    let mut tx = server.db.control_by_key().await?;
     let client = presented.prove(&mut tx).await?;
     let rights = require_resource_server(&client)?;
     let token =

@@ -190,7 +190,7 @@ async fn touch(db: &Db, clock: &Clock, grants: &[Uuid]) -> Result<(), Fault> {
 
 async fn ask(db: &Db, clock: &Clock, questions: &[Question]) -> Result<Answers, Fault> {
     let reading = async {
-        let mut tx = db.control().await?;
+        let mut tx = db.control_by_key().await?;
         store_liveness::read(&mut tx, questions, clock.now()).await
     };
     Ok(timeout(PATIENCE, reading).await??)

@@ -96,7 +96,7 @@ async fn redeem(
     grant_type: GrantType,
     call: &Call<'_>,
 ) -> Result<TokenResponse, Error> {
-    let mut tx = call.server.db.control().await?;
+    let mut tx = call.server.db.control_by_key().await?;
     let client = &presented.prove(&mut tx).await?;
     if let Err(unwelcome) = call.server.policy.check(&client.0) {
         return Err(refuse(ErrorCode::UnauthorizedClient, unwelcome.description()));
