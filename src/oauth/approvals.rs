@@ -10,7 +10,8 @@ pub use super::store_approvals::{count_waiting, list};
 use super::{
     app_key::AppKey,
     apps::{self, By},
-    client_document, store_approvals as store, store_apps,
+    client_document, store_approvals as store,
+    store_apps::{self, Which},
     tenant_policy::{self, AppsRule},
 };
 use crate::{
@@ -156,7 +157,7 @@ pub async fn decide(
     if decision == Decision::Withdraw
         && tenant_policy::find(tx, tenant).await?.apps == AppsRule::Approval
     {
-        let ended = store_apps::end_identity(tx, tenant, app, by.at).await?;
+        let ended = store_apps::end(tx, tenant, Which::Identity(app), by.at).await?;
         apps::record(tx, tenant, &ended, by, Some("withdrawn")).await?;
     }
     Ok(true)

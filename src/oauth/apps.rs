@@ -12,7 +12,9 @@ pub use super::{
 };
 
 use super::{
-    client::Source, client_document, client_name, redirect_uri, store_apps,
+    client::Source,
+    client_document, client_name, redirect_uri,
+    store_apps::{self, Which},
     tenant_policy::hold_to_change,
 };
 use crate::{
@@ -175,7 +177,7 @@ pub async fn revoke_for_everybody(
     by: &By,
 ) -> sqlx::Result<bool> {
     hold_to_change(tx, tenant).await?;
-    let ended = store_apps::end_app(tx, tenant, app, by.at).await?;
+    let ended = store_apps::end(tx, tenant, Which::App(app), by.at).await?;
     record(tx, tenant, &ended, by, Some("everybody")).await?;
     Ok(!ended.is_empty())
 }

@@ -9,7 +9,8 @@ use super::{
     client::{AuthMethod, Client, GrantType, Source},
     client_name,
     error::{Error, ErrorCode, refuse},
-    key_metadata, redirect_uri,
+    key_metadata::{self, is_https, member},
+    redirect_uri,
     scope::Scope,
 };
 
@@ -27,7 +28,7 @@ const GRANT_TYPES: [GrantType; 2] = [GrantType::AuthorizationCode, GrantType::Re
 /// The client that the metadata describes. Its id and secret are ours to choose: members such as
 /// `client_id` or `trusted` are not read.
 pub(super) fn read(client_id: String, asked: &Map<String, Value>) -> Result<Client, Error> {
-    if asked.get("software_statement").is_some_and(|statement| !is_nothing(statement)) {
+    if member(asked, "software_statement").is_some() {
         return Err(refuse(
             ErrorCode::UnapprovedSoftwareStatement,
             "software statements are not supported: register without one",
@@ -164,7 +165,7 @@ fn other_metadata(asked: &Map<String, Value>) -> Result<Map<String, Value>, Erro
     for (name, value) in asked {
         // `client_uri#de`: RFC 7591 §2.2.
         let base = name.split('#').next().unwrap_or_default();
-        if LINKS.contains(&base) && !is_nothing(value) {
+        if LINKS.contains(&base) && member(asked, name).is_some() {
             if !value.as_str().is_some_and(is_https) {
                 return Err(invalid(NO_LINK));
             }
@@ -198,25 +199,12 @@ fn other_metadata(asked: &Map<String, Value>) -> Result<Map<String, Value>, Erro
 
 const NO_LINK: &str = "client_uri, logo_uri, tos_uri, policy_uri and jwks_uri must be https";
 
-fn is_https(link: &str) -> bool {
-    link.len() <= 512
-        && !link.contains(char::is_control)
-        && url::Url::parse(link).is_ok_and(|url| {
-            url.scheme() == "https" && url.username().is_empty() && url.password().is_none()
-        })
-}
-
-/// Null and the empty string count as absent.
-fn is_nothing(value: &Value) -> bool {
-    value.is_null() || value.as_str().is_some_and(str::is_empty)
-}
-
 /// A member that is a short text.
 pub(super) fn text<'a>(
     asked: &'a Map<String, Value>,
     name: &str,
 ) -> Result<Option<&'a str>, Error> {
-    match asked.get(name).filter(|value| !is_nothing(value)) {
+    match member(asked, name) {
         None => Ok(None),
         // Postgres cannot keep a zero byte.
         Some(Value::String(text)) if text.len() <= 1024 && !text.contains('\0') => Ok(Some(text)),

@@ -38,6 +38,18 @@ impl RevokedFor {
     }
 }
 
+impl store_grants::Grant {
+    /// Something that happened to the grant, for the audit trail.
+    pub(super) fn event(&self, kind: Kind, (now, origin): (OffsetDateTime, &Origin)) -> Event {
+        Event::new(kind, now)
+            .tenant(self.tenant)
+            .user(self.user)
+            .client(&self.client_id)
+            .grant(self.id)
+            .from(origin)
+    }
+}
+
 /// End a grant because something that was spent came back, with its event.
 pub(super) async fn revoke_for_reuse(
     tx: &mut ControlTx,
@@ -46,13 +58,7 @@ pub(super) async fn revoke_for_reuse(
     (now, origin): (OffsetDateTime, &Origin),
 ) -> sqlx::Result<()> {
     if store_grants::revoke(tx, grant.tenant, grant.id, reason, now).await? {
-        let event = Event::new(Kind::TokenReused, now)
-            .tenant(grant.tenant)
-            .user(grant.user)
-            .client(&grant.client_id)
-            .grant(grant.id)
-            .from(origin)
-            .with("reason", reason.as_str());
+        let event = grant.event(Kind::TokenReused, (now, origin)).with("reason", reason.as_str());
         audit::store::append_control(tx, &event).await?;
     }
     Ok(())

@@ -7,7 +7,7 @@ use super::client::AuthMethod;
 use crate::jose::{jwk_set::KeySet, jws::Algorithm};
 
 /// The longest address, and the longest key set, that is kept.
-const LONGEST_URI: usize = 512;
+const LONGEST_LINK: usize = 512;
 const LONGEST_SET: usize = 8 * 1024;
 
 /// What a client tells of its keys.
@@ -51,7 +51,7 @@ pub(super) fn keys(
         (None, None) => Ok((None, None)),
         (Some(jwks), None) => Ok((Some(key_set(jwks)?), None)),
         (None, Some(uri)) => {
-            let uri = uri.as_str().filter(|uri| is_fetchable(uri));
+            let uri = uri.as_str().filter(|uri| is_https(uri));
             let uri = uri.ok_or("jwks_uri must be an https URL of at most 512 characters")?;
             Ok((None, Some(uri.to_owned())))
         }
@@ -72,15 +72,16 @@ pub(super) fn key_set(jwks: &Value) -> Result<Value, &'static str> {
     Ok(kept)
 }
 
-/// Null and the empty string count as absent.
-fn member<'a>(metadata: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+/// A member of a client's metadata. Null and the empty string count as absent.
+pub(super) fn member<'a>(metadata: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     metadata.get(name).filter(|value| !value.is_null() && value.as_str() != Some(""))
 }
 
-fn is_fetchable(uri: &str) -> bool {
-    uri.len() <= LONGEST_URI
-        && !uri.contains(char::is_control)
-        && Url::parse(uri).is_ok_and(|url| {
+/// A link that a client may name: https, of a modest length, and without credentials in it.
+pub(super) fn is_https(link: &str) -> bool {
+    link.len() <= LONGEST_LINK
+        && !link.contains(char::is_control)
+        && Url::parse(link).is_ok_and(|url| {
             url.scheme() == "https" && url.username().is_empty() && url.password().is_none()
         })
 }

@@ -112,12 +112,8 @@ async fn revoke_grant(
         return Ok(());
     }
     if store_grants::revoke(tx, grant.tenant, grant.id, RevokedFor::Client, now).await? {
-        let event = Event::new(Act::GrantRevoked, now)
-            .tenant(grant.tenant)
-            .user(grant.user)
-            .client(&grant.client_id)
-            .grant(grant.id)
-            .from(origin)
+        let event = grant
+            .event(Act::GrantRevoked, (now, origin))
             .with("reason", RevokedFor::Client.as_str());
         audit::store::append_control(tx, &event).await?;
     }

@@ -17,7 +17,7 @@ use super::{
     scope::Scope,
     store_clients,
     store_grants::{self, Grant},
-    store_services,
+    store_services, tenant_policy,
 };
 use crate::{
     audit::{self, Actor, Event, Kind},
@@ -149,7 +149,7 @@ pub async fn create(
     new: New,
 ) -> sqlx::Result<Result<Created, Unchanged>> {
     // Admins take turns, so that of two who choose one name one is told.
-    store_services::lock_tenant(tx, by.tenant.id).await?;
+    tenant_policy::hold_to_change(tx, by.tenant.id).await?;
     let names = store_services::names(tx, by.tenant.id).await?;
     if names.len() >= MOST {
         return Ok(Err(Unchanged::TooMany));

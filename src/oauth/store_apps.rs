@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::{
     app_key::AppKey,
@@ -260,46 +261,29 @@ pub(super) async fn end_connection(
     .await
 }
 
-/// End every member's grants of an app.
-pub(super) async fn end_app(
-    tx: &mut ControlTx,
-    tenant: TenantId,
-    app: &AppKey,
-    now: OffsetDateTime,
-) -> sqlx::Result<Vec<Ended>> {
-    sqlx::query_as!(
-        Ended,
-        r#"
-        with ending as (
-          select g.id, c.client_name
-            from oauth_grants g
-            join oauth_clients c on c.client_id = g.client_id
-           where g.tenant_id = $1 and g.user_id is not null and g.revoked_at is null
-             and oauth_app_key(c.app_identity, c.source, g.redirect_uri) = $2
-           order by g.id
-             for update of g)
-        update oauth_grants g
-           set revoked_at = $3, revoked_for = 'admin'
-          from ending
-         where g.tenant_id = $1 and g.id = ending.id
-        returning g.id as "grant: GrantId", g.user_id as "user: UserId", g.client_id,
-                  ending.client_name as "client_name!"
-        "#,
-        tenant.uuid(),
-        app.as_bytes(),
-        now,
-    )
-    .fetch_all(tx.conn())
-    .await
+/// Which of a tenant's grants.
+#[derive(Clone, Copy)]
+pub(super) enum Which<'a> {
+    /// These.
+    Grants(&'a [Uuid]),
+    /// Every member's of one app.
+    App(&'a AppKey),
+    /// Every member's of what is approved as one app, wherever its answers go.
+    Identity(&'a AppKey),
 }
 
-/// End every member's grants of what is approved as one app, wherever its answers go.
-pub(super) async fn end_identity(
+/// End grants, as an admin's act; which of them lived.
+pub(super) async fn end(
     tx: &mut ControlTx,
     tenant: TenantId,
-    identity: &AppKey,
+    which: Which<'_>,
     now: OffsetDateTime,
 ) -> sqlx::Result<Vec<Ended>> {
+    let (grants, app, identity) = match which {
+        Which::Grants(grants) => (Some(grants), None, None),
+        Which::App(key) => (None, Some(key.as_bytes()), None),
+        Which::Identity(key) => (None, None, Some(key.as_bytes())),
+    };
     sqlx::query_as!(
         Ended,
         r#"
@@ -307,19 +291,24 @@ pub(super) async fn end_identity(
           select g.id, c.client_name
             from oauth_grants g
             join oauth_clients c on c.client_id = g.client_id
-           where g.tenant_id = $1 and g.user_id is not null and g.revoked_at is null
-             and c.source <> 'tenant' and c.app_identity = $2
+           where g.tenant_id = $1 and g.revoked_at is null
+             and (g.id = any($2)
+                  or (g.user_id is not null
+                      and oauth_app_key(c.app_identity, c.source, g.redirect_uri) = $3)
+                  or (g.user_id is not null and c.source <> 'tenant' and c.app_identity = $4))
            order by g.id
              for update of g)
         update oauth_grants g
-           set revoked_at = $3, revoked_for = 'admin'
+           set revoked_at = $5, revoked_for = 'admin'
           from ending
          where g.tenant_id = $1 and g.id = ending.id
         returning g.id as "grant: GrantId", g.user_id as "user: UserId", g.client_id,
                   ending.client_name as "client_name!"
         "#,
         tenant.uuid(),
-        identity.as_bytes(),
+        grants,
+        app,
+        identity,
         now,
     )
     .fetch_all(tx.conn())

@@ -59,6 +59,24 @@ pub(super) enum Found<T> {
     Unknown,
 }
 
+impl<T> Found<T> {
+    /// What keeps this browser from a request that is there, if anything does.
+    pub(super) fn shut(
+        began: &[u8],
+        browser: &Plaintext,
+        is_decided: bool,
+        is_over: bool,
+    ) -> Option<Self> {
+        if SecretHash::from_stored(began) != Some(browser.hash()) {
+            Some(Self::Foreign)
+        } else if is_decided {
+            Some(Self::Decided)
+        } else {
+            is_over.then_some(Self::Unknown)
+        }
+    }
+}
+
 pub(super) async fn create(
     tx: &mut ControlTx,
     secret: &SecretHash,
@@ -156,14 +174,9 @@ pub(super) async fn find(
     .fetch_optional(tx.conn())
     .await?;
     let Some(row) = row else { return Ok(Found::Unknown) };
-    if SecretHash::from_stored(&row.browser_hash) != Some(browser.hash()) {
-        return Ok(Found::Foreign);
-    }
-    if row.decided_at.is_some() {
-        return Ok(Found::Decided);
-    }
-    if row.expires_at <= now {
-        return Ok(Found::Unknown);
+    let (is_decided, is_over) = (row.decided_at.is_some(), row.expires_at <= now);
+    if let Some(shut) = Found::shut(&row.browser_hash, browser, is_decided, is_over) {
+        return Ok(shut);
     }
     let (Some(code_challenge), None) = (row.code_challenge, &row.error) else {
         return Ok(Found::Waiting(Waiting::Refused(Refused {

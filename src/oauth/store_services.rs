@@ -10,14 +10,6 @@ use crate::{
     secret::SecretHash,
 };
 
-/// Let admins of the tenant take turns, until this transaction ends.
-pub(super) async fn lock_tenant(tx: &mut ControlTx, tenant: TenantId) -> sqlx::Result<()> {
-    sqlx::query!("select id from tenants where id = $1 for no key update", tenant.uuid())
-        .fetch_optional(tx.conn())
-        .await?;
-    Ok(())
-}
-
 /// A tenant's back ends, by name; those that have expired too.
 ///
 /// # Errors

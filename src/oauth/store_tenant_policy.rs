@@ -3,14 +3,8 @@
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use super::{
-    apps::Ended,
-    tenant_policy::{AppsRule, TenantPolicy},
-};
-use crate::{
-    db::ControlTx,
-    ids::{GrantId, TenantId, UserId},
-};
+use super::tenant_policy::{AppsRule, TenantPolicy};
+use crate::{db::ControlTx, ids::TenantId};
 
 /// What the tenant demands.
 ///
@@ -126,38 +120,6 @@ pub(super) async fn live_grants(
            and g.revoked_at is null and g.expires_at > $2
         "#,
         tenant.uuid(),
-        now,
-    )
-    .fetch_all(tx.conn())
-    .await
-}
-
-/// End these grants, as an admin's act; which of them lived.
-pub(super) async fn end(
-    tx: &mut ControlTx,
-    tenant: TenantId,
-    grants: &[Uuid],
-    now: OffsetDateTime,
-) -> sqlx::Result<Vec<Ended>> {
-    sqlx::query_as!(
-        Ended,
-        r#"
-        with ending as (
-          select g.id, c.client_name
-            from oauth_grants g
-            join oauth_clients c on c.client_id = g.client_id
-           where g.tenant_id = $1 and g.id = any($2) and g.revoked_at is null
-           order by g.id
-             for update of g)
-        update oauth_grants g
-           set revoked_at = $3, revoked_for = 'admin'
-          from ending
-         where g.tenant_id = $1 and g.id = ending.id
-        returning g.id as "grant: GrantId", g.user_id as "user: UserId", g.client_id,
-                  ending.client_name as "client_name!"
-        "#,
-        tenant.uuid(),
-        grants,
         now,
     )
     .fetch_all(tx.conn())

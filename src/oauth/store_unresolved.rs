@@ -52,13 +52,8 @@ pub(super) async fn find(
     .fetch_optional(tx.conn())
     .await?;
     let Some(row) = row else { return Ok(Found::Unknown) };
-    if SecretHash::from_stored(&row.browser_hash) != Some(browser.hash()) {
-        return Ok(Found::Foreign);
-    }
-    if row.expires_at <= now {
-        return Ok(Found::Unknown);
-    }
-    Ok(Found::Waiting(row.parameters))
+    let shut = Found::shut(&row.browser_hash, browser, false, row.expires_at <= now);
+    Ok(shut.unwrap_or(Found::Waiting(row.parameters)))
 }
 
 /// Take one out, and until when it would have waited. Of any number of racing tabs, one gets it.

@@ -19,6 +19,7 @@ use super::{
     apps::{self, By},
     client::Source,
     place, store_approvals,
+    store_apps::{self, Which},
     store_tenant_policy::{self as store, LiveGrant},
 };
 use crate::{
@@ -233,7 +234,7 @@ pub async fn change(
         Connected::Unasked | Connected::End | Connected::Approve(_) => {}
     }
     let doomed: Vec<Uuid> = forbidden.iter().map(|grant| grant.id).collect();
-    let ended = store::end(tx, tenant, &doomed, by.at).await?;
+    let ended = store_apps::end(tx, tenant, Which::Grants(&doomed), by.at).await?;
     apps::record(tx, tenant, &ended, by, Some("policy")).await?;
     if before.decided() != wanted.decided() {
         // Two changes in one moment are two versions all the same.

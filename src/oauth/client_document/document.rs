@@ -5,15 +5,16 @@ use serde_json::{Map, Value};
 use super::location::Location;
 use crate::oauth::{
     client::{AuthMethod, Client, GrantType, Source},
-    client_name, key_metadata,
+    client_name,
+    key_metadata::{self, is_https},
     policy::Unwelcome,
     redirect_uri,
 };
 
 /// The most redirect URIs in one document.
 const MOST_REDIRECT_URIS: usize = 20;
-/// The longest link that is kept.
-const LONGEST_LINK: usize = 512;
+/// The longest word that is kept.
+const LONGEST_WORD: usize = 512;
 /// Ways of authenticating with a secret that both sides know: a public document has none.
 const SYMMETRIC: &[&str] = &["client_secret_basic", "client_secret_post", "client_secret_jwt"];
 /// Links that are kept as text. Nothing is ever loaded from them (spec row D-04).
@@ -222,14 +223,7 @@ fn other_metadata(document: &Map<String, Value>) -> Map<String, Value> {
 }
 
 fn is_plain(text: &str) -> bool {
-    !text.is_empty() && text.len() <= LONGEST_LINK && !text.contains(char::is_control)
-}
-
-fn is_https(link: &str) -> bool {
-    is_plain(link)
-        && url::Url::parse(link).is_ok_and(|url| {
-            url.scheme() == "https" && url.username().is_empty() && url.password().is_none()
-        })
+    !text.is_empty() && text.len() <= LONGEST_WORD && !text.contains(char::is_control)
 }
 
 /// A list of strings; anything else counts as absent.

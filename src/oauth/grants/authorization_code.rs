@@ -2,7 +2,7 @@
 
 use super::{RevokedFor, revoke_for_reuse};
 use crate::{
-    audit::{self, Event, Kind as Act},
+    audit::{self, Kind as Act},
     db::ControlTx,
     oauth::{
         client::GrantType,
@@ -73,12 +73,7 @@ pub(in crate::oauth) async fn exchange(
     };
     let response = call.issue(&grant, grant.scope, refresh_token.as_ref())?;
     store_clients::touch(&mut tx, &client.0, call.now).await?;
-    let event = Event::new(Act::TokenIssued, call.now)
-        .tenant(grant.tenant)
-        .user(grant.user)
-        .client(&grant.client_id)
-        .grant(grant.id)
-        .from(call.origin);
+    let event = grant.event(Act::TokenIssued, (call.now, call.origin));
     audit::store::append_control(&mut tx, &event).await?;
     tx.commit().await?;
     Ok(response)

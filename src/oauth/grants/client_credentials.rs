@@ -5,7 +5,7 @@
 //! token (§4.2.3): whoever has the credentials needs none.
 
 use crate::{
-    audit::{self, Event, Kind as Act},
+    audit::{self, Kind as Act},
     db::ControlTx,
     oauth::{
         client_auth::AuthenticatedClient,
@@ -38,11 +38,7 @@ pub(in crate::oauth) async fn issue(
     call.require_alive(&mut tx, &grant).await?;
     let response = call.issue(&grant, scope, None)?;
     store_clients::touch(&mut tx, &client.0, call.now).await?;
-    let event = Event::new(Act::TokenIssued, call.now)
-        .tenant(grant.tenant)
-        .client(&grant.client_id)
-        .grant(grant.id)
-        .from(call.origin);
+    let event = grant.event(Act::TokenIssued, (call.now, call.origin));
     audit::store::append_control(&mut tx, &event).await?;
     tx.commit().await?;
     Ok(response)

@@ -12,7 +12,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::{RevokedFor, revoke_for_reuse};
 use crate::{
-    audit::{self, Event, Kind as Act},
+    audit::{self, Kind as Act},
     clock::LEEWAY,
     db::ControlTx,
     oauth::{
@@ -109,12 +109,7 @@ pub(in crate::oauth) async fn refresh(
     }
     let response = call.issue(&grant, scope, Some(&successor))?;
     store_clients::touch(&mut tx, &client.0, call.now).await?;
-    let mut event = Event::new(Act::TokenRefreshed, call.now)
-        .tenant(grant.tenant)
-        .user(grant.user)
-        .client(&grant.client_id)
-        .grant(grant.id)
-        .from(call.origin);
+    let mut event = grant.event(Act::TokenRefreshed, (call.now, call.origin));
     if standing == Standing::Retry {
         event = event.with("retry", true);
     }
