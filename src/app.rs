@@ -21,7 +21,7 @@ use crate::{
         routes::Entry,
         unread,
     },
-    limits::Limits,
+    limits::{self, Calls, Limits, shared},
     mcp, oauth,
     outbound::Outbound,
     problems::{self, Problems},
@@ -92,6 +92,10 @@ pub struct App {
     pub draining: Draining,
     /// What is wrong with the installation.
     pub problems: Problems,
+    /// Every limit.
+    pub limits: Limits,
+    /// The limits on assistants' calls.
+    pub calls: Calls,
 }
 
 impl App {
@@ -122,6 +126,7 @@ impl App {
             session::purge(&mut tx, clock.now()).await?;
             audit::store::forget_old(&mut tx).await?;
             problems::store::forget_old(&mut tx, clock.now()).await?;
+            limits::store::forget_old(&mut tx, clock.now().date()).await?;
             Ok(tx.commit().await?)
         };
         let own: Result<(), Fault> = own.await;
@@ -129,6 +134,8 @@ impl App {
     }
 }
 
+/// How often refused calls are written down.
+const WRITE_DOWN: Duration = Duration::from_secs(5);
 /// How long a vector store may take to answer a search.
 const STORE_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -139,8 +146,8 @@ const STORE_DEADLINE: Duration = Duration::from_secs(10);
 pub async fn build(parts: Parts) -> Result<App, Fault> {
     let config = &parts.config;
     let audit = audit::Log::start(parts.db.clone());
-    let limits = Limits::new(config.rate_limit_scale);
-    limits.sweep_regularly();
+    let limits = limits(&parts)?;
+    let calls = limits.calls();
     let draining = Draining::default();
     let problems = Problems::start(&parts.db, &parts.clock);
     problems.compare_clocks().await?;
@@ -151,8 +158,7 @@ pub async fn build(parts: Parts) -> Result<App, Fault> {
     };
     let hashing = Hashing::start(parts.password_cost.clone());
     let sso = Sso::new(gate.clone(), parts.master_key.clone(), &parts.outbound, &limits);
-    let failing = (limits.clone(), config.rate_limit_scale);
-    let sign_in = SignIn::new(gate.clone(), hashing, sso.clone(), failing);
+    let sign_in = SignIn::new(gate.clone(), hashing, sso.clone(), limits.clone());
     let oauth = oauth::Server::start(oauth::Settings {
         gate: gate.clone(),
         master_key: parts.master_key.clone(),
@@ -169,11 +175,37 @@ pub async fn build(parts: Parts) -> Result<App, Fault> {
         .and(telemetry::routes(parts.db.clone(), draining.clone(), problems.clone()))
         .and(sign_in::routes(sign_in))
         .and(admin::routes(admin(&parts, gate, search.clone(), sso)))
-        .and(mcp(&parts, &oauth, search, audit.clone(), &limits))
+        .and(mcp(&parts, &oauth, search, audit.clone(), (&limits, calls.clone())))
         .and(oauth.routes());
     let router = router.fallback(async || PageError::NotFound);
     let router = wrap(router, config, &problems);
-    Ok(App { router, table: table.into(), audit, oauth, draining, problems })
+    write_down(&calls, &parts);
+    Ok(App { router, table: table.into(), audit, oauth, draining, problems, limits, calls })
+}
+
+/// Of this process alone, or of all nodes.
+fn limits(parts: &Parts) -> Result<Limits, Fault> {
+    let config = &parts.config;
+    let mut limits = Limits::new(config.rate_limit_scale);
+    if let Some(url) = config.valkey_url.clone() {
+        let key = parts.master_key.derivation_key("callslip shared limits");
+        limits = limits.share(&shared::Settings { url, key, nodes: config.nodes })?;
+    }
+    limits.sweep_regularly();
+    Ok(limits)
+}
+
+/// From time to time, what limits refused.
+fn write_down(calls: &Calls, parts: &Parts) {
+    let (calls, db, clock) = (calls.clone(), parts.db.clone(), parts.clock.clone());
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(WRITE_DOWN).await;
+            if let Err(error) = calls.refused().flush(&db, clock.now().date()).await {
+                Fault::from(error).log();
+            }
+        }
+    });
 }
 
 fn mcp(
@@ -181,7 +213,7 @@ fn mcp(
     oauth: &oauth::Server,
     search: Search,
     audit: audit::Log,
-    limits: &Limits,
+    (limits, calls): (&Limits, Calls),
 ) -> Mounted {
     let parts = mcp::Parts {
         verifier: oauth.verifier(),
@@ -190,6 +222,7 @@ fn mcp(
         resources: oauth.resources(),
         search,
         audit,
+        calls,
         clock: parts.clock.clone(),
         public_url: parts.config.public_url.clone(),
         allowed_origins: parts.config.allowed_origins.clone(),
@@ -210,7 +243,8 @@ fn admin(parts: &Parts, gate: Gate, search: Search, sso: Sso) -> Admin {
 /// What surrounds every slice, outermost last.
 fn wrap(router: Router, config: &Config, problems: &Problems) -> Router {
     let trusted = config.trusted_proxies.clone().into();
-    let proxies = Proxies { trusted, problems: problems.clone() };
+    let shared_egress = config.shared_egress.clone().into();
+    let proxies = Proxies { trusted, shared_egress, problems: problems.clone() };
     let host = (Host::new(&config.public_url), problems.clone());
     router
         .layer(middleware::from_fn_with_state(host, host::check))

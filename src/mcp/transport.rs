@@ -15,9 +15,13 @@ use super::{
     caller::{self, Caller},
     dispatch::{Asker, Dispatcher},
     era,
-    jsonrpc::{self, Message, RpcError, code},
+    jsonrpc::{self, Id, Message, RpcError, code},
 };
-use crate::{audit::Origin, oauth::resource::Resources};
+use crate::{
+    audit::Origin,
+    limits::{Calls, Cost, Limited},
+    oauth::resource::Resources,
+};
 
 /// The largest body.
 pub(super) const MAX_BODY: usize = 1 << 20;
@@ -27,6 +31,7 @@ pub(super) const MAX_BODY: usize = 1 << 20;
 pub(super) struct Endpoint {
     pub(super) dispatcher: Dispatcher,
     pub(super) resources: Resources,
+    pub(super) limiter: Calls,
 }
 
 /// `POST` on every URL of the endpoint.
@@ -44,12 +49,21 @@ pub(super) async fn receive(
         let message = "the body must not be compressed";
         return Err(RpcError::new(status, code::INVALID_REQUEST, message));
     }
-    match jsonrpc::parse(&caller::read(body).await?)? {
+    let message = jsonrpc::parse(&caller::read(body).await?);
+    // What cannot be read costs something too.
+    let call = caller.call(message.as_ref().map_or(Cost::Other, cost));
+    let admitted = match endpoint.limiter.admit(&call).await {
+        Ok(admitted) => admitted,
+        Err(limited) => return Ok(refuse(&limited, message.ok().and_then(Message::into_id))),
+    };
+    match message? {
         Message::Request(request) => {
             let metadata_url = endpoint.resources.metadata_url_for(uri.path());
             let asker = Asker { caller, origin, metadata_url };
             let answer = endpoint.dispatcher.answer(&asker, &headers, &request).await;
-            answer.map_err(|error| error.answering(Some(request.id)))
+            let mut answer = answer.map_err(|error| error.answering(Some(request.id)))?;
+            admitted.tell(answer.headers_mut());
+            Ok(answer)
         }
         Message::Notification => Ok(StatusCode::ACCEPTED.into_response()),
         // Legacy clients may answer what older servers asked; modern ones never do.
@@ -59,6 +73,19 @@ pub(super) async fn receive(
         }
         Message::Response => Ok(StatusCode::ACCEPTED.into_response()),
     }
+}
+
+/// What a message costs its sender.
+pub(super) fn cost(message: &Message) -> Cost {
+    match message {
+        Message::Request(request) if request.method == "tools/call" => Cost::Tool,
+        Message::Request(_) | Message::Notification | Message::Response => Cost::Other,
+    }
+}
+
+/// 429, in a form that names the request.
+fn refuse(limited: &Limited, id: Option<Id>) -> Response {
+    limited.refuse(RpcError::limited(limited).answering(id).into_response())
 }
 
 /// Every other method: never 200, which some clients take for metadata.
