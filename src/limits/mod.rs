@@ -99,6 +99,11 @@ impl Limits {
         self.shared.as_ref().is_some_and(Shared::is_up)
     }
 
+    /// Where nodes count together, for limits that are made elsewhere.
+    pub(crate) fn shared(&self) -> Option<Shared> {
+        self.shared.clone()
+    }
+
     /// By what every rate and burst is multiplied.
     #[must_use]
     pub fn scale(&self) -> f64 {
