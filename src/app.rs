@@ -174,7 +174,7 @@ pub async fn build(parts: Parts) -> Result<App, Fault> {
     let Mounted { router, table } = assets::routes()
         .and(telemetry::routes(parts.db.clone(), draining.clone(), problems.clone()))
         .and(sign_in::routes(sign_in))
-        .and(admin::routes(admin(&parts, gate, search.clone(), sso)))
+        .and(admin::routes(admin(&parts, gate, search.clone(), sso, limits.uploads())))
         .and(mcp(&parts, &oauth, search, audit.clone(), (&limits, calls.clone())))
         .and(oauth.routes());
     let router = router.fallback(async || PageError::NotFound);
@@ -230,14 +230,14 @@ fn mcp(
     mcp::routes(parts, limits)
 }
 
-fn admin(parts: &Parts, gate: Gate, search: Search, sso: Sso) -> Admin {
+fn admin(parts: &Parts, gate: Gate, search: Search, sso: Sso, uploads: limits::Uploads) -> Admin {
     let stores = vector_stores::Context {
         db: parts.db.clone(),
         clock: parts.clock.clone(),
         outbound: parts.outbound.clone(),
         master_key: parts.master_key.clone(),
     };
-    Admin::new(gate, search, stores, parts.importer(), sso)
+    Admin::new(gate, search, stores, (parts.importer(), uploads), sso)
 }
 
 /// What surrounds every slice, outermost last.

@@ -10,6 +10,7 @@ mod apps;
 mod document;
 mod documents;
 mod home;
+mod limits;
 mod members;
 mod operator;
 mod overview;
@@ -20,6 +21,7 @@ mod sign_in;
 mod upload;
 mod upload_form;
 mod upload_slots;
+mod usage;
 mod vector_stores;
 mod view;
 mod words;
@@ -39,6 +41,7 @@ use crate::{
     db::{Db, TenantScope},
     documents::Importer,
     http::{Access, Frame, Mounted, PageError, Routes, csrf},
+    limits::Uploads,
     oauth,
     search::Search,
     sign_in::{Gate, Member, TenantAdmin, sso::Sso},
@@ -58,6 +61,7 @@ pub struct Admin {
     stores: stores::Context,
     importer: Arc<Importer>,
     slots: upload_slots::Slots,
+    uploads: Uploads,
     sso: Sso,
 }
 
@@ -68,7 +72,7 @@ impl Admin {
         gate: Gate,
         search: Search,
         stores: stores::Context,
-        importer: Importer,
+        (importer, uploads): (Importer, Uploads),
         sso: Sso,
     ) -> Self {
         Self {
@@ -80,6 +84,7 @@ impl Admin {
             stores,
             importer: Arc::new(importer),
             slots: upload_slots::Slots::default(),
+            uploads,
             sso,
         }
     }
@@ -155,6 +160,8 @@ pub fn routes(state: Admin) -> Mounted {
         .post("/account/apps/{grant}/revoke", Access::SignedIn, account::revoke)
         .get("/operator", Access::Operator, operator::index)
         .post("/operator/problems/{kind}/dismiss", Access::Operator, problems::dismiss)
+        .get("/operator/tenants/{tenant}/limits", Access::Operator, limits::show)
+        .post("/operator/tenants/{tenant}/limits", Access::Operator, limits::update)
         .get("/d/{document}", Access::SignedIn, document::show)
         .get("/t/{tenant}", Access::Member, overview::index)
         .get("/t/{tenant}/documents", Access::Member, documents::index)
@@ -200,6 +207,8 @@ pub fn routes(state: Admin) -> Mounted {
         )
         .post("/t/{tenant}/service-clients/{client}/delete", Access::TenantAdmin, services::delete)
         .get("/t/{tenant}/activity", Access::TenantAdmin, activity::index)
+        .get("/t/{tenant}/usage", Access::TenantAdmin, usage::index)
+        .post("/t/{tenant}/usage", Access::TenantAdmin, usage::update)
         .get("/t/{tenant}/members", Access::TenantAdmin, members::index)
         .merge(upload)
         .route_layer(guard)
@@ -238,10 +247,11 @@ enum Notice {
     ProviderRemoved,
     LinkRemoved,
     LinkAllowed,
+    LimitsSaved,
 }
 
 impl Notice {
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 18] = [
         Self::Uploaded,
         Self::DocumentDeleted,
         Self::StoreAdded,
@@ -259,6 +269,7 @@ impl Notice {
         Self::ProviderRemoved,
         Self::LinkRemoved,
         Self::LinkAllowed,
+        Self::LimitsSaved,
     ];
 
     const fn name(self) -> &'static str {
@@ -280,6 +291,7 @@ impl Notice {
             Self::ProviderRemoved => "provider-removed",
             Self::LinkRemoved => "link-removed",
             Self::LinkAllowed => "link-allowed",
+            Self::LimitsSaved => "limits-saved",
         }
     }
 
@@ -303,6 +315,7 @@ impl Notice {
             }
             Self::LinkRemoved => "The member cannot come in through the provider any more.",
             Self::LinkAllowed => "The member’s next sign-in through the provider links them anew.",
+            Self::LimitsSaved => "The limits were saved.",
             Self::DecidedBefore => "Nothing was changed: somebody else decided on this app before.",
         }
     }

@@ -20,17 +20,17 @@ use super::{
 use crate::ids::{GrantId, TenantId};
 
 /// One grant: one client of one user.
-pub const TOKEN: Policy = Policy { name: "token", per_minute: 60, burst: 30 };
+pub(super) const TOKEN: Policy = Policy { name: "token", per_minute: 60, burst: 30 };
 /// One user in all their clients.
-pub const USER: Policy = Policy { name: "user", per_minute: 120, burst: 60 };
+pub(super) const USER: Policy = Policy { name: "user", per_minute: 120, burst: 60 };
 /// One client for all its users in a tenant: three quarters, so that no app takes everything.
-pub const CLIENT: Policy = Policy { name: "client", per_minute: 450, burst: 150 };
+pub(super) const CLIENT: Policy = Policy { name: "client", per_minute: 450, burst: 150 };
 /// One tenant.
-pub const TENANT: Policy = Policy { name: "tenant", per_minute: 600, burst: 200 };
+pub(super) const TENANT: Policy = Policy { name: "tenant", per_minute: 600, burst: 200 };
 /// Calls of one tenant that run at the same time.
-pub const TENANT_AT_ONCE: u32 = 20;
+pub(super) const TENANT_AT_ONCE: u32 = 20;
 /// Calls of one grant that do.
-pub const TOKEN_AT_ONCE: u32 = 8;
+pub(super) const TOKEN_AT_ONCE: u32 = 8;
 
 /// What a call costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +85,7 @@ struct Inner {
 pub struct Admitted {
     standing: Standing,
     _runs: [Run; 2],
-    lease: Option<Leased>,
+    _lease: Option<Leased>,
 }
 
 #[derive(Debug)]
@@ -154,7 +154,7 @@ impl Inner {
                 None => self.admit_alone(&counts, &runs, shared.nodes())?,
             }
         }
-        Ok(Admitted { standing, _runs: runs, lease })
+        Ok(Admitted { standing, _runs: runs, _lease: lease })
     }
 
     fn run(&self, counts: &Counts) -> Result<[Run; 2], Limited> {
@@ -168,8 +168,7 @@ impl Inner {
     fn spend(&self, counts: &Counts) -> Result<Standing, Limited> {
         let mut tightest: Option<Standing> = None;
         for (bucket, spent) in self.buckets.iter().zip(&counts.spent) {
-            let standing =
-                bucket.spend(spent).map_err(|wait| Limited::spread(spent.rate, wait))?;
+            let standing = bucket.spend(spent).map_err(|wait| Limited::spread(spent.rate, wait))?;
             if tightest.is_none_or(|other| standing.remaining < other.remaining) {
                 tightest = Some(standing);
             }
@@ -180,9 +179,10 @@ impl Inner {
     fn asked_of(&self, shared: &Shared, counts: &Counts) -> (Vec<Charge>, [Place; 2]) {
         let charges = self.buckets.iter().zip(&counts.spent);
         let charges = charges.map(|(bucket, spent)| bucket.charge(spent, shared)).collect();
-        let places = counts
-            .at_once
-            .map(|(key, name, most)| Place { name: shared.name(&format!("{name}-at-once"), &key), most });
+        let places = counts.at_once.map(|(key, name, most)| Place {
+            name: shared.name(&format!("{name}-at-once"), &key),
+            most,
+        });
         (charges, places)
     }
 

@@ -147,7 +147,7 @@ impl<K: Clone + Eq + Hash> Failures<K> {
         loop {
             let mut ended = std::pin::pin!(self.counted.ended.notified());
             ended.as_mut().enable();
-            match self.turn(key, self.most) {
+            match self.turn(key, self.share()) {
                 Turn::Begun => return Ok(()),
                 Turn::Never(wait) => return Err(Limited::new(self.policy, wait)),
                 Turn::Later => ended.await,
@@ -155,12 +155,19 @@ impl<K: Clone + Eq + Hash> Failures<K> {
         }
     }
 
+    /// How many may fail here: of what all nodes share, this node's part while they cannot.
+    fn share(&self) -> u32 {
+        match &self.shared {
+            Some(shared) if !shared.is_up() => (self.most / shared.nodes()).max(1),
+            Some(_) | None => self.most,
+        }
+    }
+
     fn turn(&self, key: &K, most: u32) -> Turn {
         let now = self.counted.clock.now();
         let mut windows = self.counted.windows();
-        let turn = windows
-            .get(key)
-            .map_or(Turn::Begun, |window| window.turn(now, self.policy, most));
+        let turn =
+            windows.get(key).map_or(Turn::Begun, |window| window.turn(now, self.policy, most));
         if turn == Turn::Begun {
             windows.entry(key.clone()).or_default().under_way += 1;
         }
@@ -173,7 +180,8 @@ impl<K: Clone + Eq + Hash> Failures<K> {
         key: &K,
         deadline: Instant,
     ) -> Result<Option<(Shared, Name, Lease)>, Limited> {
-        let (name, lease) = (shared.name(&format!("failures/{:?}", self.policy), key), Lease::new());
+        let (name, lease) =
+            (shared.name(&format!("failures/{:?}", self.policy), key), Lease::new());
         loop {
             match shared.attempt(&name, self.most, self.window(), lease).await {
                 Some(Turn::Begun) => return Ok(Some((shared.clone(), name, lease))),
@@ -247,11 +255,8 @@ impl Limits {
         clock: &Clock,
     ) -> Failures<K> {
         let policy = policy.into();
-        let counted = Counted {
-            clock: clock.clone(),
-            windows: Mutex::default(),
-            ended: Notify::new(),
-        };
+        let counted =
+            Counted { clock: clock.clone(), windows: Mutex::default(), ended: Notify::new() };
         let counted = Arc::new(counted);
         self.keep(Box::new(Arc::clone(&counted)));
         let (most, shared) = (policy.burst(self.scale).get(), self.shared.clone());

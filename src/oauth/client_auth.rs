@@ -10,10 +10,7 @@
 
 pub(super) mod credentials;
 
-use std::{
-    convert::Infallible,
-    net::IpAddr,
-};
+use std::{convert::Infallible, net::IpAddr};
 
 use axum::{
     extract::FromRequestParts,

@@ -103,8 +103,7 @@ fn answers(rows: Vec<Row>, grants: &[Uuid]) -> Answers {
             let numbers = |stored: Vec<Option<i32>>| {
                 stored.try_into().map_or_else(|_| Numbers::default(), |four: [_; 4]| four.into())
             };
-            let limits =
-                TenantLimits { bound: numbers(row.bounds), chosen: numbers(row.chosen) };
+            let limits = TenantLimits { bound: numbers(row.bounds), chosen: numbers(row.chosen) };
             let vector_stores = row.vector_stores.into_iter().map(VectorStoreId::from).collect();
             *answer = Some(Alive {
                 vector_stores,

@@ -57,6 +57,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "db",
             "problems",
             "http",
+            "limits",
             "audit",
             "tenants",
             "users",

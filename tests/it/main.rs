@@ -13,6 +13,7 @@ mod housekeeping;
 mod isolation;
 mod journey;
 mod knowledge;
+mod limits;
 mod mcp;
 mod oauth;
 mod outbound;

@@ -60,11 +60,15 @@ fn is_limited(answer: &Answer, by: &str) {
     assert!(wait >= 1);
     let body = answer.json();
     let message = body["error"]["message"].as_str().unwrap();
-    let counted = if message.contains("at the same time") { format!("{by}-at-once") } else { by.to_owned() };
+    let counted =
+        if message.contains("at the same time") { format!("{by}-at-once") } else { by.to_owned() };
     assert_eq!(answer.header("ratelimit"), format!("\"{counted}\";r=0;t={wait}"));
     // Whose quota it is stays untold, even as a digest.
     let policy = answer.header("ratelimit-policy");
-    assert!(policy.starts_with(&format!("\"{counted}\";q=")) && !policy.contains("pk="), "{policy}");
+    assert!(
+        policy.starts_with(&format!("\"{counted}\";q=")) && !policy.contains("pk="),
+        "{policy}"
+    );
     assert!(message.contains(by) && message.contains(&wait.to_string()), "{message}");
     let code = body["error"]["code"].as_i64().unwrap();
     assert!(!(-32768..=-32000).contains(&code), "{code} is reserved");

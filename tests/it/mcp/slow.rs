@@ -67,7 +67,12 @@ pub(super) async fn stage_with(
 }
 
 /// A call that has got as far as the store, and no further.
-pub(super) async fn held(stage: &Stage, fake: &OpenAi, token: &str, message: &Value) -> JoinHandle<Answer> {
+pub(super) async fn held(
+    stage: &Stage,
+    fake: &OpenAi,
+    token: &str,
+    message: &Value,
+) -> JoinHandle<Answer> {
     fake.behave(Mode::Held);
     let (stage, token, message) = (stage.clone(), token.to_owned(), message.clone());
     let asked =
