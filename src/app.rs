@@ -22,7 +22,8 @@ use crate::{
         unread,
     },
     limits::Limits,
-    mcp, oauth,
+    mcp::{self, StreamRules},
+    oauth,
     outbound::Outbound,
     problems::{self, Problems},
     search::{self, Search},
@@ -50,6 +51,8 @@ pub struct Parts {
     pub extractor: Extractor,
     /// The guarded way out of this installation.
     pub outbound: Outbound,
+    /// How long streams last, and how many there may be.
+    pub streams: StreamRules,
 }
 
 impl Parts {
@@ -125,7 +128,8 @@ impl App {
             Ok(tx.commit().await?)
         };
         let own: Result<(), Fault> = own.await;
-        self.oauth.sweep().await.and(own)
+        let streams = mcp::sweep(db).await;
+        self.oauth.sweep().await.and(own).and(streams)
     }
 }
 
@@ -165,11 +169,12 @@ pub async fn build(parts: Parts) -> Result<App, Fault> {
     })
     .await?;
     let search = parts.search();
+    let endpoint = mcp(&parts, &oauth, search.clone(), audit.clone(), &draining);
     let Mounted { router, table } = assets::routes()
         .and(telemetry::routes(parts.db.clone(), draining.clone(), problems.clone()))
         .and(sign_in::routes(sign_in))
-        .and(admin::routes(admin(&parts, gate, search.clone(), sso)))
-        .and(mcp(&parts, &oauth, search, audit.clone(), &limits))
+        .and(admin::routes(admin(&parts, gate, search, sso)))
+        .and(mcp::routes(endpoint, &limits))
         .and(oauth.routes());
     let router = router.fallback(async || PageError::NotFound);
     let router = wrap(router, config, &problems);
@@ -181,9 +186,9 @@ fn mcp(
     oauth: &oauth::Server,
     search: Search,
     audit: audit::Log,
-    limits: &Limits,
-) -> Mounted {
-    let parts = mcp::Parts {
+    draining: &Draining,
+) -> mcp::Parts {
+    mcp::Parts {
         verifier: oauth.verifier(),
         liveness: oauth.liveness(),
         dpop: oauth.dpop(),
@@ -193,8 +198,11 @@ fn mcp(
         clock: parts.clock.clone(),
         public_url: parts.config.public_url.clone(),
         allowed_origins: parts.config.allowed_origins.clone(),
-    };
-    mcp::routes(parts, limits)
+        db: parts.db.clone(),
+        master_key: parts.master_key.clone(),
+        draining: draining.clone(),
+        streams: parts.streams,
+    }
 }
 
 fn admin(parts: &Parts, gate: Gate, search: Search, sso: Sso) -> Admin {

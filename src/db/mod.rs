@@ -25,6 +25,7 @@ pub mod embedded;
 #[cfg(test)]
 pub(crate) mod gate;
 pub mod guard;
+mod listen;
 #[cfg(test)]
 mod tests;
 
@@ -37,6 +38,7 @@ use sqlx::{
 use tokio::time::timeout;
 
 use crate::ids::TenantId;
+pub use listen::Listener;
 
 /// A connection that rested for longer is asked whether it still lives before it is used.
 const IDLE: Duration = Duration::from_secs(1);

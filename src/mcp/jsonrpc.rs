@@ -169,6 +169,22 @@ impl RpcError {
             .with_data(data)
     }
 
+    /// There is no room at the moment.
+    pub(super) fn busy(
+        status: StatusCode,
+        limit: &'static str,
+        message: &'static str,
+        seconds: u64,
+    ) -> Self {
+        let data = serde_json::json!({
+            "limit": limit,
+            "retryable": true,
+            "retryAfterSeconds": seconds,
+        });
+        let error = Self::new(status, code::RATE_LIMITED, message).with_data(data);
+        Self { retry_after: Some(seconds), ..error }
+    }
+
     pub(super) fn with_data(self, data: Value) -> Self {
         Self { data: Some(data), ..self }
     }

@@ -5,7 +5,7 @@
 //! clients send `*/*` or nothing.
 
 use axum::{
-    body::Body,
+    body::{Body, Bytes},
     extract::{Extension, State},
     http::{HeaderMap, StatusCode, Uri, header},
     response::{IntoResponse, Response},
@@ -16,17 +16,19 @@ use super::{
     dispatch::{Asker, Dispatcher},
     era,
     jsonrpc::{self, Message, RpcError, code},
+    sse::Streams,
 };
 use crate::{audit::Origin, oauth::resource::Resources};
 
 /// The largest body.
 pub(super) const MAX_BODY: usize = 1 << 20;
 
-/// The state of the handler.
+/// The state of the handlers.
 #[derive(Clone, Debug)]
 pub(super) struct Endpoint {
     pub(super) dispatcher: Dispatcher,
     pub(super) resources: Resources,
+    pub(super) streams: Streams,
 }
 
 /// `POST` on every URL of the endpoint.
@@ -38,13 +40,7 @@ pub(super) async fn receive(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, RpcError> {
-    let encoding = headers.get(header::CONTENT_ENCODING).map(|value| value.as_bytes());
-    if !matches!(encoding, None | Some(b"identity")) {
-        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-        let message = "the body must not be compressed";
-        return Err(RpcError::new(status, code::INVALID_REQUEST, message));
-    }
-    match jsonrpc::parse(&caller::read(body).await?)? {
+    match jsonrpc::parse(&read(&headers, body).await?)? {
         Message::Request(request) => {
             let metadata_url = endpoint.resources.metadata_url_for(uri.path());
             let asker = Asker { caller, origin, metadata_url };
@@ -59,6 +55,17 @@ pub(super) async fn receive(
         }
         Message::Response => Ok(StatusCode::ACCEPTED.into_response()),
     }
+}
+
+/// The body of a POST.
+pub(super) async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, RpcError> {
+    let encoding = headers.get(header::CONTENT_ENCODING).map(|value| value.as_bytes());
+    if !matches!(encoding, None | Some(b"identity")) {
+        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        let message = "the body must not be compressed";
+        return Err(RpcError::new(status, code::INVALID_REQUEST, message));
+    }
+    caller::read(body).await
 }
 
 /// Every other method: never 200, which some clients take for metadata.
