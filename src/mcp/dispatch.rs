@@ -84,6 +84,10 @@ impl Dispatcher {
             self.append(record::refusal(tool, asker, "refused", self.clock.now())).await?;
             return Ok(insufficient_scope(asker, era, request));
         }
+        #[cfg(feature = "fixtures")]
+        if let Some(result) = super::fixtures::call(name, request) {
+            return Ok(jsonrpc::success(StatusCode::OK, &request.id, &complete(era, result?)));
+        }
         let Some(tool) = tool else {
             self.append(record::refusal(tool, asker, "unknown_tool", self.clock.now())).await?;
             return Err(invalid_params("Unknown tool"));
@@ -197,6 +201,8 @@ fn list(era: Era, params: &Map<String, Value>) -> Result<Value, RpcError> {
         return Err(invalid_params("the cursor is unknown"));
     }
     let mut list = tools::list();
+    #[cfg(feature = "fixtures")]
+    super::fixtures::add_to(&mut list);
     if era == Era::Modern {
         tools::add_cache_hints(&mut list);
     }

@@ -14,6 +14,8 @@ mod caller;
 mod challenge;
 mod dispatch;
 mod era;
+#[cfg(any(test, feature = "fixtures"))]
+mod fixtures;
 mod front;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
