@@ -9,7 +9,7 @@ use crate::{
     audit,
     clock::Clock,
     config::Config,
-    db::Db,
+    db::{Class, Db},
     documents::{Importer, extract::Extractor},
     fault::Fault,
     http::{
@@ -58,9 +58,9 @@ pub struct Parts {
 impl Parts {
     /// Questions to hits, over every vector store.
     #[must_use]
-    pub fn search(&self) -> Search {
+    pub fn search(&self, class: Class) -> Search {
         Search::new(search::Parts {
-            db: self.db.clone(),
+            db: self.db.of(class),
             clock: self.clock.clone(),
             outbound: self.outbound.clone(),
             master_key: self.master_key.clone(),
@@ -73,7 +73,7 @@ impl Parts {
     #[must_use]
     pub fn importer(&self) -> Importer {
         Importer {
-            db: self.db.clone(),
+            db: self.db.of(Class::Work),
             clock: self.clock.clone(),
             extractor: self.extractor.clone(),
         }
@@ -121,7 +121,7 @@ impl App {
     /// When the database fails; what was not swept stays refused all the same.
     pub async fn forget(&self, db: &Db, clock: &Clock) -> Result<(), Fault> {
         let own = async {
-            let mut tx = db.control().await?;
+            let mut tx = db.of(Class::Work).control().await?;
             session::purge(&mut tx, clock.now()).await?;
             audit::store::forget_old(&mut tx).await?;
             problems::store::forget_old(&mut tx, clock.now()).await?;
@@ -142,11 +142,11 @@ const STORE_DEADLINE: Duration = Duration::from_secs(10);
 /// When the database does not answer.
 pub async fn build(parts: Parts) -> Result<App, Fault> {
     let config = &parts.config;
-    let audit = audit::Log::start(parts.db.clone());
+    let audit = audit::Log::start(&parts.db);
     let limits = Limits::new(config.rate_limit_scale);
     limits.sweep_regularly();
     let draining = Draining::default();
-    let problems = Problems::start(&parts.db, &parts.clock);
+    let problems = Problems::start(&parts.db.of(Class::Work), &parts.clock);
     problems.compare_clocks().await?;
     let gate = Gate {
         db: parts.db.clone(),
@@ -158,7 +158,7 @@ pub async fn build(parts: Parts) -> Result<App, Fault> {
     let failing = (limits.clone(), config.rate_limit_scale);
     let sign_in = SignIn::new(gate.clone(), hashing, sso.clone(), failing);
     let oauth = oauth::Server::start(oauth::Settings {
-        gate: gate.clone(),
+        gate: Gate { db: parts.db.of(Class::OAuth), ..gate.clone() },
         master_key: parts.master_key.clone(),
         access_token_minutes: config.access_token_minutes,
         clients: config.clients.clone(),
@@ -168,12 +168,11 @@ pub async fn build(parts: Parts) -> Result<App, Fault> {
         problems: problems.clone(),
     })
     .await?;
-    let search = parts.search();
-    let endpoint = mcp(&parts, &oauth, search.clone(), audit.clone(), &draining);
+    let endpoint = mcp(&parts, &oauth, audit.clone(), &draining);
     let Mounted { router, table } = assets::routes()
-        .and(telemetry::routes(parts.db.clone(), draining.clone(), problems.clone()))
+        .and(telemetry::routes(parts.db.of(Class::Check), draining.clone(), problems.clone()))
         .and(sign_in::routes(sign_in))
-        .and(admin::routes(admin(&parts, gate, search, sso)))
+        .and(admin::routes(admin(&parts, gate, sso)))
         .and(mcp::routes(endpoint, &limits))
         .and(oauth.routes());
     let router = router.fallback(async || PageError::NotFound);
@@ -181,38 +180,32 @@ pub async fn build(parts: Parts) -> Result<App, Fault> {
     Ok(App { router, table: table.into(), audit, oauth, draining, problems })
 }
 
-fn mcp(
-    parts: &Parts,
-    oauth: &oauth::Server,
-    search: Search,
-    audit: audit::Log,
-    draining: &Draining,
-) -> mcp::Parts {
+fn mcp(parts: &Parts, oauth: &oauth::Server, audit: audit::Log, draining: &Draining) -> mcp::Parts {
     mcp::Parts {
         verifier: oauth.verifier(),
         liveness: oauth.liveness(),
         dpop: oauth.dpop(),
         resources: oauth.resources(),
-        search,
+        search: parts.search(Class::Tool),
         audit,
         clock: parts.clock.clone(),
         public_url: parts.config.public_url.clone(),
         allowed_origins: parts.config.allowed_origins.clone(),
-        db: parts.db.clone(),
+        db: parts.db.of(Class::Check),
         master_key: parts.master_key.clone(),
         draining: draining.clone(),
         streams: parts.streams,
     }
 }
 
-fn admin(parts: &Parts, gate: Gate, search: Search, sso: Sso) -> Admin {
+fn admin(parts: &Parts, gate: Gate, sso: Sso) -> Admin {
     let stores = vector_stores::Context {
         db: parts.db.clone(),
         clock: parts.clock.clone(),
         outbound: parts.outbound.clone(),
         master_key: parts.master_key.clone(),
     };
-    Admin::new(gate, search, stores, parts.importer(), sso)
+    Admin::new(gate, parts.search(Class::Pages), stores, parts.importer(), sso)
 }
 
 /// What surrounds every slice, outermost last.

@@ -8,6 +8,7 @@ use axum::{
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
+use tokio::time::error::Elapsed;
 
 use crate::{
     fault::Fault,
@@ -114,6 +115,12 @@ pub(super) fn parse(body: &[u8]) -> Result<Message, RpcError> {
         Some(id) => Message::Request(Request { id, method, params }),
         None => Message::Notification,
     })
+}
+
+impl From<Elapsed> for RpcError {
+    fn from(elapsed: Elapsed) -> Self {
+        Self::fault(&elapsed.into())
+    }
 }
 
 /// A refusal in JSON-RPC's form, with the HTTP status that goes with it.

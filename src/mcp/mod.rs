@@ -38,7 +38,7 @@ use crate::{
     clock::Clock,
     config::PublicUrl,
     db::Db,
-    http::{Access, Draining, Mounted, Routes},
+    http::{Access, Draining, Mounted, Routes, deadline},
     limits::{self, Limited, Limits},
     oauth::{access_token::Verifier, dpop::Dpop, liveness::Liveness, resource::Resources},
     search::Search,
@@ -141,6 +141,7 @@ pub fn routes(parts: Parts, limits: &Limits) -> Mounted {
         .route_layer(limits.layer(limits::TOKEN, Caller::key_grant, too_many))
         .route_layer(middleware::from_fn_with_state(gate, caller::require_access_token))
         .route_layer(limits.layer(limits::ADDRESS, limits::by_address, too_many))
+        .route_layer(middleware::from_fn(deadline::enforce::<RpcError>))
         .route_layer(middleware::from_fn_with_state(front.clone(), front::check));
     calls.mount(endpoint).and(others.mount(front))
 }
