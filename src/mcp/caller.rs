@@ -5,13 +5,12 @@ use std::sync::Arc;
 use axum::{
     body::{Body, Bytes},
     extract::{Request, State},
-    http::{Extensions, HeaderMap, StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 
 use time::OffsetDateTime;
-use uuid::Uuid;
 
 use super::{
     challenge::{Challenge, Reason, Scheme},
@@ -23,7 +22,8 @@ use crate::{
     clock::{Clock, LEEWAY},
     db::TenantScope,
     fault::Fault,
-    ids::{GrantId, TenantId, UserId, VectorStoreId},
+    ids::{GrantId, UserId, VectorStoreId},
+    limits::{Call, Cost, TenantLimits},
     oauth::{
         access_token::{Claims, Verifier},
         dpop::{self, Dpop, Proof, Refused, Target},
@@ -43,6 +43,7 @@ struct Proved {
     scope: TenantScope,
     claims: Arc<Claims>,
     vector_stores: Vec<VectorStoreId>,
+    limits: TenantLimits,
     at: OffsetDateTime,
 }
 
@@ -99,7 +100,14 @@ impl Caller {
         Ok(liveness.check(&claims).await?.map(|alive| {
             #[expect(clippy::disallowed_methods, reason = "membership was read just above")]
             let scope = TenantScope::proven(claims.tenant);
-            Self(Arc::new(Proved { scheme, scope, claims, vector_stores: alive.vector_stores, at }))
+            Self(Arc::new(Proved {
+                scheme,
+                scope,
+                claims,
+                vector_stores: alive.vector_stores,
+                limits: alive.limits,
+                at,
+            }))
         }))
     }
 
@@ -114,19 +122,17 @@ impl Caller {
         Ok(now.is_some_and(|now| now.vector_stores() == self.vector_stores()))
     }
 
-    /// Keys of the limits.
-    pub(super) fn key_grant(extensions: &Extensions) -> Option<GrantId> {
-        extensions.get::<Self>().map(Self::grant)
-    }
-
-    /// A service client, which has no user, counts as one by itself.
-    pub(super) fn key_user(extensions: &Extensions) -> Option<Uuid> {
-        let caller = extensions.get::<Self>()?;
-        Some(caller.user().map_or(caller.grant().uuid(), UserId::uuid))
-    }
-
-    pub(super) fn key_tenant(extensions: &Extensions) -> Option<TenantId> {
-        extensions.get::<Self>().map(|caller| caller.scope().tenant_id())
+    /// A call of theirs, as limits count it. A service client, which has no user, counts as one by
+    /// itself.
+    pub(super) fn call(&self, cost: Cost) -> Call<'_> {
+        Call {
+            tenant: self.scope().tenant_id(),
+            limits: self.0.limits,
+            user: self.user().map_or(self.grant().uuid(), UserId::uuid),
+            client_id: self.client_id(),
+            grant: self.grant(),
+            cost,
+        }
     }
 }
 
@@ -271,6 +277,7 @@ impl Gate {
             scope,
             claims: Arc::clone(claims),
             vector_stores: alive.vector_stores,
+            limits: alive.limits,
             at,
         }))))
     }

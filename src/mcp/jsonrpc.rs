@@ -58,6 +58,16 @@ pub(super) enum Message {
     Response,
 }
 
+impl Message {
+    /// What an answer to it must carry.
+    pub(super) fn into_id(self) -> Option<Id> {
+        match self {
+            Self::Request(request) => Some(request.id),
+            Self::Notification | Self::Response => None,
+        }
+    }
+}
+
 /// A call of a method.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Request {
@@ -168,7 +178,7 @@ impl RpcError {
     /// The body of a 429.
     pub(super) fn limited(limited: &Limited) -> Self {
         let data = serde_json::json!({
-            "limit": limited.policy.name,
+            "limit": limited.limit.name(),
             "retryable": true,
             "retryAfterSeconds": limited.retry_after,
         });

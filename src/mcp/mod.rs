@@ -4,8 +4,8 @@
 //! 1. [`front`]: host, origin and declared size (MCP transports, "Security Warning");
 //! 2. the limit by network address;
 //! 3. [`caller`]: the access token, and whether its grant still lives (OAuth 2.1 §5.2, RFC 9068 §4);
-//! 4. the limits by token, user and tenant;
-//! 5. [`transport`] and [`jsonrpc`]: one message, strictly read;
+//! 4. [`transport`] and [`jsonrpc`]: one message, strictly read;
+//! 5. the limits by token, user, app and tenant, at what the message costs;
 //! 6. [`era`]: which revision it speaks, and what that revision demands;
 //! 7. [`dispatch`]: the method; for a tool its scope, its run, and its audit event made durable;
 //! 8. after a call that took long, [`dispatch`] again: whether the token still lives; the answer.
@@ -39,12 +39,12 @@ use crate::{
     config::PublicUrl,
     db::Db,
     http::{Access, Draining, Mounted, Routes, deadline},
-    limits::{self, Limited, Limits},
+    limits::{self, Calls, Limited, Limits},
     oauth::{access_token::Verifier, dpop::Dpop, liveness::Liveness, resource::Resources},
     search::Search,
     secret::seal::MasterKey,
 };
-use caller::{Caller, Gate};
+use caller::Gate;
 use dispatch::Dispatcher;
 use front::Front;
 use jsonrpc::RpcError;
@@ -76,6 +76,8 @@ pub struct Parts {
     pub search: Search,
     /// Where calls are recorded before they are answered.
     pub audit: audit::Log,
+    /// How many calls anybody has.
+    pub calls: Calls,
     /// Now.
     pub clock: Clock,
     /// The origin that we answer for.
@@ -95,7 +97,8 @@ pub struct Parts {
 /// The endpoint's routes.
 #[must_use]
 pub fn routes(parts: Parts, limits: &Limits) -> Mounted {
-    let Parts { verifier, liveness, dpop, resources, search, audit, clock, .. } = parts;
+    let Parts { verifier, liveness, dpop, resources, search, audit, calls: limiter, clock, .. } =
+        parts;
     let front = Front::new(&parts.public_url, &parts.allowed_origins);
     let dispatcher = Dispatcher { search, audit, clock: clock.clone(), liveness: liveness.clone() };
     let streams = Streams::new(sse::Parts {
@@ -108,7 +111,7 @@ pub fn routes(parts: Parts, limits: &Limits) -> Mounted {
         rules: parts.streams,
     });
     let gate = Gate { verifier, liveness, dpop, resources: resources.clone(), clock };
-    let endpoint = Endpoint { dispatcher, resources, streams };
+    let endpoint = Endpoint { dispatcher, resources, limiter, streams };
 
     let mut calls = Routes::new();
     let mut others = Routes::new();
@@ -136,9 +139,6 @@ pub fn routes(parts: Parts, limits: &Limits) -> Mounted {
     }
     // The last layer runs first.
     let calls = calls
-        .route_layer(limits.layer(limits::TENANT, Caller::key_tenant, too_many))
-        .route_layer(limits.layer(limits::USER, Caller::key_user, too_many))
-        .route_layer(limits.layer(limits::TOKEN, Caller::key_grant, too_many))
         .route_layer(middleware::from_fn_with_state(gate, caller::require_access_token))
         .route_layer(limits.layer(limits::ADDRESS, limits::by_address, too_many))
         .route_layer(middleware::from_fn(deadline::enforce::<RpcError>))

@@ -18,7 +18,7 @@ use crate::{
     mcp::{
         caller::Caller,
         dispatch::Asker,
-        jsonrpc::{Message, RpcError},
+        jsonrpc::{self, Message, RpcError},
         transport::{self, Endpoint},
     },
     secret::{Kind, Plaintext},
@@ -90,7 +90,11 @@ pub(in crate::mcp) async fn post(
 ) -> Result<Response, RpcError> {
     let Some(name) = session_in(&uri) else { return Err(unknown()) };
     let body = transport::read(&headers, body).await?;
-    let request = match crate::mcp::jsonrpc::parse(&body)? {
+    let message = jsonrpc::parse(&body);
+    if let Err(limited) = endpoint.admit(&caller, message.as_ref()).await {
+        return Ok(transport::refuse(&limited, message.ok().and_then(Message::into_id)));
+    }
+    let request = match message? {
         Message::Request(request) => {
             let metadata_url = endpoint.resources.metadata_url_for(resource_path(uri.path()));
             let asker = Asker { caller: caller.clone(), origin, metadata_url };
