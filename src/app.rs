@@ -13,7 +13,7 @@ use crate::{
     documents::{Importer, extract::Extractor},
     fault::Fault,
     http::{
-        Mounted, PageError, assets,
+        Draining, Mounted, PageError, assets,
         client_ip::{self, Proxies},
         headers,
         host::{self, Host},
@@ -28,7 +28,7 @@ use crate::{
     search::{self, Search},
     secret::seal::MasterKey,
     sign_in::{self, Gate, SignIn, session, sso::Sso},
-    telemetry::{self, Draining},
+    telemetry,
     users::password::{Cost, Hashing},
     vector_stores,
 };

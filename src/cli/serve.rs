@@ -11,6 +11,7 @@ use super::{Context, Stop, context::configuration};
 use crate::{
     app::{self, App, Parts},
     config::Config,
+    http::Phase,
     telemetry,
 };
 
@@ -119,7 +120,8 @@ async fn serve_until(
     let service = app.router.into_make_service_with_connect_info::<SocketAddr>();
     let server = axum::serve(listener, service).with_graceful_shutdown(async move {
         stop.await;
-        app.draining.begin();
+        app.draining.advance(Phase::Leaving);
+        app.draining.advance(Phase::Closing);
         tracing::info!("stopping: no new requests");
         let _ = drain.send(());
     });

@@ -4,6 +4,7 @@ pub mod assets;
 pub mod client_ip;
 pub mod cookies;
 pub mod csrf;
+mod draining;
 pub mod extract;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
@@ -15,5 +16,6 @@ pub mod request_id;
 pub mod routes;
 pub mod unread;
 
+pub use draining::{Draining, Phase};
 pub use page::{Frame, Page, PageError, sentence};
 pub use routes::{Access, Mounted, Routes};

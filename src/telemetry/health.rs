@@ -1,12 +1,6 @@
 //! `/livez`: the process runs. `/readyz`: send it traffic.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::time::Duration;
 
 use axum::{
     extract::State,
@@ -16,23 +10,12 @@ use axum::{
 
 use crate::{
     db::Db,
-    http::{Access, Mounted, Routes},
+    http::{Access, Draining, Mounted, Phase, Routes},
     problems::Problems,
 };
 
 /// How long the database may take to say that it is there.
 const PATIENCE: Duration = Duration::from_secs(1);
-
-/// Whether the server is on its way out. Clones share.
-#[derive(Clone, Debug, Default)]
-pub struct Draining(Arc<AtomicBool>);
-
-impl Draining {
-    /// From now on `/readyz` says no.
-    pub fn begin(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
 
 /// Both routes.
 #[must_use]
@@ -48,7 +31,7 @@ async fn alive() -> Response {
 }
 
 async fn ready(State((db, draining, problems)): State<(Db, Draining, Problems)>) -> Response {
-    if draining.0.load(Ordering::Relaxed) {
+    if draining.phase() > Phase::Serving {
         return say(StatusCode::SERVICE_UNAVAILABLE, "draining\n");
     }
     // Expiry, one-time codes and signatures all go by the clock: spec row FX-22.

@@ -10,7 +10,7 @@ mod requests;
 
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
-pub use health::{Draining, routes};
+pub use health::routes;
 pub use lines::OneLine;
 pub use metrics::Metrics;
 pub use requests::observe;

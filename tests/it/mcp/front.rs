@@ -5,6 +5,7 @@ use axum::{
     extract::Request,
     http::{Method, StatusCode},
 };
+use callslip::http::Phase;
 use sqlx::PgPool;
 
 use super::stage::{Stage, ping};
@@ -149,7 +150,7 @@ async fn health_is_told(pool: PgPool) {
     let stage = Stage::new(&pool).await;
     assert_eq!(stage.app.get("/livez").await.status, StatusCode::OK);
     assert_eq!(stage.app.get("/readyz").await.status, StatusCode::OK);
-    stage.app.app.draining.begin();
+    stage.app.app.draining.advance(Phase::Leaving);
     assert_eq!(stage.app.get("/readyz").await.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(stage.app.get("/livez").await.status, StatusCode::OK);
 }
