@@ -40,7 +40,7 @@ use crate::{
     config::PublicUrl,
     db::{Db, TenantScope},
     documents::Importer,
-    http::{Access, Frame, Mounted, PageError, Routes, csrf},
+    http::{Access, Frame, Mounted, PageError, Routes, csrf, deadline},
     limits::Uploads,
     oauth,
     search::Search,
@@ -210,6 +210,8 @@ pub fn routes(state: Admin) -> Mounted {
         .get("/t/{tenant}/usage", Access::TenantAdmin, usage::index)
         .post("/t/{tenant}/usage", Access::TenantAdmin, usage::update)
         .get("/t/{tenant}/members", Access::TenantAdmin, members::index)
+        .route_layer(middleware::from_fn(deadline::enforce::<PageError>))
+        // Files may come slowly, and reading one has a limit of its own.
         .merge(upload)
         .route_layer(guard)
         .mount(state)

@@ -15,10 +15,11 @@ use time::OffsetDateTime;
 use super::{
     challenge::{Challenge, Reason, Scheme},
     jsonrpc::{RpcError, code},
+    sse::handlers::resource_path,
     transport::MAX_BODY,
 };
 use crate::{
-    clock::Clock,
+    clock::{Clock, LEEWAY},
     db::TenantScope,
     fault::Fault,
     ids::{GrantId, UserId, VectorStoreId},
@@ -85,6 +86,42 @@ impl Caller {
         (&self.0.claims, self.0.at)
     }
 
+    /// Somebody who passed the gate a moment ago, proved anew; `None` when the token is dead.
+    pub(super) async fn proved(
+        claims: Arc<Claims>,
+        scheme: Scheme,
+        liveness: &Liveness,
+        clock: &Clock,
+    ) -> Result<Option<Self>, Fault> {
+        let at = clock.now();
+        if claims.exp <= (at - LEEWAY).unix_timestamp() {
+            return Ok(None);
+        }
+        Ok(liveness.check(&claims).await?.map(|alive| {
+            #[expect(clippy::disallowed_methods, reason = "membership was read just above")]
+            let scope = TenantScope::proven(claims.tenant);
+            Self(Arc::new(Proved {
+                scheme,
+                scope,
+                claims,
+                vector_stores: alive.vector_stores,
+                limits: alive.limits,
+                at,
+            }))
+        }))
+    }
+
+    /// Whether the token lives, and may read what it could when it was last proved.
+    pub(super) async fn is_unchanged(
+        &self,
+        liveness: &Liveness,
+        clock: &Clock,
+    ) -> Result<bool, Fault> {
+        let claims = Arc::clone(&self.0.claims);
+        let now = Self::proved(claims, self.0.scheme, liveness, clock).await?;
+        Ok(now.is_some_and(|now| now.vector_stores() == self.vector_stores()))
+    }
+
     /// A call of theirs, as limits count it. A service client, which has no user, counts as one by
     /// itself.
     pub(super) fn call(&self, cost: Cost) -> Call<'_> {
@@ -115,7 +152,7 @@ pub(super) async fn require_access_token(
     request: Request,
     next: Next,
 ) -> Response {
-    let path = request.uri().path();
+    let path = resource_path(request.uri().path());
     let Some(resource) = Resources::at_path(path) else {
         let message = "there is no such endpoint";
         return RpcError::new(StatusCode::NOT_FOUND, code::INVALID_REQUEST, message)

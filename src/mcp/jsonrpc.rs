@@ -8,6 +8,7 @@ use axum::{
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
+use tokio::time::error::Elapsed;
 
 use crate::{
     fault::Fault,
@@ -126,6 +127,12 @@ pub(super) fn parse(body: &[u8]) -> Result<Message, RpcError> {
     })
 }
 
+impl From<Elapsed> for RpcError {
+    fn from(elapsed: Elapsed) -> Self {
+        Self::fault(&elapsed.into())
+    }
+}
+
 /// A refusal in JSON-RPC's form, with the HTTP status that goes with it.
 #[derive(Debug)]
 pub(super) struct RpcError {
@@ -177,6 +184,22 @@ impl RpcError {
         });
         Self::new(StatusCode::TOO_MANY_REQUESTS, code::RATE_LIMITED, limited.message())
             .with_data(data)
+    }
+
+    /// There is no room at the moment.
+    pub(super) fn busy(
+        status: StatusCode,
+        limit: &'static str,
+        message: &'static str,
+        seconds: u64,
+    ) -> Self {
+        let data = serde_json::json!({
+            "limit": limit,
+            "retryable": true,
+            "retryAfterSeconds": seconds,
+        });
+        let error = Self::new(status, code::RATE_LIMITED, message).with_data(data);
+        Self { retry_after: Some(seconds), ..error }
     }
 
     pub(super) fn with_data(self, data: Value) -> Self {

@@ -5,7 +5,7 @@
 //! clients send `*/*` or nothing.
 
 use axum::{
-    body::Body,
+    body::{Body, Bytes},
     extract::{Extension, State},
     http::{HeaderMap, StatusCode, Uri, header},
     response::{IntoResponse, Response},
@@ -16,22 +16,35 @@ use super::{
     dispatch::{Asker, Dispatcher},
     era,
     jsonrpc::{self, Id, Message, RpcError, code},
+    sse::Streams,
 };
 use crate::{
     audit::Origin,
-    limits::{Calls, Cost, Limited},
+    limits::{Admitted, Calls, Cost, Limited},
     oauth::resource::Resources,
 };
 
 /// The largest body.
 pub(super) const MAX_BODY: usize = 1 << 20;
 
-/// The state of the handler.
+/// The state of the handlers.
 #[derive(Clone, Debug)]
 pub(super) struct Endpoint {
     pub(super) dispatcher: Dispatcher,
     pub(super) resources: Resources,
     pub(super) limiter: Calls,
+    pub(super) streams: Streams,
+}
+
+impl Endpoint {
+    /// Count a message; one that cannot be read costs something too.
+    pub(super) async fn admit(
+        &self,
+        caller: &Caller,
+        message: Result<&Message, &RpcError>,
+    ) -> Result<Admitted, Limited> {
+        self.limiter.admit(&caller.call(message.map_or(Cost::Other, cost))).await
+    }
 }
 
 /// `POST` on every URL of the endpoint.
@@ -43,16 +56,8 @@ pub(super) async fn receive(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, RpcError> {
-    let encoding = headers.get(header::CONTENT_ENCODING).map(|value| value.as_bytes());
-    if !matches!(encoding, None | Some(b"identity")) {
-        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-        let message = "the body must not be compressed";
-        return Err(RpcError::new(status, code::INVALID_REQUEST, message));
-    }
-    let message = jsonrpc::parse(&caller::read(body).await?);
-    // What cannot be read costs something too.
-    let call = caller.call(message.as_ref().map_or(Cost::Other, cost));
-    let admitted = match endpoint.limiter.admit(&call).await {
+    let message = jsonrpc::parse(&read(&headers, body).await?);
+    let admitted = match endpoint.admit(&caller, message.as_ref()).await {
         Ok(admitted) => admitted,
         Err(limited) => return Ok(refuse(&limited, message.ok().and_then(Message::into_id))),
     };
@@ -75,8 +80,19 @@ pub(super) async fn receive(
     }
 }
 
+/// The body of a POST.
+pub(super) async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, RpcError> {
+    let encoding = headers.get(header::CONTENT_ENCODING).map(|value| value.as_bytes());
+    if !matches!(encoding, None | Some(b"identity")) {
+        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        let message = "the body must not be compressed";
+        return Err(RpcError::new(status, code::INVALID_REQUEST, message));
+    }
+    caller::read(body).await
+}
+
 /// What a message costs its sender.
-pub(super) fn cost(message: &Message) -> Cost {
+fn cost(message: &Message) -> Cost {
     match message {
         Message::Request(request) if request.method == "tools/call" => Cost::Tool,
         Message::Request(_) | Message::Notification | Message::Response => Cost::Other,
@@ -84,7 +100,7 @@ pub(super) fn cost(message: &Message) -> Cost {
 }
 
 /// 429, in a form that names the request.
-fn refuse(limited: &Limited, id: Option<Id>) -> Response {
+pub(super) fn refuse(limited: &Limited, id: Option<Id>) -> Response {
     limited.refuse(RpcError::limited(limited).answering(id).into_response())
 }
 

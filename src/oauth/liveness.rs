@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    db::Db,
+    db::{Class, Db},
     fault::Fault,
     ids::{GrantId, TenantId, UserId, VectorStoreId},
     limits::TenantLimits,
@@ -101,7 +101,7 @@ impl Liveness {
         let touching = Arc::new(Semaphore::new(1));
         for _ in 0..WORKERS {
             let (waiting, touching) = (Arc::clone(&waiting), Arc::clone(&touching));
-            tokio::spawn(work(db.clone(), clock.clone(), waiting, touching));
+            tokio::spawn(work(db.of(Class::Check), clock.clone(), waiting, touching));
         }
         Self { queue }
     }

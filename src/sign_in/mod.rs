@@ -28,7 +28,7 @@ use crate::{
     clock::Clock,
     config::PublicUrl,
     db::Db,
-    http::{Access, Mounted, PageError, Routes, csrf, headers},
+    http::{Access, Mounted, PageError, Routes, csrf, deadline, headers},
     limits::{self, Limited, Limits, Policy},
     users::password::Hashing,
 };
@@ -111,5 +111,6 @@ pub fn routes(state: SignIn) -> Mounted {
         .get("/first-operator/{link}", Access::Flow, first_operator::show)
         .post("/first-operator/{link}", Access::Flow, first_operator::create)
         .route_layer(guard)
+        .route_layer(middleware::from_fn(deadline::enforce::<PageError>))
         .mount(state)
 }
