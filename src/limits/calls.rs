@@ -91,8 +91,16 @@ pub struct Admitted {
 #[derive(Debug)]
 struct Leased {
     shared: Shared,
-    places: [Name; 2],
+    /// None: they were not to be had.
+    places: Option<[Name; 2]>,
     lease: Lease,
+}
+
+impl Leased {
+    fn of(shared: &Shared, places: &[Place; 2]) -> Self {
+        let places = places.each_ref().map(|place| place.name.clone());
+        Self { shared: shared.clone(), places: Some(places), lease: Lease::new() }
+    }
 }
 
 impl Admitted {
@@ -104,7 +112,9 @@ impl Admitted {
 
 impl Drop for Leased {
     fn drop(&mut self) {
-        self.shared.leave(&self.places, self.lease);
+        if let Some(places) = &self.places {
+            self.shared.leave(places, self.lease);
+        }
     }
 }
 
@@ -143,14 +153,17 @@ impl Inner {
         let mut lease = None;
         if let Some(shared) = &self.shared {
             let (charges, places) = self.asked_of(shared, &counts);
-            let name = Lease::new();
-            match shared.admit(&charges, &places, name).await {
+            // From before the question: whoever hangs up meanwhile leaves nothing behind.
+            let mut leased = Leased::of(shared, &places);
+            match shared.admit(&charges, &places, leased.lease).await {
                 Some(Verdict::Admitted(left)) => {
-                    let places = places.map(|place| place.name);
-                    lease = Some(Leased { shared: shared.clone(), places, lease: name });
                     standing = self.tightest(&counts, &left).unwrap_or(standing);
+                    lease = Some(leased);
                 }
-                Some(Verdict::Refused { which, wait }) => return Err(counts.limited(which, wait)),
+                Some(Verdict::Refused { which, wait }) => {
+                    leased.places = None;
+                    return Err(counts.limited(which, wait));
+                }
                 None => self.admit_alone(&counts, &runs, shared.nodes())?,
             }
         }
