@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
 use callslip::tenants::Role;
-use proptest::{collection::vec, prelude::*};
+use proptest::collection::vec;
 use redis::Script;
 use serde_json::{Value, json};
 use sqlx::PgPool;
