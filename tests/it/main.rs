@@ -17,6 +17,7 @@ mod mcp;
 mod oauth;
 mod outbound;
 mod pages;
+mod patience;
 mod problems;
 mod sign_in;
 mod support;
