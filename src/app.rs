@@ -21,8 +21,9 @@ use crate::{
         routes::Entry,
         unread,
     },
-    limits::Limits,
-    mcp, oauth,
+    limits::{self, Calls, Limits, shared},
+    mcp::{self, StreamRules},
+    oauth,
     outbound::Outbound,
     problems::{self, Problems},
     search::{self, Search},
@@ -50,6 +51,8 @@ pub struct Parts {
     pub extractor: Extractor,
     /// The guarded way out of this installation.
     pub outbound: Outbound,
+    /// How long streams last, and how many there may be.
+    pub streams: StreamRules,
 }
 
 impl Parts {
@@ -92,6 +95,10 @@ pub struct App {
     pub draining: Draining,
     /// What is wrong with the installation.
     pub problems: Problems,
+    /// Every limit.
+    pub limits: Limits,
+    /// The limits on assistants' calls.
+    pub calls: Calls,
 }
 
 impl App {
@@ -122,13 +129,17 @@ impl App {
             session::purge(&mut tx, clock.now()).await?;
             audit::store::forget_old(&mut tx).await?;
             problems::store::forget_old(&mut tx, clock.now()).await?;
+            limits::store::forget_old(&mut tx, clock.now().date()).await?;
             Ok(tx.commit().await?)
         };
         let own: Result<(), Fault> = own.await;
-        self.oauth.sweep().await.and(own)
+        let streams = mcp::sweep(db).await;
+        self.oauth.sweep().await.and(own).and(streams)
     }
 }
 
+/// How often refused calls are written down.
+const WRITE_DOWN: Duration = Duration::from_secs(5);
 /// How long a vector store may take to answer a search.
 const STORE_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -139,8 +150,8 @@ const STORE_DEADLINE: Duration = Duration::from_secs(10);
 pub async fn build(parts: Parts) -> Result<App, Fault> {
     let config = &parts.config;
     let audit = audit::Log::start(&parts.db);
-    let limits = Limits::new(config.rate_limit_scale);
-    limits.sweep_regularly();
+    let limits = limits(&parts)?;
+    let calls = limits.calls();
     let draining = Draining::default();
     let problems = Problems::start(&parts.db.of(Class::Work), &parts.clock);
     problems.compare_clocks().await?;
@@ -151,8 +162,7 @@ pub async fn build(parts: Parts) -> Result<App, Fault> {
     };
     let hashing = Hashing::start(parts.password_cost.clone());
     let sso = Sso::new(gate.clone(), parts.master_key.clone(), &parts.outbound, &limits);
-    let failing = (limits.clone(), config.rate_limit_scale);
-    let sign_in = SignIn::new(gate.clone(), hashing, sso.clone(), failing);
+    let sign_in = SignIn::new(gate.clone(), hashing, sso.clone(), limits.clone());
     let oauth = oauth::Server::start(oauth::Settings {
         gate: Gate { db: parts.db.of(Class::OAuth), ..gate.clone() },
         master_key: parts.master_key.clone(),
@@ -164,30 +174,67 @@ pub async fn build(parts: Parts) -> Result<App, Fault> {
         problems: problems.clone(),
     })
     .await?;
+    let endpoint = mcp(&parts, &oauth, audit.clone(), calls.clone(), &draining);
     let Mounted { router, table } = assets::routes()
         .and(telemetry::routes(parts.db.of(Class::Check), draining.clone(), problems.clone()))
         .and(sign_in::routes(sign_in))
         .and(admin::routes(admin(&parts, gate, sso)))
-        .and(mcp(&parts, &oauth, audit.clone(), &limits))
+        .and(mcp::routes(endpoint, &limits))
         .and(oauth.routes());
     let router = router.fallback(async || PageError::NotFound);
     let router = wrap(router, config, &problems);
-    Ok(App { router, table: table.into(), audit, oauth, draining, problems })
+    write_down(&calls, &parts);
+    Ok(App { router, table: table.into(), audit, oauth, draining, problems, limits, calls })
 }
 
-fn mcp(parts: &Parts, oauth: &oauth::Server, audit: audit::Log, limits: &Limits) -> Mounted {
-    let parts = mcp::Parts {
+/// Of this process alone, or of all nodes.
+fn limits(parts: &Parts) -> Result<Limits, Fault> {
+    let config = &parts.config;
+    let mut limits = Limits::new(config.rate_limit_scale);
+    if let Some(url) = config.valkey_url.clone() {
+        let key = parts.master_key.derivation_key("callslip shared limits");
+        limits = limits.share(&shared::Settings { url, key, nodes: config.nodes })?;
+    }
+    limits.sweep_regularly();
+    Ok(limits)
+}
+
+/// From time to time, what limits refused.
+fn write_down(calls: &Calls, parts: &Parts) {
+    let (calls, db, clock) = (calls.clone(), parts.db.of(Class::Work), parts.clock.clone());
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(WRITE_DOWN).await;
+            if let Err(error) = calls.refused().flush(&db, clock.now().date()).await {
+                Fault::from(error).log();
+            }
+        }
+    });
+}
+
+fn mcp(
+    parts: &Parts,
+    oauth: &oauth::Server,
+    audit: audit::Log,
+    calls: Calls,
+    draining: &Draining,
+) -> mcp::Parts {
+    mcp::Parts {
         verifier: oauth.verifier(),
         liveness: oauth.liveness(),
         dpop: oauth.dpop(),
         resources: oauth.resources(),
         search: parts.search(Class::Tool),
         audit,
+        calls,
         clock: parts.clock.clone(),
         public_url: parts.config.public_url.clone(),
         allowed_origins: parts.config.allowed_origins.clone(),
-    };
-    mcp::routes(parts, limits)
+        db: parts.db.of(Class::Check),
+        master_key: parts.master_key.clone(),
+        draining: draining.clone(),
+        streams: parts.streams,
+    }
 }
 
 fn admin(parts: &Parts, gate: Gate, sso: Sso) -> Admin {
@@ -203,7 +250,8 @@ fn admin(parts: &Parts, gate: Gate, sso: Sso) -> Admin {
 /// What surrounds every slice, outermost last.
 fn wrap(router: Router, config: &Config, problems: &Problems) -> Router {
     let trusted = config.trusted_proxies.clone().into();
-    let proxies = Proxies { trusted, problems: problems.clone() };
+    let shared_egress = config.shared_egress.clone().into();
+    let proxies = Proxies { trusted, shared_egress, problems: problems.clone() };
     let host = (Host::new(&config.public_url), problems.clone());
     router
         .layer(middleware::from_fn_with_state(host, host::check))

@@ -27,6 +27,7 @@ pub mod embedded;
 pub(crate) mod gate;
 pub mod guard;
 mod lent;
+mod listen;
 #[cfg(test)]
 mod tests;
 
@@ -40,6 +41,7 @@ use sqlx::{
 use tokio::time::timeout;
 
 pub use class::Class;
+pub use listen::Listener;
 
 use class::Room;
 use lent::Lent;

@@ -58,6 +58,16 @@ pub(super) enum Message {
     Response,
 }
 
+impl Message {
+    /// What an answer to it must carry.
+    pub(super) fn into_id(self) -> Option<Id> {
+        match self {
+            Self::Request(request) => Some(request.id),
+            Self::Notification | Self::Response => None,
+        }
+    }
+}
+
 /// A call of a method.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Request {
@@ -168,12 +178,28 @@ impl RpcError {
     /// The body of a 429.
     pub(super) fn limited(limited: &Limited) -> Self {
         let data = serde_json::json!({
-            "limit": limited.policy.name,
+            "limit": limited.limit.name(),
             "retryable": true,
             "retryAfterSeconds": limited.retry_after,
         });
         Self::new(StatusCode::TOO_MANY_REQUESTS, code::RATE_LIMITED, limited.message())
             .with_data(data)
+    }
+
+    /// There is no room at the moment.
+    pub(super) fn busy(
+        status: StatusCode,
+        limit: &'static str,
+        message: &'static str,
+        seconds: u64,
+    ) -> Self {
+        let data = serde_json::json!({
+            "limit": limit,
+            "retryable": true,
+            "retryAfterSeconds": seconds,
+        });
+        let error = Self::new(status, code::RATE_LIMITED, message).with_data(data);
+        Self { retry_after: Some(seconds), ..error }
     }
 
     pub(super) fn with_data(self, data: Value) -> Self {

@@ -23,6 +23,7 @@ use crate::{
     db::{Class, Db},
     fault::Fault,
     ids::{GrantId, TenantId, UserId, VectorStoreId},
+    limits::TenantLimits,
 };
 
 /// The most checks that wait; beyond it calls fail rather than pile up.
@@ -45,6 +46,8 @@ pub struct Alive {
     pub user_name: Option<String>,
     /// Whether the client named the resource, or left it to us.
     pub resource_was_sent: bool,
+    /// What limits the tenant has of its own.
+    pub limits: TenantLimits,
 }
 
 /// What is asked about one token.

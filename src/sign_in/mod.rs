@@ -63,10 +63,10 @@ pub struct SignIn {
 }
 
 impl SignIn {
-    /// `scale` multiplies how many sign-ins may fail.
+    /// Over what the slices below offer.
     #[must_use]
-    pub fn new(gate: Gate, hashing: Hashing, sso: Sso, (limits, scale): (Limits, f64)) -> Self {
-        let throttle = Throttle::new(gate.clock.clone(), scale);
+    pub fn new(gate: Gate, hashing: Hashing, sso: Sso, limits: Limits) -> Self {
+        let throttle = Throttle::new(gate.clock.clone(), limits.scale());
         Self { gate, hashing, throttle, sso, limits }
     }
 }

@@ -20,7 +20,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("problems", &["db"]),
     ("http", &["config", "problems"]),
     ("telemetry", &["config", "db", "problems", "http"]),
-    ("limits", &["config", "http"]),
+    ("limits", &["db", "http"]),
     ("outbound", &[]),
     ("jose", &["http", "limits", "outbound"]),
     ("audit", &["db", "http"]),
