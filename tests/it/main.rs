@@ -18,6 +18,7 @@ mod mcp;
 mod oauth;
 mod outbound;
 mod pages;
+mod patience;
 mod problems;
 mod sign_in;
 mod support;

@@ -8,7 +8,7 @@ mod front;
 mod gate;
 mod limits;
 mod malformed;
-mod slow;
+pub(crate) mod slow;
 pub(crate) mod stage;
 mod tokens;
 mod tools;
