@@ -15,9 +15,9 @@ use crate::{
     http::{
         Draining, Mounted, PageError, assets,
         client_ip::{self, Proxies},
-        headers,
+        encoding, headers,
         host::{self, Host},
-        request_id,
+        panics, request_id,
         routes::Entry,
         unread,
     },
@@ -169,8 +169,11 @@ pub async fn build(parts: Parts) -> Result<App, Fault> {
         .and(telemetry::routes(parts.db.clone(), draining.clone(), problems.clone()))
         .and(sign_in::routes(sign_in))
         .and(admin::routes(admin(&parts, gate, search.clone(), sso)))
-        .and(mcp(&parts, &oauth, search, audit.clone(), &limits))
         .and(oauth.routes());
+    // The MCP endpoint says the same in its own words.
+    let router = router.route_layer(middleware::from_fn(encoding::refuse));
+    let Mounted { router, table } =
+        Mounted { router, table }.and(mcp(&parts, &oauth, search, audit.clone(), &limits));
     let router = router.fallback(async || PageError::NotFound);
     let router = wrap(router, config, &problems);
     Ok(App { router, table: table.into(), audit, oauth, draining, problems })
@@ -207,12 +210,13 @@ fn admin(parts: &Parts, gate: Gate, search: Search, sso: Sso) -> Admin {
     Admin::new(gate, search, stores, parts.importer(), sso)
 }
 
-/// What surrounds every slice, outermost last.
-fn wrap(router: Router, config: &Config, problems: &Problems) -> Router {
+/// Surround routes with what every slice is surrounded with, outermost last.
+pub fn wrap(router: Router, config: &Config, problems: &Problems) -> Router {
     let trusted = config.trusted_proxies.clone().into();
     let proxies = Proxies { trusted, problems: problems.clone() };
     let host = (Host::new(&config.public_url), problems.clone());
     router
+        .layer(middleware::from_fn(panics::catch))
         .layer(middleware::from_fn_with_state(host, host::check))
         .layer(middleware::from_fn_with_state(config.public_url.clone(), headers::secure))
         .layer(middleware::from_fn_with_state(proxies, client_ip::resolve))

@@ -5,6 +5,7 @@ pub mod client_ip;
 pub mod cookies;
 pub mod csrf;
 mod draining;
+pub mod encoding;
 pub mod extract;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
@@ -12,8 +13,10 @@ pub mod headers;
 pub mod host;
 pub mod json;
 pub mod page;
+pub mod panics;
 pub mod request_id;
 pub mod routes;
+pub mod server;
 pub mod unread;
 
 pub use draining::{Draining, Phase};
