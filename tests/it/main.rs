@@ -10,6 +10,7 @@ mod catalogue;
 mod demo;
 mod documentation;
 mod housekeeping;
+mod http;
 mod isolation;
 mod journey;
 mod knowledge;
