@@ -11,6 +11,7 @@
 //! 8. after a call that took long, [`dispatch`] again: whether the token still lives; the answer.
 
 mod caller;
+mod card;
 mod challenge;
 mod dispatch;
 mod era;
@@ -40,6 +41,7 @@ use crate::{
     search::Search,
 };
 use caller::{Caller, Gate};
+pub use card::Cards;
 use dispatch::Dispatcher;
 use front::Front;
 use jsonrpc::RpcError;
@@ -106,7 +108,8 @@ pub fn routes(parts: Parts, limits: &Limits) -> Mounted {
         .route_layer(middleware::from_fn_with_state(gate, caller::require_access_token))
         .route_layer(limits.layer(limits::ADDRESS, limits::by_address, too_many))
         .route_layer(middleware::from_fn_with_state(front.clone(), front::check));
-    calls.mount(endpoint).and(others.mount(front))
+    let cards = card::routes(Cards::new(&parts.public_url));
+    calls.mount(endpoint).and(others.mount(front)).and(cards)
 }
 
 fn too_many(limited: &Limited) -> Response {
