@@ -11,6 +11,7 @@ use super::{Context, Stop, context::configuration};
 use crate::{
     app::{self, App, Parts},
     config::Config,
+    fault::Fault,
     http::Phase,
     telemetry,
 };
@@ -88,11 +89,15 @@ pub(super) async fn serve(
         .map_err(|fault| Stop(format!("cannot start: {}", fault.chain())))?;
     tracing::info!(listen = %config.listen, public_url = config.public_url.as_str(), "serving");
     let sweeper = tokio::spawn(sweep_hourly(app.clone(), context.parts.clone()));
-    let problems = app.problems.clone();
+    let (problems, calls) = (app.problems.clone(), app.calls.clone());
     let outcome = serve_until(listeners.public, app, stop).await;
     sweeper.abort();
     if let Err(fault) = problems.flush().await {
         fault.log();
+    }
+    let Parts { db, clock, .. } = &context.parts;
+    if let Err(error) = calls.refused().flush(db, clock.now().date()).await {
+        Fault::from(error).log();
     }
     outcome
 }

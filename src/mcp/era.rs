@@ -36,15 +36,18 @@ pub(super) fn headers_are_modern(headers: &HeaderMap) -> bool {
     headers.get(HEADER_VERSION).and_then(|value| value.to_str().ok()).is_some_and(is_modern)
 }
 
+/// Whether the body alone is a modern revision's.
+pub(super) fn body_is_modern(request: &Request) -> bool {
+    request.method == "server/discover" || request.meta(META_VERSION).is_some()
+}
+
 /// The request's era, once everything that its era demands of it has been checked.
 pub(super) fn settle(headers: &HeaderMap, request: &Request) -> Result<Era, RpcError> {
-    let has_meta = request.meta(META_VERSION).is_some();
     // Clients that fall back may still send the header of the newer revision.
-    if request.method == "initialize" && !has_meta {
+    if request.method == "initialize" && !body_is_modern(request) {
         return Ok(Era::Legacy);
     }
-    let modern = has_meta || headers_are_modern(headers) || request.method == "server/discover";
-    if modern {
+    if headers_are_modern(headers) || body_is_modern(request) {
         let version = check_meta(request)?;
         if headers.contains_key(HEADER_VERSION) {
             same(headers, "MCP-Protocol-Version", version)?;
