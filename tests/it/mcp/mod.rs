@@ -1,6 +1,7 @@
 //! The MCP endpoint.
 
 mod audit;
+mod card;
 mod client;
 mod dpop;
 mod eras;
