@@ -15,9 +15,9 @@ use crate::{
     http::{
         Draining, Mounted, PageError, assets,
         client_ip::{self, Proxies},
-        headers,
+        encoding, headers,
         host::{self, Host},
-        request_id,
+        panics, request_id,
         routes::Entry,
         unread,
     },
@@ -179,8 +179,10 @@ pub async fn build(parts: Parts) -> Result<App, Fault> {
         .and(telemetry::routes(parts.db.of(Class::Check), draining.clone(), problems.clone()))
         .and(sign_in::routes(sign_in))
         .and(admin::routes(admin(&parts, gate, sso, limits.uploads())))
-        .and(mcp::routes(endpoint, &limits))
         .and(oauth.routes());
+    // The MCP endpoint says the same in its own words.
+    let router = router.route_layer(middleware::from_fn(encoding::refuse));
+    let Mounted { router, table } = Mounted { router, table }.and(mcp::routes(endpoint, &limits));
     let router = router.fallback(async || PageError::NotFound);
     let router = wrap(router, config, &problems);
     write_down(&calls, &parts);
@@ -248,13 +250,14 @@ fn admin(parts: &Parts, gate: Gate, sso: Sso, uploads: limits::Uploads) -> Admin
     Admin::new(gate, search, stores, (parts.importer(), uploads), sso)
 }
 
-/// What surrounds every slice, outermost last.
-fn wrap(router: Router, config: &Config, problems: &Problems) -> Router {
+/// Surround routes with what every slice is surrounded with, outermost last.
+pub fn wrap(router: Router, config: &Config, problems: &Problems) -> Router {
     let trusted = config.trusted_proxies.clone().into();
     let shared_egress = config.shared_egress.clone().into();
     let proxies = Proxies { trusted, shared_egress, problems: problems.clone() };
     let host = (Host::new(&config.public_url), problems.clone());
     router
+        .layer(middleware::from_fn(panics::catch))
         .layer(middleware::from_fn_with_state(host, host::check))
         .layer(middleware::from_fn_with_state(config.public_url.clone(), headers::secure))
         .layer(middleware::from_fn_with_state(proxies, client_ip::resolve))

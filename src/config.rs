@@ -33,6 +33,7 @@ pub const VARIABLES: &[Variable] = &[
     Variable { name: "CALLSLIP_MASTER_KEY", default: "" },
     Variable { name: "CALLSLIP_METRICS_LISTEN", default: "127.0.0.1:8701" },
     Variable { name: "CALLSLIP_TRUSTED_PROXIES", default: "" },
+    Variable { name: "CALLSLIP_CONNECTIONS_PER_ADDRESS", default: "50" },
     Variable { name: "CALLSLIP_ALLOWED_ORIGINS", default: "" },
     Variable { name: "CALLSLIP_OUTBOUND_ALLOW", default: "" },
     Variable { name: "CALLSLIP_OUTBOUND_CA_FILE", default: "" },
@@ -85,6 +86,8 @@ pub struct Config {
     pub metrics_listen: SocketAddr,
     /// Peers whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Network>,
+    /// The most connections that one address may have open; trusted proxies may have more.
+    pub connections_per_address: usize,
     /// Origins besides our own that browsers may call the MCP endpoint from.
     pub allowed_origins: Vec<String>,
     /// `host` or `host:port` that outbound requests may reach although the guard would refuse it.
@@ -152,6 +155,7 @@ impl Config {
             metrics_listen: reader.loopback("CALLSLIP_METRICS_LISTEN"),
             trusted_proxies: reader
                 .list("CALLSLIP_TRUSTED_PROXIES", "addresses such as 10.0.0.0/8 or ::1"),
+            connections_per_address: reader.within("CALLSLIP_CONNECTIONS_PER_ADDRESS", 1, 100_000),
             allowed_origins: reader.list("CALLSLIP_ALLOWED_ORIGINS", "origins"),
             outbound_allow: reader.list("CALLSLIP_OUTBOUND_ALLOW", "hosts"),
             client_document_allow: reader.list("CALLSLIP_CLIENT_DOCUMENT_ALLOW", "hosts"),

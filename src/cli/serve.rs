@@ -12,12 +12,9 @@ use crate::{
     app::{self, App, Parts},
     config::Config,
     fault::Fault,
-    http::Phase,
+    http::server::{self, Outcome, Server},
     telemetry,
 };
-
-/// How long running requests may go on after SIGTERM.
-const DRAIN: Duration = Duration::from_secs(25);
 
 /// Options of `serve`.
 #[derive(Debug, clap::Args)]
@@ -79,7 +76,7 @@ async fn listen(address: SocketAddr, variable: &str) -> Result<TcpListener, Stop
 pub(super) async fn serve(
     context: &Context,
     listeners: Listeners,
-    stop: impl Future<Output = ()> + Send + 'static,
+    stop: impl Future<Output = ()>,
 ) -> Result<(), Stop> {
     let config = &context.parts.config;
     let metrics = telemetry::Metrics::install()?.serve(listeners.metrics, context.parts.db.clone());
@@ -90,7 +87,7 @@ pub(super) async fn serve(
     tracing::info!(listen = %config.listen, public_url = config.public_url.as_str(), "serving");
     let sweeper = tokio::spawn(sweep_hourly(app.clone(), context.parts.clone()));
     let (problems, calls) = (app.problems.clone(), app.calls.clone());
-    let outcome = serve_until(listeners.public, app, stop).await;
+    serve_until(listeners.public, app, config, stop).await;
     sweeper.abort();
     if let Err(fault) = problems.flush().await {
         fault.log();
@@ -99,7 +96,7 @@ pub(super) async fn serve(
     if let Err(error) = calls.refused().flush(db, clock.now().date()).await {
         Fault::from(error).log();
     }
-    outcome
+    Ok(())
 }
 
 async fn sweep_hourly(app: App, parts: Parts) {
@@ -113,34 +110,20 @@ async fn sweep_hourly(app: App, parts: Parts) {
 }
 
 /// Serve until `stop` resolves, then let running requests finish, for a while.
-///
-/// # Errors
-/// When the listener fails.
 async fn serve_until(
     listener: TcpListener,
     app: App,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> Result<(), Stop> {
-    let (drain, draining) = tokio::sync::oneshot::channel();
-    let service = app.router.into_make_service_with_connect_info::<SocketAddr>();
-    let server = axum::serve(listener, service).with_graceful_shutdown(async move {
-        stop.await;
-        app.draining.advance(Phase::Leaving);
-        app.draining.advance(Phase::Closing);
-        tracing::info!("stopping: no new requests");
-        let _ = drain.send(());
-    });
-    // A stream that stays open would keep the server for ever.
-    let deadline = async {
-        let _ = draining.await;
-        tokio::time::sleep(DRAIN).await;
-    };
-    tokio::select! {
-        outcome = server => outcome.map_err(Stop::because),
-        () = deadline => {
-            tracing::warn!("stopping: requests were still running");
-            Ok(())
-        }
+    config: &Config,
+    stop: impl Future<Output = ()>,
+) {
+    let settings = server::Settings::for_this_process(
+        config.connections_per_address,
+        config.trusted_proxies.clone().into(),
+    );
+    tracing::info!(connections = settings.total, "serving up to this many connections");
+    let server = Server::new(settings, app.draining);
+    if server.serve(listener, app.router, stop).await == Outcome::CutOff {
+        tracing::warn!("stopping: requests were still running");
     }
 }
 

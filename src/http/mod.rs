@@ -6,6 +6,7 @@ pub mod cookies;
 pub mod csrf;
 pub mod deadline;
 mod draining;
+pub mod encoding;
 pub mod extract;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
@@ -13,8 +14,10 @@ pub mod headers;
 pub mod host;
 pub mod json;
 pub mod page;
+pub mod panics;
 pub mod request_id;
 pub mod routes;
+pub mod server;
 pub mod unread;
 
 pub use draining::{Draining, Phase};

@@ -65,6 +65,14 @@ fn describe() {
 
     describe_counter!("callslip_http_requests_total", "Requests, by route, method and status.");
     describe_histogram!("callslip_http_request_seconds", "Time to answer, by route and status.");
+    describe_gauge!("callslip_http_connections", "Open connections.");
+    describe_counter!(
+        "callslip_http_connections_refused_total",
+        "Connections for which there was no room, in total or for their address."
+    );
+    describe_counter!("callslip_http_connections_cut_total", "Connections cut, by reason.");
+    describe_counter!("callslip_http_slow_bodies_total", "Requests whose body came too slowly.");
+    describe_counter!("callslip_http_accept_errors_total", "Failed attempts to take connections.");
     describe_counter!("callslip_tool_calls_total", "Tool calls, by tool and outcome.");
     describe_histogram!("callslip_tool_call_seconds", "Time of a tool's own work.");
     describe_gauge!("callslip_sse_streams", "Open HTTP+SSE streams.");

@@ -24,6 +24,11 @@ use crate::{config::LogFormat, fault::Fault};
 pub fn init(filter: &str, format: LogFormat) -> Result<(), Fault> {
     let subscriber = subscriber(filter, format, OneLine(std::io::stderr))?;
     tracing::subscriber::set_global_default(subscriber)?;
+    // Where it was and not what it said, which may be anything, in one line like everything else.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, "a panic");
+    }));
     Ok(())
 }
 

@@ -29,9 +29,13 @@ def until(
 
 
 class Server:
-    """`callslip serve` on the demonstration's data; with ports, at others than the first's."""
+    """`callslip serve` on the demonstration's data; with ports, at others than the first's, and
+    with a prefix, run by another program."""
 
-    def __init__(self, origin: str, ports: tuple[int, int] | None = None) -> None:
+    def __init__(
+        self, origin: str, ports: tuple[int, int] | None = None, prefix: tuple[str, ...] = ()
+    ) -> None:
+        self.prefix = prefix
         self.origin = origin
         self.address = origin
         self.environment = dict(os.environ)
@@ -52,7 +56,7 @@ class Server:
         """Until it is ready; how long that took."""
         with open(WORK / "serve.log", "ab") as log:
             self.process = subprocess.Popen(
-                [os.environ["SUITE_BIN"], "serve"],
+                [*self.prefix, os.environ["SUITE_BIN"], "serve"],
                 stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=self.environment,
             )
         self.pid_file.write_text(str(self.process.pid))

@@ -1,6 +1,6 @@
 //! Many clients of both tenants at once, over real sockets, with the same JSON-RPC ids.
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -119,9 +119,7 @@ async fn every_answer_belongs_to_its_caller(pool: PgPool) {
     let field = Field::set(&pool).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/mcp", listener.local_addr().unwrap());
-    let service = field.app.app.router.clone();
-    let service = service.into_make_service_with_connect_info::<SocketAddr>();
-    tokio::spawn(async move { axum::serve(listener, service).await.unwrap() });
+    field.app.serve(listener);
 
     let mut clients = JoinSet::new();
     for number in 0..CLIENTS {

@@ -21,7 +21,7 @@ use crate::support::{
 };
 
 /// A stage whose grant names a store that can be held up, and what to fetch there.
-async fn stage(pool: &PgPool) -> (Stage, OpenAi, String) {
+pub(crate) async fn stage(pool: &PgPool) -> (Stage, OpenAi, String) {
     stage_with(pool, &[]).await
 }
 

@@ -1,8 +1,6 @@
 //! Other people's Rust clients over a real socket: `rmcp`, which does the whole dance from the bare
 //! URL, and `oauth2`, which knows the RFCs and nothing of MCP.
 
-use std::net::SocketAddr;
-
 use callslip::tenants::Role;
 use oauth2::{
     AuthUrl, AuthorizationCode, ClientId, ClientSecret, CsrfToken, HttpRequest, HttpResponse,
@@ -31,9 +29,7 @@ async fn listening(pool: &PgPool) -> (TestApp, String, Browser) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let origin = format!("http://{}", listener.local_addr().unwrap());
     let app = TestApp::with(pool, &[("CALLSLIP_PUBLIC_URL", &origin)]).await;
-    let service = app.app.router.clone();
-    let service = service.into_make_service_with_connect_info::<SocketAddr>();
-    tokio::spawn(async move { axum::serve(listener, service).await.unwrap() });
+    app.serve(listener);
     let store = app.store("acme", "Handbook").await;
     app.document("acme", store, "ponds.md", "# Ponds\n\nThe heron is fed at noon.\n").await;
     let browser = app.member("acme", "ada", Role::Reader).await.sign_in().await;

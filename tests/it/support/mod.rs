@@ -5,6 +5,7 @@ mod back_end;
 mod browser;
 pub mod document_host;
 mod dpop;
+mod listen;
 mod oauth;
 pub mod openai_fake;
 mod people;

@@ -1,0 +1,8 @@
+//! The way in, over raw sockets: what a connection may cost, and how it ends.
+
+mod aborts;
+mod bounds;
+mod deadlines;
+mod desk;
+mod drain;
+mod two;
