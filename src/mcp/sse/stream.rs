@@ -327,7 +327,7 @@ impl Stream {
             self.calls += 1;
             let streams = self.streams.clone();
             self.work.spawn(async move {
-                let json = answer::answer(&streams.0.dispatcher, &delivery).await;
+                let json = answer::answer(&streams.0.dispatcher, &streams.0.calls, &delivery).await;
                 Done::Answer(json.map(|json| (json, delivery.asker.caller)))
             });
         }
