@@ -9,6 +9,7 @@ mod gate;
 mod limits;
 mod malformed;
 mod slow;
+mod sse;
 pub(crate) mod stage;
 mod tokens;
 mod tools;

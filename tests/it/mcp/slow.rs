@@ -21,7 +21,7 @@ use crate::support::{
 };
 
 /// A stage whose grant names a store that can be held up, and what to fetch there.
-async fn stage(pool: &PgPool) -> (Stage, OpenAi, String) {
+pub(super) async fn stage(pool: &PgPool) -> (Stage, OpenAi, String) {
     let fake = OpenAi::start().await;
     let stage = Stage::with(pool, &[("CALLSLIP_OUTBOUND_ALLOW", &fake.host)]).await;
     let parts = &stage.app.parts;
@@ -67,7 +67,7 @@ async fn held(stage: &Stage, fake: &OpenAi, token: &str, message: &Value) -> Joi
 }
 
 /// [S-08] A token that is revoked while its call runs gets a 401 and nothing of what was found, and
-/// the audit says so. There are no subscriptions and no streams, so a slow call is all there is.
+/// the audit says so. There are no subscriptions; for streams see `sse`.
 #[sqlx::test(migrator = "callslip::db::MIGRATOR")]
 async fn what_is_revoked_meanwhile_is_not_read_any_more(pool: PgPool) {
     let (stage, fake, id) = stage(&pool).await;
