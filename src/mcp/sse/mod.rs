@@ -22,9 +22,11 @@
 //! nothing is resumed.
 
 mod answer;
+mod end;
 mod event;
 pub(super) mod handlers;
 mod letter;
+mod mail;
 mod outlet;
 mod postman;
 mod refusal;
