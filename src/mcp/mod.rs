@@ -146,8 +146,10 @@ pub fn routes(parts: Parts, limits: &Limits) -> Mounted {
         .route_layer(limits.layer(limits::ADDRESS, limits::by_address, too_many))
         .route_layer(middleware::from_fn(deadline::enforce::<RpcError>))
         .route_layer(middleware::from_fn_with_state(front.clone(), front::check));
+    // A browser's script shall see a 405 as such.
+    let others = others.route_layer(middleware::from_fn_with_state(front, front::check));
     let cards = card::routes(Cards::new(&parts.public_url));
-    calls.mount(endpoint).and(others.mount(front)).and(cards)
+    calls.mount(endpoint).and(others.mount(())).and(cards)
 }
 
 fn too_many(limited: &Limited) -> Response {
