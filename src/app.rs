@@ -9,7 +9,7 @@ use crate::{
     audit,
     clock::Clock,
     config::Config,
-    db::Db,
+    db::{Class, Db},
     documents::{Importer, extract::Extractor},
     fault::Fault,
     http::{
@@ -21,8 +21,9 @@ use crate::{
         routes::Entry,
         unread,
     },
-    limits::Limits,
-    mcp, oauth,
+    limits::{self, Calls, Limits, shared},
+    mcp::{self, StreamRules},
+    oauth,
     outbound::Outbound,
     problems::{self, Problems},
     search::{self, Search},
@@ -50,14 +51,16 @@ pub struct Parts {
     pub extractor: Extractor,
     /// The guarded way out of this installation.
     pub outbound: Outbound,
+    /// How long streams last, and how many there may be.
+    pub streams: StreamRules,
 }
 
 impl Parts {
     /// Questions to hits, over every vector store.
     #[must_use]
-    pub fn search(&self) -> Search {
+    pub fn search(&self, class: Class) -> Search {
         Search::new(search::Parts {
-            db: self.db.clone(),
+            db: self.db.of(class),
             clock: self.clock.clone(),
             outbound: self.outbound.clone(),
             master_key: self.master_key.clone(),
@@ -70,7 +73,7 @@ impl Parts {
     #[must_use]
     pub fn importer(&self) -> Importer {
         Importer {
-            db: self.db.clone(),
+            db: self.db.of(Class::Work),
             clock: self.clock.clone(),
             extractor: self.extractor.clone(),
         }
@@ -92,6 +95,10 @@ pub struct App {
     pub draining: Draining,
     /// What is wrong with the installation.
     pub problems: Problems,
+    /// Every limit.
+    pub limits: Limits,
+    /// The limits on assistants' calls.
+    pub calls: Calls,
 }
 
 impl App {
@@ -118,17 +125,21 @@ impl App {
     /// When the database fails; what was not swept stays refused all the same.
     pub async fn forget(&self, db: &Db, clock: &Clock) -> Result<(), Fault> {
         let own = async {
-            let mut tx = db.control().await?;
+            let mut tx = db.of(Class::Work).control().await?;
             session::purge(&mut tx, clock.now()).await?;
             audit::store::forget_old(&mut tx).await?;
             problems::store::forget_old(&mut tx, clock.now()).await?;
+            limits::store::forget_old(&mut tx, clock.now().date()).await?;
             Ok(tx.commit().await?)
         };
         let own: Result<(), Fault> = own.await;
-        self.oauth.sweep().await.and(own)
+        let streams = mcp::sweep(db).await;
+        self.oauth.sweep().await.and(own).and(streams)
     }
 }
 
+/// How often refused calls are written down.
+const WRITE_DOWN: Duration = Duration::from_secs(5);
 /// How long a vector store may take to answer a search.
 const STORE_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -138,11 +149,11 @@ const STORE_DEADLINE: Duration = Duration::from_secs(10);
 /// When the database does not answer.
 pub async fn build(parts: Parts) -> Result<App, Fault> {
     let config = &parts.config;
-    let audit = audit::Log::start(parts.db.clone());
-    let limits = Limits::new(config.rate_limit_scale);
-    limits.sweep_regularly();
+    let audit = audit::Log::start(&parts.db);
+    let limits = limits(&parts)?;
+    let calls = limits.calls();
     let draining = Draining::default();
-    let problems = Problems::start(&parts.db, &parts.clock);
+    let problems = Problems::start(&parts.db.of(Class::Work), &parts.clock);
     problems.compare_clocks().await?;
     let gate = Gate {
         db: parts.db.clone(),
@@ -151,10 +162,9 @@ pub async fn build(parts: Parts) -> Result<App, Fault> {
     };
     let hashing = Hashing::start(parts.password_cost.clone());
     let sso = Sso::new(gate.clone(), parts.master_key.clone(), &parts.outbound, &limits);
-    let failing = (limits.clone(), config.rate_limit_scale);
-    let sign_in = SignIn::new(gate.clone(), hashing, sso.clone(), failing);
+    let sign_in = SignIn::new(gate.clone(), hashing, sso.clone(), limits.clone());
     let oauth = oauth::Server::start(oauth::Settings {
-        gate: gate.clone(),
+        gate: Gate { db: parts.db.of(Class::OAuth), ..gate.clone() },
         master_key: parts.master_key.clone(),
         access_token_minutes: config.access_token_minutes,
         clients: config.clients.clone(),
@@ -164,56 +174,86 @@ pub async fn build(parts: Parts) -> Result<App, Fault> {
         problems: problems.clone(),
     })
     .await?;
-    let search = parts.search();
+    let endpoint = mcp(&parts, &oauth, audit.clone(), calls.clone(), &draining);
     let Mounted { router, table } = assets::routes()
-        .and(telemetry::routes(parts.db.clone(), draining.clone(), problems.clone()))
+        .and(telemetry::routes(parts.db.of(Class::Check), draining.clone(), problems.clone()))
         .and(sign_in::routes(sign_in))
-        .and(admin::routes(admin(&parts, gate, search.clone(), sso)))
+        .and(admin::routes(admin(&parts, gate, sso)))
         .and(oauth.routes());
     // The MCP endpoint says the same in its own words.
     let router = router.route_layer(middleware::from_fn(encoding::refuse));
-    let Mounted { router, table } =
-        Mounted { router, table }.and(mcp(&parts, &oauth, search, audit.clone(), &limits));
+    let Mounted { router, table } = Mounted { router, table }.and(mcp::routes(endpoint, &limits));
     let router = router.fallback(async || PageError::NotFound);
     let router = wrap(router, config, &problems);
-    Ok(App { router, table: table.into(), audit, oauth, draining, problems })
+    write_down(&calls, &parts);
+    Ok(App { router, table: table.into(), audit, oauth, draining, problems, limits, calls })
+}
+
+/// Of this process alone, or of all nodes.
+fn limits(parts: &Parts) -> Result<Limits, Fault> {
+    let config = &parts.config;
+    let mut limits = Limits::new(config.rate_limit_scale);
+    if let Some(url) = config.valkey_url.clone() {
+        let key = parts.master_key.derivation_key("callslip shared limits");
+        limits = limits.share(&shared::Settings { url, key, nodes: config.nodes })?;
+    }
+    limits.sweep_regularly();
+    Ok(limits)
+}
+
+/// From time to time, what limits refused.
+fn write_down(calls: &Calls, parts: &Parts) {
+    let (calls, db, clock) = (calls.clone(), parts.db.of(Class::Work), parts.clock.clone());
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(WRITE_DOWN).await;
+            if let Err(error) = calls.refused().flush(&db, clock.now().date()).await {
+                Fault::from(error).log();
+            }
+        }
+    });
 }
 
 fn mcp(
     parts: &Parts,
     oauth: &oauth::Server,
-    search: Search,
     audit: audit::Log,
-    limits: &Limits,
-) -> Mounted {
-    let parts = mcp::Parts {
+    calls: Calls,
+    draining: &Draining,
+) -> mcp::Parts {
+    mcp::Parts {
         verifier: oauth.verifier(),
         liveness: oauth.liveness(),
         dpop: oauth.dpop(),
         resources: oauth.resources(),
-        search,
+        search: parts.search(Class::Tool),
         audit,
+        calls,
         clock: parts.clock.clone(),
         public_url: parts.config.public_url.clone(),
         allowed_origins: parts.config.allowed_origins.clone(),
-    };
-    mcp::routes(parts, limits)
+        db: parts.db.of(Class::Check),
+        master_key: parts.master_key.clone(),
+        draining: draining.clone(),
+        streams: parts.streams,
+    }
 }
 
-fn admin(parts: &Parts, gate: Gate, search: Search, sso: Sso) -> Admin {
+fn admin(parts: &Parts, gate: Gate, sso: Sso) -> Admin {
     let stores = vector_stores::Context {
         db: parts.db.clone(),
         clock: parts.clock.clone(),
         outbound: parts.outbound.clone(),
         master_key: parts.master_key.clone(),
     };
-    Admin::new(gate, search, stores, parts.importer(), sso)
+    Admin::new(gate, parts.search(Class::Pages), stores, parts.importer(), sso)
 }
 
 /// Surround routes with what every slice is surrounded with, outermost last.
 pub fn wrap(router: Router, config: &Config, problems: &Problems) -> Router {
     let trusted = config.trusted_proxies.clone().into();
-    let proxies = Proxies { trusted, problems: problems.clone() };
+    let shared_egress = config.shared_egress.clone().into();
+    let proxies = Proxies { trusted, shared_egress, problems: problems.clone() };
     let host = (Host::new(&config.public_url), problems.clone());
     router
         .layer(middleware::from_fn(panics::catch))

@@ -38,6 +38,9 @@ pub const VARIABLES: &[Variable] = &[
     Variable { name: "CALLSLIP_OUTBOUND_ALLOW", default: "" },
     Variable { name: "CALLSLIP_OUTBOUND_CA_FILE", default: "" },
     Variable { name: "CALLSLIP_RATE_LIMIT_SCALE", default: "1" },
+    Variable { name: "CALLSLIP_SHARED_EGRESS", default: "160.79.104.0/21" },
+    Variable { name: "CALLSLIP_VALKEY_URL", default: "" },
+    Variable { name: "CALLSLIP_NODES", default: "1" },
     Variable { name: "CALLSLIP_ACCESS_TOKEN_MINUTES", default: "30" },
     Variable { name: "CALLSLIP_REGISTRATION", default: "open" },
     Variable { name: "CALLSLIP_REGISTRATION_TOKEN", default: "" },
@@ -95,6 +98,12 @@ pub struct Config {
     pub outbound_ca_file: Option<PathBuf>,
     /// Multiplies every rate limit.
     pub rate_limit_scale: f64,
+    /// Networks that hosted assistants call from, for all their users.
+    pub shared_egress: Vec<Network>,
+    /// Where nodes share their limits; `None`: each counts alone.
+    pub valkey_url: Option<Secret>,
+    /// At least how many nodes share them.
+    pub nodes: u32,
     /// How long an access token lives.
     pub access_token_minutes: u8,
     /// Which OAuth clients are taken.
@@ -152,6 +161,10 @@ impl Config {
             client_document_allow: reader.list("CALLSLIP_CLIENT_DOCUMENT_ALLOW", "hosts"),
             outbound_ca_file: reader.optional("CALLSLIP_OUTBOUND_CA_FILE").map(PathBuf::from),
             rate_limit_scale: reader.scale("CALLSLIP_RATE_LIMIT_SCALE"),
+            shared_egress: reader
+                .list("CALLSLIP_SHARED_EGRESS", "addresses such as 198.51.100.0/24"),
+            valkey_url: reader.valkey("CALLSLIP_VALKEY_URL"),
+            nodes: reader.within("CALLSLIP_NODES", 1, 1000),
             access_token_minutes: reader.within("CALLSLIP_ACCESS_TOKEN_MINUTES", 5, 60),
             clients: Clients::read(&mut reader),
             signing_key_days: reader.within("CALLSLIP_SIGNING_KEY_DAYS", 7, 365),

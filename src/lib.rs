@@ -4,7 +4,7 @@
 //! In build order; a module imports only from above, and only what its row in
 //! `tests/it/architecture.rs` says.
 //!
-//! - kernel: [`ids`], [`clock`], [`secret`], [`fault`]
+//! - kernel: [`ids`], [`clock`], [`secret`], [`fault`], [`deadline`]
 //! - platform: [`config`], [`db`], [`problems`], [`http`], [`telemetry`], [`limits`], [`outbound`],
 //!   `jose`
 //! - [`audit`]: what happened, append-only
@@ -33,6 +33,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod db;
+pub mod deadline;
 pub mod documents;
 pub mod fault;
 #[cfg(any(test, feature = "fuzzing"))]

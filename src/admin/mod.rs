@@ -38,7 +38,7 @@ use crate::{
     config::PublicUrl,
     db::{Db, TenantScope},
     documents::Importer,
-    http::{Access, Frame, Mounted, PageError, Routes, csrf},
+    http::{Access, Frame, Mounted, PageError, Routes, csrf, deadline},
     oauth,
     search::Search,
     sign_in::{Gate, Member, TenantAdmin, sso::Sso},
@@ -201,6 +201,8 @@ pub fn routes(state: Admin) -> Mounted {
         .post("/t/{tenant}/service-clients/{client}/delete", Access::TenantAdmin, services::delete)
         .get("/t/{tenant}/activity", Access::TenantAdmin, activity::index)
         .get("/t/{tenant}/members", Access::TenantAdmin, members::index)
+        .route_layer(middleware::from_fn(deadline::enforce::<PageError>))
+        // Files may come slowly, and reading one has a limit of its own.
         .merge(upload)
         .route_layer(guard)
         .mount(state)

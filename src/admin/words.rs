@@ -143,6 +143,7 @@ fn of_call(detail: &Value) -> (&'static str, &'static str) {
         Some("answered") => ("good", "Answered"),
         Some("not_found") => ("warn", "Not found"),
         Some("bad_arguments" | "refused" | "revoked" | "unknown_tool") => ("warn", "Refused"),
+        Some("unanswered") => ("warn", "Given up"),
         _ => ("bad", "Failed"),
     }
 }

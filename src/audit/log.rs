@@ -8,7 +8,10 @@ use tokio::{
 };
 
 use super::{Event, store};
-use crate::{db::Db, fault::Fault};
+use crate::{
+    db::{Class, Db},
+    fault::Fault,
+};
 
 /// The most events that wait; beyond it calls are refused rather than answered unrecorded.
 const QUEUE: usize = 4096;
@@ -39,9 +42,9 @@ pub struct NotDurable(Arc<str>);
 impl Log {
     /// Start the writer. It ends when the last handle is dropped.
     #[must_use]
-    pub fn start(db: Db) -> Self {
+    pub fn start(db: &Db) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE);
-        tokio::spawn(write(db, waiting));
+        tokio::spawn(write(db.of(Class::Check), waiting));
         Self { queue }
     }
 
@@ -107,7 +110,7 @@ mod tests {
     #[sqlx::test]
     async fn a_stalled_database_is_not_waited_for(pool: PgPool) {
         let gate = Gate::before(&pool);
-        let log = Log::start(gate.stalled_db().await);
+        let log = Log::start(&gate.stalled_db().await);
         let event = Event::new(Kind::Search, OffsetDateTime::UNIX_EPOCH).tenant(TenantId::new());
         let refused = timeout(2 * PATIENCE, log.append(event)).await.expect("it hangs");
         assert!(refused.is_err());

@@ -12,6 +12,7 @@ use crate::{
     db::{Db, MIGRATOR, embedded::Embedded},
     documents::extract::Extractor,
     fault::Fault,
+    mcp::StreamRules,
     outbound::{self, Outbound, Policy, Roots},
     secret::{self, seal::MasterKey},
     sign_in::accounts::Accounts,
@@ -19,7 +20,7 @@ use crate::{
 };
 
 /// How long connections in use may take to come back at the end.
-const CLOSED_WITHIN: Duration = Duration::from_secs(5);
+const CLOSED_WITHIN: Duration = Duration::from_secs(1);
 
 /// An opened installation.
 #[derive(Debug)]
@@ -77,6 +78,7 @@ impl Context {
             master_key,
             password_cost: Cost::standard(),
             extractor: Extractor::this_program(),
+            streams: StreamRules::default(),
         };
         Ok(Self { parts, private })
     }

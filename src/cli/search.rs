@@ -1,7 +1,7 @@
 //! `callslip search`
 
 use super::{Context, Stop, knowledge};
-use crate::{search::Answer, tenants::Slug};
+use crate::{db::Class, search::Answer, tenants::Slug};
 
 /// What to ask, and whom.
 #[derive(Debug, clap::Args)]
@@ -42,7 +42,7 @@ pub(super) async fn run(args: Args) -> Result<(), Stop> {
 async fn search(context: &Context, args: &Args) -> Result<Answer, Stop> {
     let scope = knowledge::tenant(context, &args.tenant).await?;
     let stores = knowledge::stores(context, scope, &args.store).await?;
-    let search = context.parts.search();
+    let search = context.parts.search(Class::Pages);
     Ok(search.search(scope, &stores, &args.question, args.limit).await?)
 }
 

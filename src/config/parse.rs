@@ -165,6 +165,15 @@ impl<'a> Reader<'a> {
         self.optional(name).map(|value| Secret::new(value.to_owned()))
     }
 
+    /// The address of a Valkey or Redis, which may hold a password.
+    pub(super) fn valkey(&mut self, name: &str) -> Option<Secret> {
+        let url = self.secret(name)?;
+        if redis::Client::open(url.expose()).is_err() || url.expose().contains('#') {
+            self.problem(name, "must be an address such as rediss://:password@host:6379/0");
+        }
+        Some(url)
+    }
+
     pub(super) fn list<T: FromStr>(&mut self, name: &str, what: &str) -> Vec<T> {
         let items = self.text(name).split(',').map(str::trim).filter(|item| !item.is_empty());
         let parsed: Result<Vec<T>, _> = items.map(str::parse).collect();

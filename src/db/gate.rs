@@ -58,7 +58,7 @@ impl Gate {
     pub(crate) fn db(&self) -> Db {
         // Without the look at the connection before it is lent, BEGIN is the first thing sent.
         let through = Db::pool_options(1).test_before_acquire(false);
-        Db { pool: through.connect_lazy_with(self.options.clone()) }
+        Db::on(through.connect_lazy_with(self.options.clone()))
     }
 
     /// A database that answered a moment ago and does not any more.

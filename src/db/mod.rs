@@ -21,27 +21,37 @@
 //! # Ok(()) }
 //! ```
 
+mod class;
 pub mod embedded;
 #[cfg(test)]
 pub(crate) mod gate;
 pub mod guard;
+mod lent;
+mod listen;
 #[cfg(test)]
 mod tests;
 
-use std::{io, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use sqlx::{
-    Connection, PgConnection, PgPool, Postgres, Transaction,
+    Connection, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
+
 use tokio::time::timeout;
 
-use crate::ids::TenantId;
+pub use class::Class;
+pub use listen::Listener;
+
+use class::Room;
+use lent::Lent;
+
+use crate::{deadline, ids::TenantId};
 
 /// A connection that rested for longer is asked whether it still lives before it is used.
 const IDLE: Duration = Duration::from_secs(1);
-/// Longer than `statement_timeout`: what runs when its caller hangs up may end by itself.
-const RELEASED_WITHIN: Duration = Duration::from_secs(15);
+/// How long anybody waits for a connection.
+const LENT_WITHIN: Duration = Duration::from_secs(2);
 
 /// Leave to act inside one tenant.
 ///
@@ -68,41 +78,54 @@ impl TenantScope {
 /// The migrations of this build, in order.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
 
-/// Postgres.
+/// Postgres, for one kind of work. Clones share its connections.
 #[derive(Clone, Debug)]
 pub struct Db {
     pool: PgPool,
+    room: Arc<Room>,
+    class: Class,
 }
 
 impl Db {
-    /// Connect to the primary.
+    /// Connect to the primary, for [`Class::Pages`].
     ///
     /// # Errors
     /// When the address is malformed or nothing answers there within two seconds.
     pub async fn connect(url: &str, max_connections: u32) -> sqlx::Result<Self> {
         let options: PgConnectOptions = url.parse()?;
-        let options = options
-            .application_name("callslip")
-            .options([("statement_timeout", "10000"), ("lock_timeout", "1000")])
-            // The rollback below is one "there is no transaction" each time.
-            .options([("client_min_messages", "error")]);
+        let options = session(options.application_name("callslip"));
         let pool = Self::pool_options(max_connections).connect_with(options).await?;
-        Ok(Self { pool })
+        Ok(Self::on(pool))
     }
 
-    /// Over a pool that somebody else made; tests do.
-    ///
-    /// The release hook is put on a new pool with the same address.
+    /// Over a pool that somebody else made; tests do. Its connections are new ones.
     #[must_use]
     pub fn over(pool: &PgPool) -> Self {
-        let options = (*pool.connect_options()).clone();
-        Self { pool: Self::pool_options(10).connect_lazy_with(options) }
+        Self::of_size(pool, 10)
+    }
+
+    /// The same, of so many connections.
+    #[must_use]
+    pub fn of_size(pool: &PgPool, max_connections: u32) -> Self {
+        let options = session((*pool.connect_options()).clone());
+        Self::on(Self::pool_options(max_connections).connect_lazy_with(options))
+    }
+
+    fn on(pool: PgPool) -> Self {
+        let room = Room::of(pool.options().get_max_connections());
+        Self { pool, room, class: Class::Pages }
+    }
+
+    /// The same database for another kind of work.
+    #[must_use]
+    pub fn of(&self, class: Class) -> Self {
+        Self { class, ..self.clone() }
     }
 
     fn pool_options(max_connections: u32) -> PgPoolOptions {
         PgPoolOptions::new()
             .max_connections(max_connections)
-            .acquire_timeout(Duration::from_secs(2))
+            .acquire_timeout(LENT_WITHIN)
             // Asked whether it still lives only where nobody has talked to it for a while.
             .test_before_acquire(false)
             .before_acquire(|connection, its| {
@@ -113,17 +136,6 @@ impl Db {
                     Ok(true)
                 })
             })
-            // A `begin` that was cancelled in flight leaves its connection inside a transaction;
-            // the next borrower's acknowledged write would never be committed (transact-rs/sqlx
-            // issue 4393). Outside a transaction this is a warning and nothing else.
-            .after_release(|connection, _| {
-                Box::pin(async move {
-                    let rollback = sqlx::raw_sql("rollback").execute(connection);
-                    // A connection that has stalled is closed, lest it keep its place for ever.
-                    timeout(RELEASED_WITHIN, rollback).await.map_err(io::Error::from)??;
-                    Ok(true)
-                })
-            })
     }
 
     /// Begin a transaction that sees one tenant's rows and nothing else.
@@ -131,15 +143,9 @@ impl Db {
     /// # Errors
     /// When the database cannot be reached.
     pub async fn tenant(&self, scope: TenantScope) -> sqlx::Result<TenantTx> {
-        let mut tx = self.pool.begin().await?;
-        sqlx::query!(
-            "select set_config('role', 'app_tenant', true) as role,
-                    set_config('app.tenant_id', $1, true)  as tenant_id",
-            scope.0.to_string(),
-        )
-        .fetch_one(&mut *tx)
-        .await?;
-        Ok(TenantTx { tx, scope })
+        let tenant = scope.0.uuid();
+        let role = format!("app_tenant; set local app.tenant_id = '{tenant}'");
+        Ok(TenantTx { tx: self.begin(&role, Some(scope.0)).await?, scope })
     }
 
     /// Begin a transaction that sees accounts and OAuth, and no tenant content.
@@ -147,10 +153,7 @@ impl Db {
     /// # Errors
     /// When the database cannot be reached.
     pub async fn control(&self) -> sqlx::Result<ControlTx> {
-        // In one round trip: this begins every step of every flow. A role that cannot be taken
-        // leaves the transaction aborted, in which nothing can be read or written.
-        let tx = self.pool.begin_with("begin; set local role app_control").await?;
-        Ok(ControlTx { tx })
+        Ok(ControlTx { tx: self.begin("app_control", None).await? })
     }
 
     /// The same for what every call runs: its statements look rows up by key, so a plan that serves
@@ -159,10 +162,19 @@ impl Db {
     /// # Errors
     /// When the database cannot be reached.
     pub async fn control_by_key(&self) -> sqlx::Result<ControlTx> {
-        const BEGIN: &str = "begin; set local role app_control; \
-                             set local plan_cache_mode = force_generic_plan";
-        let tx = self.pool.begin_with(BEGIN).await?;
-        Ok(ControlTx { tx })
+        let role = "app_control; set local plan_cache_mode = force_generic_plan";
+        Ok(ControlTx { tx: self.begin(role, None).await? })
+    }
+
+    async fn begin(&self, role: &str, tenant: Option<TenantId>) -> sqlx::Result<Lent> {
+        let limit = deadline::at_most(self.class.patience());
+        let entered = timeout(limit, self.room.enter(self.class, tenant)).await;
+        let place = entered.map_err(|_| sqlx::Error::PoolTimedOut)?;
+        let place = place.map_err(|_| sqlx::Error::PoolClosed)?;
+        let lent = timeout(deadline::at_most(LENT_WITHIN), Lent::of(&self.pool, place)).await;
+        let mut lent = lent.map_err(|_| sqlx::Error::PoolTimedOut)??;
+        lent.begin(role, self.class).await?;
+        Ok(lent)
     }
 
     /// Whether the database answers.
@@ -192,17 +204,27 @@ impl Db {
     }
 }
 
+/// How our sessions are set up.
+fn session(options: PgConnectOptions) -> PgConnectOptions {
+    let statement_timeout = lent::STATEMENT_TIMEOUT.as_millis().to_string();
+    options
+        .options([("statement_timeout", statement_timeout.as_str()), ("lock_timeout", "1000")])
+        .options([("client_connection_check_interval", lent::LOOKS_EVERY_MS)])
+        // A rollback where there is nothing to take back says so each time.
+        .options([("client_min_messages", "error")])
+}
+
 /// A transaction bound to one tenant. Dropping it rolls back.
 #[derive(Debug)]
 pub struct TenantTx {
-    tx: Transaction<'static, Postgres>,
+    tx: Lent,
     scope: TenantScope,
 }
 
 impl TenantTx {
     /// For store functions.
     pub fn conn(&mut self) -> &mut PgConnection {
-        &mut self.tx
+        self.tx.connection()
     }
 
     /// The tenant it is bound to.
@@ -223,13 +245,13 @@ impl TenantTx {
 /// A transaction over accounts and OAuth. Dropping it rolls back.
 #[derive(Debug)]
 pub struct ControlTx {
-    tx: Transaction<'static, Postgres>,
+    tx: Lent,
 }
 
 impl ControlTx {
     /// For store functions.
     pub fn conn(&mut self) -> &mut PgConnection {
-        &mut self.tx
+        self.tx.connection()
     }
 
     /// Make it so.

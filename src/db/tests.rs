@@ -134,10 +134,11 @@ async fn the_server_refuses_an_owner_and_an_unguarded_table(pool: PgPool) {
     ] {
         sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&pool).await.unwrap();
     }
-    let owner = Db {
-        pool: Db::pool_options(1)
-            .connect_lazy_with((*pool.connect_options()).clone().username(&name)),
+    let sign_in_as = |name| {
+        let options = (*pool.connect_options()).clone().username(name);
+        Db::on(Db::pool_options(1).connect_lazy_with(options))
     };
+    let owner = sign_in_as(&name);
     owner.require_isolation().await.unwrap();
     sqlx::raw_sql("create table loose (tenant_id uuid primary key)")
         .execute(&owner.pool)
@@ -145,10 +146,7 @@ async fn the_server_refuses_an_owner_and_an_unguarded_table(pool: PgPool) {
         .unwrap();
     let refused = owner.require_isolation().await;
     assert!(matches!(refused, Err(Unsafe::Owner(_))), "{refused:?}");
-    let login = Db {
-        pool: Db::pool_options(1)
-            .connect_lazy_with((*pool.connect_options()).clone().username("app_login")),
-    };
+    let login = sign_in_as("app_login");
     let refused = login.require_isolation().await;
     assert!(matches!(&refused, Err(Unsafe::Unguarded(tables)) if tables == "loose"), "{refused:?}");
 

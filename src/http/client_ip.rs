@@ -52,11 +52,18 @@ impl ClientIp {
     }
 }
 
+/// In the extensions of a request from a network that many people share who are not one another's:
+/// where a hosted assistant calls from for all its users.
+#[derive(Clone, Copy, Debug)]
+pub struct SharedEgress;
+
 /// Whose word on addresses we take, and whom we tell when somebody else gives theirs.
 #[derive(Clone, Debug)]
 pub struct Proxies {
     /// The configured ones.
     pub trusted: Arc<[Network]>,
+    /// Where hosted assistants call from.
+    pub shared_egress: Arc<[Network]>,
     /// Hears of others.
     pub problems: Problems,
 }
@@ -69,14 +76,17 @@ pub async fn resolve(State(proxies): State<Proxies>, mut request: Request, next:
         .map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), |ConnectInfo(peer)| peer.ip());
     let (headers, trusted) = (request.headers(), &*proxies.trusted);
     let address = client_address(peer, headers, trusted);
-    if headers.contains_key(FORWARDED_FOR) && !is_trusted(peer, trusted) {
+    if headers.contains_key(FORWARDED_FOR) && !is_in(peer, trusted) {
         proxies.problems.record(Kind::Proxy, &neighbour(peer));
     }
     request.extensions_mut().insert(ClientIp(address));
+    if is_in(address, &proxies.shared_egress) {
+        request.extensions_mut().insert(SharedEgress);
+    }
     next.run(request).await
 }
 
-fn is_trusted(ip: IpAddr, trusted: &[Network]) -> bool {
+fn is_in(ip: IpAddr, trusted: &[Network]) -> bool {
     trusted.iter().any(|network| network.contains(ip))
 }
 
@@ -101,7 +111,7 @@ pub(crate) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[Netwo
         .flat_map(|value| value.split(','))
         .collect();
     for entry in entries.into_iter().rev() {
-        if !is_trusted(address, trusted) {
+        if !is_in(address, trusted) {
             break;
         }
         match entry.trim().parse::<IpAddr>() {

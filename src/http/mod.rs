@@ -4,6 +4,7 @@ pub mod assets;
 pub mod client_ip;
 pub mod cookies;
 pub mod csrf;
+pub mod deadline;
 mod draining;
 pub mod encoding;
 pub mod extract;

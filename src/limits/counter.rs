@@ -1,10 +1,13 @@
-//! A limit that a handler asks by itself: by account, by client, by anything in the body.
+//! A limit on what this process does by itself, such as reading what others publish: each node
+//! counts alone.
 
 use std::{fmt, hash::Hash, sync::Arc};
 
 use governor::{
     DefaultKeyedRateLimiter, RateLimiter,
     clock::{Clock, DefaultClock},
+    middleware::{NoOpMiddleware, RateLimitingMiddleware},
+    state::keyed::DefaultKeyedStateStore,
 };
 
 use super::{Keyed, Limited, Limits, Rate};
@@ -55,9 +58,17 @@ impl Limits {
 }
 
 /// What [`Limits`] sweeps.
-pub(super) struct Kept<K: Clone + Eq + Hash>(pub(super) Arc<DefaultKeyedRateLimiter<K>>);
+pub(super) struct Kept<K: Clone + Eq + Hash, M = NoOpMiddleware>(
+    pub(super) Arc<RateLimiter<K, DefaultKeyedStateStore<K>, DefaultClock, M>>,
+)
+where
+    M: RateLimitingMiddleware<<DefaultClock as Clock>::Instant>;
 
-impl<K: Clone + Eq + Hash + Send + Sync> Keyed for Kept<K> {
+impl<K, M> Keyed for Kept<K, M>
+where
+    K: Clone + Eq + Hash + Send + Sync,
+    M: RateLimitingMiddleware<<DefaultClock as Clock>::Instant> + Send + Sync,
+{
     fn sweep(&self) {
         self.0.retain_recent();
         self.0.shrink_to_fit();

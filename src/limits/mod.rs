@@ -1,14 +1,26 @@
-//! Rate limits in this process's memory: GCRA as layers and as counters, and failures by the minute.
+//! Limits: how often, and how many at the same time.
 //!
-//! The endpoint at `/mcp` counts by network address before it looks at a token, and by grant, user
-//! and tenant afterwards, so that failed authentication drains nobody's quota (spec row L-02).
+//! In this process's memory (governor, tower-governor), and where nodes share them also in Valkey
+//! ([`shared`]): as layers around routes, as [`Calls`] for what assistants ask, as [`Failures`] for
+//! what may go wrong, and as [`Counter`]s for what a node does by itself.
+//!
+//! The endpoint at `/mcp` counts by network address before it looks at a token, and by token, user,
+//! app and tenant afterwards, so that failed authentication drains nobody's quota (spec row L-02).
 //! [`Limits::sweep_regularly`] forgets keys that have recovered, which bounds the memory that
 //! strangers can take (L-04).
 
+mod bucket;
+mod calls;
 mod counter;
 mod failures;
 mod layer;
+mod rate;
 mod refusal;
+mod refused;
+mod running;
+pub mod shared;
+pub mod store;
+mod tenant;
 
 use std::{
     fmt,
@@ -19,29 +31,31 @@ use std::{
 
 use axum::http::Extensions;
 
-use crate::http::client_ip::ClientIp;
+use crate::http::client_ip::{ClientIp, SharedEgress};
+pub use calls::{Admitted, Call, Calls, Cost};
 pub use counter::Counter;
-pub use failures::Failures;
-pub use layer::{By, Layer};
-pub use refusal::{Hourly, Limited, Policy, Rate};
+pub use failures::{Attempt, Failures};
+pub use layer::{By, Layer, Spread};
+pub use rate::{Hourly, Policy, Rate};
+pub use refusal::{Limit, Limited, Standing};
+pub use refused::Refused;
+use shared::Shared;
+pub use tenant::{MOST_AT_ONCE, MOST_PER_MINUTE, Numbers, TenantLimits};
 
 /// How often recovered keys are forgotten.
 const SWEEP: Duration = Duration::from_secs(20);
 
-/// `/mcp`, before authentication: good calls count too, and all users of a hosted assistant come
-/// from a few addresses, so this is only what keeps one address from keeping us busy.
+/// `/mcp`, before authentication: good calls count too, and an office is one address, so this is
+/// only what keeps one address from keeping us busy.
 pub const ADDRESS: Policy = Policy { name: "address", per_minute: 1200, burst: 600 };
-/// `/mcp`, one grant: one client of one user.
-pub const TOKEN: Policy = Policy { name: "token", per_minute: 60, burst: 30 };
-/// `/mcp`, one user in all their clients.
-pub const USER: Policy = Policy { name: "user", per_minute: 120, burst: 60 };
-/// `/mcp`, one tenant.
-pub const TENANT: Policy = Policy { name: "tenant", per_minute: 600, burst: 200 };
+/// As how many addresses one counts where a hosted assistant calls from for all its users.
+const SHARED_EGRESS: u8 = 10;
 
 /// Makes limits and keeps them small. Clones share.
 #[derive(Clone)]
 pub struct Limits {
     scale: f64,
+    shared: Option<Shared>,
     kept: Arc<Mutex<Vec<Box<dyn Keyed>>>>,
 }
 
@@ -58,10 +72,37 @@ impl fmt::Debug for Limits {
 }
 
 impl Limits {
-    /// Limits with every rate and burst multiplied by `scale`.
+    /// Limits with every rate and burst multiplied by `scale`, counted by this process alone.
     #[must_use]
     pub fn new(scale: f64) -> Self {
-        Self { scale, kept: Arc::default() }
+        Self { scale, shared: None, kept: Arc::default() }
+    }
+
+    /// The same for all nodes together.
+    ///
+    /// # Errors
+    /// When the address makes no sense. That nobody answers there is no error.
+    pub fn share(self, settings: &shared::Settings) -> Result<Self, redis::RedisError> {
+        Ok(Self { shared: Some(Shared::start(settings)?), ..self })
+    }
+
+    /// Wait until nodes do share, where they shall.
+    pub async fn ready(&self) {
+        if let Some(shared) = &self.shared {
+            shared.ready().await;
+        }
+    }
+
+    /// Whether nodes share these limits at the moment.
+    #[must_use]
+    pub fn are_shared(&self) -> bool {
+        self.shared.as_ref().is_some_and(Shared::is_up)
+    }
+
+    /// By what every rate and burst is multiplied.
+    #[must_use]
+    pub fn scale(&self) -> f64 {
+        self.scale
     }
 
     fn keep(&self, limit: Box<dyn Keyed>) {
@@ -90,7 +131,7 @@ impl Limits {
             loop {
                 tokio::time::sleep(SWEEP).await;
                 let Some(kept) = kept.upgrade() else { return };
-                let limits = Self { scale, kept };
+                let limits = Self { scale, shared: None, kept };
                 limits.sweep();
                 // A count of keys, far below what f64 holds exactly.
                 #[expect(clippy::cast_precision_loss, reason = "a count for a gauge")]
@@ -100,17 +141,26 @@ impl Limits {
     }
 }
 
-/// The key of limits by address: the client's address, or for IPv6 its /64.
+/// Where a request comes from, as limits count it: the client's address, or for IPv6 its /64.
 #[must_use]
-pub fn by_address(extensions: &Extensions) -> Option<IpAddr> {
+pub fn network(extensions: &Extensions) -> IpAddr {
     // Without the middleware that finds it, everybody shares one bucket: closed, not open.
     let nobody = ClientIp(Ipv6Addr::UNSPECIFIED.into());
-    Some(extensions.get::<ClientIp>().copied().unwrap_or(nobody).network())
+    extensions.get::<ClientIp>().copied().unwrap_or(nobody).network()
+}
+
+/// The key of limits by address: the [`network`]. One of a hosted assistant, which all its users
+/// share, counts as several, of which a request is any.
+#[must_use]
+pub fn by_address(extensions: &Extensions) -> Option<(IpAddr, u8)> {
+    let several = extensions.get::<SharedEgress>().is_some();
+    let part = if several { rand::random_range(0..SHARED_EGRESS) } else { 0 };
+    Some((network(extensions), part))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{calls::TOKEN, *};
 
     /// [L-04] A key whose quota has recovered is forgotten by the next sweep.
     #[test]
@@ -135,7 +185,7 @@ mod tests {
             assert!(counter.count(&"a").is_ok());
         }
         let limited = counter.count(&"a").unwrap_err();
-        assert_eq!((limited.policy.name, limited.retry_after), ("token", 1));
+        assert_eq!((limited.limit.name(), limited.retry_after), ("token", 1));
         assert!(counter.count(&"b").is_ok());
         limits.sweep();
         assert!(counter.count(&"a").is_err(), "a sweep pardons nobody");

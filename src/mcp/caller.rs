@@ -5,24 +5,25 @@ use std::sync::Arc;
 use axum::{
     body::{Body, Bytes},
     extract::{Request, State},
-    http::{Extensions, HeaderMap, StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 
 use time::OffsetDateTime;
-use uuid::Uuid;
 
 use super::{
     challenge::{Challenge, Reason, Scheme},
     jsonrpc::{RpcError, code},
+    sse::handlers::resource_path,
     transport::MAX_BODY,
 };
 use crate::{
-    clock::Clock,
+    clock::{Clock, LEEWAY},
     db::TenantScope,
     fault::Fault,
-    ids::{GrantId, TenantId, UserId, VectorStoreId},
+    ids::{GrantId, UserId, VectorStoreId},
+    limits::{Call, Cost, TenantLimits},
     oauth::{
         access_token::{Claims, Verifier},
         dpop::{self, Dpop, Proof, Refused, Target},
@@ -42,6 +43,7 @@ struct Proved {
     scope: TenantScope,
     claims: Arc<Claims>,
     vector_stores: Vec<VectorStoreId>,
+    limits: TenantLimits,
     at: OffsetDateTime,
 }
 
@@ -84,19 +86,53 @@ impl Caller {
         (&self.0.claims, self.0.at)
     }
 
-    /// Keys of the limits.
-    pub(super) fn key_grant(extensions: &Extensions) -> Option<GrantId> {
-        extensions.get::<Self>().map(Self::grant)
+    /// Somebody who passed the gate a moment ago, proved anew; `None` when the token is dead.
+    pub(super) async fn proved(
+        claims: Arc<Claims>,
+        scheme: Scheme,
+        liveness: &Liveness,
+        clock: &Clock,
+    ) -> Result<Option<Self>, Fault> {
+        let at = clock.now();
+        if claims.exp <= (at - LEEWAY).unix_timestamp() {
+            return Ok(None);
+        }
+        Ok(liveness.check(&claims).await?.map(|alive| {
+            #[expect(clippy::disallowed_methods, reason = "membership was read just above")]
+            let scope = TenantScope::proven(claims.tenant);
+            Self(Arc::new(Proved {
+                scheme,
+                scope,
+                claims,
+                vector_stores: alive.vector_stores,
+                limits: alive.limits,
+                at,
+            }))
+        }))
     }
 
-    /// A service client, which has no user, counts as one by itself.
-    pub(super) fn key_user(extensions: &Extensions) -> Option<Uuid> {
-        let caller = extensions.get::<Self>()?;
-        Some(caller.user().map_or(caller.grant().uuid(), UserId::uuid))
+    /// Whether the token lives, and may read what it could when it was last proved.
+    pub(super) async fn is_unchanged(
+        &self,
+        liveness: &Liveness,
+        clock: &Clock,
+    ) -> Result<bool, Fault> {
+        let claims = Arc::clone(&self.0.claims);
+        let now = Self::proved(claims, self.0.scheme, liveness, clock).await?;
+        Ok(now.is_some_and(|now| now.vector_stores() == self.vector_stores()))
     }
 
-    pub(super) fn key_tenant(extensions: &Extensions) -> Option<TenantId> {
-        extensions.get::<Self>().map(|caller| caller.scope().tenant_id())
+    /// A call of theirs, as limits count it. A service client, which has no user, counts as one by
+    /// itself.
+    pub(super) fn call(&self, cost: Cost) -> Call<'_> {
+        Call {
+            tenant: self.scope().tenant_id(),
+            limits: self.0.limits,
+            user: self.user().map_or(self.grant().uuid(), UserId::uuid),
+            client_id: self.client_id(),
+            grant: self.grant(),
+            cost,
+        }
     }
 }
 
@@ -116,7 +152,7 @@ pub(super) async fn require_access_token(
     request: Request,
     next: Next,
 ) -> Response {
-    let path = request.uri().path();
+    let path = resource_path(request.uri().path());
     let Some(resource) = Resources::at_path(path) else {
         let message = "there is no such endpoint";
         return RpcError::new(StatusCode::NOT_FOUND, code::INVALID_REQUEST, message)
@@ -241,6 +277,7 @@ impl Gate {
             scope,
             claims: Arc::clone(claims),
             vector_stores: alive.vector_stores,
+            limits: alive.limits,
             at,
         }))))
     }

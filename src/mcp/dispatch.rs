@@ -20,13 +20,15 @@ use super::{
 use crate::{
     audit::{self, Event, Origin},
     clock::{Clock, LEEWAY},
+    deadline,
     fault::Fault,
     oauth::liveness::Liveness,
     search::Search,
 };
 
-/// How long a tool may take. Assistants give up after about a minute.
-const TOOL_DEADLINE: Duration = Duration::from_secs(30);
+/// What is left of [`deadline::ANSWER`] when a tool has taken all it may: for its record, and for
+/// asking once more whether its token lives.
+const AFTERWARDS: Duration = Duration::from_secs(3);
 const TOO_SLOW: &str = "The documents did not answer in time; try again, or ask for less.";
 
 /// For how long the word that a token lives is good. Nothing leaves later than a second after a
@@ -82,15 +84,22 @@ impl Dispatcher {
             self.append(record::refusal(tool, asker, "refused", self.clock.now())).await?;
             return Ok(insufficient_scope(asker, era, request));
         }
+        #[cfg(feature = "fixtures")]
+        if let Some(result) = super::fixtures::call(name, request) {
+            return Ok(jsonrpc::success(StatusCode::OK, &request.id, &complete(era, result?)));
+        }
         let Some(tool) = tool else {
             self.append(record::refusal(tool, asker, "unknown_tool", self.clock.now())).await?;
             return Err(invalid_params("Unknown tool"));
         };
         let begun = Instant::now();
+        let mut unanswered = Unanswered { dispatcher: self, tool, asker, begun, is_settled: false };
         let outcome = self.run(tool, asker, request.params.get("arguments")).await;
         let took = begun.elapsed();
         let (_, mut proved_at) = asker.caller.proof();
-        let Some(outcome) = self.still_allowed(asker, outcome, &mut proved_at).await? else {
+        let allowed = self.still_allowed(asker, outcome, &mut proved_at).await?;
+        unanswered.is_settled = true;
+        let Some(outcome) = allowed else {
             return self.withhold(tool, asker).await;
         };
         record::count(tool, &outcome, took);
@@ -150,11 +159,39 @@ impl Dispatcher {
         asker: &Asker,
         arguments: Option<&Value>,
     ) -> Result<Outcome, Fault> {
+        let limit = deadline::at_most(deadline::ANSWER).saturating_sub(AFTERWARDS);
         let running = tool.call(&self.search, &asker.caller, arguments);
-        match tokio::time::timeout(TOOL_DEADLINE, running).await {
+        match deadline::within(limit, running).await {
             Ok(outcome) => outcome,
             Err(_) => Ok(Outcome::refused(Status::Failed, TOO_SLOW)),
         }
+    }
+}
+
+/// A call whose answer is not ready. When it is dropped so, its client has hung up, or we have
+/// failed: nothing was told, and that is what goes on record.
+struct Unanswered<'a> {
+    dispatcher: &'a Dispatcher,
+    tool: Tool,
+    asker: &'a Asker,
+    begun: Instant,
+    is_settled: bool,
+}
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        if self.is_settled {
+            return;
+        }
+        let Dispatcher { audit, clock, .. } = self.dispatcher;
+        let took = self.begun.elapsed();
+        let event = record::unanswered(self.tool, self.asker, took, clock.now());
+        let audit = audit.clone();
+        tokio::spawn(async move {
+            if let Err(not_durable) = audit.append(event).await {
+                tracing::error!(error = %not_durable, "a call that was given up is not on record");
+            }
+        });
     }
 }
 
@@ -164,6 +201,8 @@ fn list(era: Era, params: &Map<String, Value>) -> Result<Value, RpcError> {
         return Err(invalid_params("the cursor is unknown"));
     }
     let mut list = tools::list();
+    #[cfg(feature = "fixtures")]
+    super::fixtures::add_to(&mut list);
     if era == Era::Modern {
         tools::add_cache_hints(&mut list);
     }

@@ -36,16 +36,25 @@ pub(super) fn headers_are_modern(headers: &HeaderMap) -> bool {
     headers.get(HEADER_VERSION).and_then(|value| value.to_str().ok()).is_some_and(is_modern)
 }
 
+/// Whether the body alone is a modern revision's.
+pub(super) fn body_is_modern(request: &Request) -> bool {
+    request.method == "server/discover" || request.meta(META_VERSION).is_some()
+}
+
 /// The request's era, once everything that its era demands of it has been checked.
 pub(super) fn settle(headers: &HeaderMap, request: &Request) -> Result<Era, RpcError> {
-    if request.method == "initialize" {
+    // Clients that fall back may still send the header of the newer revision.
+    if request.method == "initialize" && !body_is_modern(request) {
         return Ok(Era::Legacy);
     }
-    let modern = request.meta(META_VERSION).is_some()
-        || headers_are_modern(headers)
-        || request.method == "server/discover";
-    if modern {
-        check_meta(request)?;
+    if headers_are_modern(headers) || body_is_modern(request) {
+        let version = check_meta(request)?;
+        if headers.contains_key(HEADER_VERSION) {
+            same(headers, "MCP-Protocol-Version", version)?;
+        }
+        if version != MODERN {
+            return Err(unsupported(version));
+        }
         check_headers(headers, request)?;
         return Ok(Era::Modern);
     }
@@ -65,7 +74,8 @@ fn is_modern(version: &str) -> bool {
     is_date && version >= MODERN
 }
 
-fn check_meta(request: &Request) -> Result<(), RpcError> {
+/// The version that the body names, beside everything else that it must carry.
+fn check_meta(request: &Request) -> Result<&str, RpcError> {
     let missing = |name: &str| {
         RpcError::bad(code::INVALID_PARAMS, format!("params._meta must carry \"{name}\""))
     };
@@ -75,7 +85,7 @@ fn check_meta(request: &Request) -> Result<(), RpcError> {
     let Some(Value::Object(_)) = request.meta(META_CAPABILITIES) else {
         return Err(missing(META_CAPABILITIES));
     };
-    if version == MODERN { Ok(()) } else { Err(unsupported(version)) }
+    Ok(version)
 }
 
 fn unsupported(requested: &str) -> RpcError {

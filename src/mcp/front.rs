@@ -95,14 +95,23 @@ fn share(mut response: Response, origin: HeaderValue) -> Response {
 
 /// `OPTIONS`: a browser asks what its script may send.
 pub(super) async fn preflight(State(front): State<Front>, request: Request) -> Response {
-    const ANSWER: [(HeaderName, &str); 3] = [
-        (header::ACCESS_CONTROL_ALLOW_METHODS, "POST"),
+    tell(&front, &request, "POST")
+}
+
+/// The same where streams open.
+pub(super) async fn stream_preflight(State(front): State<Front>, request: Request) -> Response {
+    tell(&front, &request, "GET, POST")
+}
+
+fn tell(front: &Front, request: &Request, methods: &'static str) -> Response {
+    let answer: [(HeaderName, &str); 3] = [
+        (header::ACCESS_CONTROL_ALLOW_METHODS, methods),
         (header::ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED_HEADERS),
         (header::ACCESS_CONTROL_MAX_AGE, "3600"),
     ];
     match front.origin(request.headers()) {
-        Ok(Some(origin)) => share((StatusCode::NO_CONTENT, ANSWER).into_response(), origin.clone()),
-        Ok(None) => (StatusCode::NO_CONTENT, [(header::ALLOW, "POST")]).into_response(),
+        Ok(Some(origin)) => share((StatusCode::NO_CONTENT, answer).into_response(), origin.clone()),
+        Ok(None) => (StatusCode::NO_CONTENT, [(header::ALLOW, methods)]).into_response(),
         Err(refused) => refused.into_response(),
     }
 }

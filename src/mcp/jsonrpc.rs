@@ -8,6 +8,7 @@ use axum::{
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
+use tokio::time::error::Elapsed;
 
 use crate::{
     fault::Fault,
@@ -55,6 +56,16 @@ pub(super) enum Message {
     Notification,
     /// Answers something that we never asked.
     Response,
+}
+
+impl Message {
+    /// What an answer to it must carry.
+    pub(super) fn into_id(self) -> Option<Id> {
+        match self {
+            Self::Request(request) => Some(request.id),
+            Self::Notification | Self::Response => None,
+        }
+    }
 }
 
 /// A call of a method.
@@ -116,6 +127,12 @@ pub(super) fn parse(body: &[u8]) -> Result<Message, RpcError> {
     })
 }
 
+impl From<Elapsed> for RpcError {
+    fn from(elapsed: Elapsed) -> Self {
+        Self::fault(&elapsed.into())
+    }
+}
+
 /// A refusal in JSON-RPC's form, with the HTTP status that goes with it.
 #[derive(Debug)]
 pub(super) struct RpcError {
@@ -161,12 +178,28 @@ impl RpcError {
     /// The body of a 429.
     pub(super) fn limited(limited: &Limited) -> Self {
         let data = serde_json::json!({
-            "limit": limited.policy.name,
+            "limit": limited.limit.name(),
             "retryable": true,
             "retryAfterSeconds": limited.retry_after,
         });
         Self::new(StatusCode::TOO_MANY_REQUESTS, code::RATE_LIMITED, limited.message())
             .with_data(data)
+    }
+
+    /// There is no room at the moment.
+    pub(super) fn busy(
+        status: StatusCode,
+        limit: &'static str,
+        message: &'static str,
+        seconds: u64,
+    ) -> Self {
+        let data = serde_json::json!({
+            "limit": limit,
+            "retryable": true,
+            "retryAfterSeconds": seconds,
+        });
+        let error = Self::new(status, code::RATE_LIMITED, message).with_data(data);
+        Self { retry_after: Some(seconds), ..error }
     }
 
     pub(super) fn with_data(self, data: Value) -> Self {

@@ -4,22 +4,27 @@
 //! 1. [`front`]: host, origin and declared size (MCP transports, "Security Warning");
 //! 2. the limit by network address;
 //! 3. [`caller`]: the access token, and whether its grant still lives (OAuth 2.1 §5.2, RFC 9068 §4);
-//! 4. the limits by token, user and tenant;
-//! 5. [`transport`] and [`jsonrpc`]: one message, strictly read;
+//! 4. [`transport`] and [`jsonrpc`]: one message, strictly read;
+//! 5. the limits by token, user, app and tenant, at what the message costs;
 //! 6. [`era`]: which revision it speaks, and what that revision demands;
 //! 7. [`dispatch`]: the method; for a tool its scope, its run, and its audit event made durable;
 //! 8. after a call that took long, [`dispatch`] again: whether the token still lives; the answer.
+//!
+//! [`sse`] is the transport before that one: another way in and out around steps 6 to 8.
 
 mod caller;
 mod challenge;
 mod dispatch;
 mod era;
+#[cfg(any(test, feature = "fixtures"))]
+mod fixtures;
 mod front;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod jsonrpc;
 mod record;
 mod server_info;
+mod sse;
 mod tools;
 mod transport;
 
@@ -32,29 +37,29 @@ use crate::{
     audit,
     clock::Clock,
     config::PublicUrl,
-    http::{Access, Mounted, Routes},
-    limits::{self, Limited, Limits},
+    db::Db,
+    http::{Access, Draining, Mounted, Routes, deadline},
+    limits::{self, Calls, Limited, Limits},
     oauth::{access_token::Verifier, dpop::Dpop, liveness::Liveness, resource::Resources},
     search::Search,
+    secret::seal::MasterKey,
 };
-use caller::{Caller, Gate};
+use caller::Gate;
 use dispatch::Dispatcher;
 use front::Front;
 use jsonrpc::RpcError;
+pub use sse::{StreamRules, sweep};
+use sse::{Streams, handlers};
 use transport::Endpoint;
 
 /// Where the endpoint answers. Users paste URLs with and without a trailing slash, and old ones
 /// that end in `/sse/`.
-const PATHS: [&str; 8] = [
-    "/mcp",
-    "/mcp/",
-    "/sse",
-    "/sse/",
-    "/t/{tenant}/mcp",
-    "/t/{tenant}/mcp/",
-    "/t/{tenant}/sse",
-    "/t/{tenant}/sse/",
-];
+const PATHS: [&str; 4] = ["/mcp", "/mcp/", "/t/{tenant}/mcp", "/t/{tenant}/mcp/"];
+/// Where it does too, and a `GET` opens a stream.
+const STREAMS: [&str; 4] = ["/sse", "/sse/", "/t/{tenant}/sse", "/t/{tenant}/sse/"];
+/// Where messages for such a stream are posted.
+const MESSAGES: [&str; 4] =
+    ["/sse/messages", "/sse/messages/", "/t/{tenant}/sse/messages", "/t/{tenant}/sse/messages/"];
 
 /// What the endpoint is made of.
 #[derive(Clone, Debug)]
@@ -71,22 +76,42 @@ pub struct Parts {
     pub search: Search,
     /// Where calls are recorded before they are answered.
     pub audit: audit::Log,
+    /// How many calls anybody has.
+    pub calls: Calls,
     /// Now.
     pub clock: Clock,
     /// The origin that we answer for.
     pub public_url: PublicUrl,
     /// Further origins that browsers may call from.
     pub allowed_origins: Vec<String>,
+    /// For messages on their way between nodes.
+    pub db: Db,
+    /// What these are sealed with.
+    pub master_key: MasterKey,
+    /// When streams end.
+    pub draining: Draining,
+    /// How long they last, and how many there may be.
+    pub streams: StreamRules,
 }
 
 /// The endpoint's routes.
 #[must_use]
 pub fn routes(parts: Parts, limits: &Limits) -> Mounted {
-    let Parts { verifier, liveness, dpop, resources, search, audit, clock, .. } = parts;
+    let Parts { verifier, liveness, dpop, resources, search, audit, calls: limiter, clock, .. } =
+        parts;
     let front = Front::new(&parts.public_url, &parts.allowed_origins);
     let dispatcher = Dispatcher { search, audit, clock: clock.clone(), liveness: liveness.clone() };
+    let streams = Streams::new(sse::Parts {
+        db: parts.db,
+        clock: clock.clone(),
+        master_key: parts.master_key,
+        liveness: liveness.clone(),
+        dispatcher: dispatcher.clone(),
+        draining: parts.draining,
+        rules: parts.streams,
+    });
     let gate = Gate { verifier, liveness, dpop, resources: resources.clone(), clock };
-    let endpoint = Endpoint { dispatcher, resources };
+    let endpoint = Endpoint { dispatcher, resources, limiter, streams };
 
     let mut calls = Routes::new();
     let mut others = Routes::new();
@@ -96,13 +121,27 @@ pub fn routes(parts: Parts, limits: &Limits) -> Mounted {
             .options(path, Access::Public, front::preflight)
             .refuse_others(path, transport::refuse_method);
     }
+    for path in STREAMS {
+        calls = calls.get(path, Access::Bearer, handlers::open).post(
+            path,
+            Access::Bearer,
+            transport::receive,
+        );
+        others = others
+            .options(path, Access::Public, front::stream_preflight)
+            .refuse_others(path, sse::refuse_method);
+    }
+    for path in MESSAGES {
+        calls = calls.post(path, Access::Bearer, handlers::post);
+        others = others
+            .options(path, Access::Public, front::preflight)
+            .refuse_others(path, transport::refuse_method);
+    }
     // The last layer runs first.
     let calls = calls
-        .route_layer(limits.layer(limits::TENANT, Caller::key_tenant, too_many))
-        .route_layer(limits.layer(limits::USER, Caller::key_user, too_many))
-        .route_layer(limits.layer(limits::TOKEN, Caller::key_grant, too_many))
         .route_layer(middleware::from_fn_with_state(gate, caller::require_access_token))
         .route_layer(limits.layer(limits::ADDRESS, limits::by_address, too_many))
+        .route_layer(middleware::from_fn(deadline::enforce::<RpcError>))
         .route_layer(middleware::from_fn_with_state(front.clone(), front::check));
     calls.mount(endpoint).and(others.mount(front))
 }

@@ -21,10 +21,7 @@ pub(super) fn event(
     took: Duration,
     at: OffsetDateTime,
 ) -> Event {
-    let event = called(tool.kind(), asker, at)
-        .with("tool", tool.name())
-        .with("outcome", name(outcome))
-        .with("latency_ms", u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+    let event = ran(tool, asker, took, at).with("outcome", name(outcome));
     match outcome {
         Ok(outcome) => {
             let event = event
@@ -38,6 +35,11 @@ pub(super) fn event(
         }
         Err(_) => event,
     }
+}
+
+/// The audit event of a call that was given up before it had an answer.
+pub(super) fn unanswered(tool: Tool, asker: &Asker, took: Duration, at: OffsetDateTime) -> Event {
+    ran(tool, asker, took, at).with("outcome", "unanswered")
 }
 
 /// The audit event of a call that was turned away before its tool ran.
@@ -54,6 +56,12 @@ pub(super) fn refusal(
         None => event,
     };
     event.with("outcome", outcome)
+}
+
+fn ran(tool: Tool, asker: &Asker, took: Duration, at: OffsetDateTime) -> Event {
+    called(tool.kind(), asker, at)
+        .with("tool", tool.name())
+        .with("latency_ms", u64::try_from(took.as_millis()).unwrap_or(u64::MAX))
 }
 
 fn called(kind: Kind, asker: &Asker, at: OffsetDateTime) -> Event {

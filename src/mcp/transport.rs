@@ -5,7 +5,7 @@
 //! clients send `*/*` or nothing.
 
 use axum::{
-    body::Body,
+    body::{Body, Bytes},
     extract::{Extension, State},
     http::{HeaderMap, StatusCode, Uri, header},
     response::{IntoResponse, Response},
@@ -15,18 +15,36 @@ use super::{
     caller::{self, Caller},
     dispatch::{Asker, Dispatcher},
     era,
-    jsonrpc::{self, Message, RpcError, code},
+    jsonrpc::{self, Id, Message, RpcError, code},
+    sse::Streams,
 };
-use crate::{audit::Origin, oauth::resource::Resources};
+use crate::{
+    audit::Origin,
+    limits::{Admitted, Calls, Cost, Limited},
+    oauth::resource::Resources,
+};
 
 /// The largest body.
 pub(super) const MAX_BODY: usize = 1 << 20;
 
-/// The state of the handler.
+/// The state of the handlers.
 #[derive(Clone, Debug)]
 pub(super) struct Endpoint {
     pub(super) dispatcher: Dispatcher,
     pub(super) resources: Resources,
+    pub(super) limiter: Calls,
+    pub(super) streams: Streams,
+}
+
+impl Endpoint {
+    /// Count a message; one that cannot be read costs something too.
+    pub(super) async fn admit(
+        &self,
+        caller: &Caller,
+        message: Result<&Message, &RpcError>,
+    ) -> Result<Admitted, Limited> {
+        self.limiter.admit(&caller.call(message.map_or(Cost::Other, cost))).await
+    }
 }
 
 /// `POST` on every URL of the endpoint.
@@ -38,18 +56,19 @@ pub(super) async fn receive(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, RpcError> {
-    let encoding = headers.get(header::CONTENT_ENCODING).map(|value| value.as_bytes());
-    if !matches!(encoding, None | Some(b"identity")) {
-        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-        let message = "the body must not be compressed";
-        return Err(RpcError::new(status, code::INVALID_REQUEST, message));
-    }
-    match jsonrpc::parse(&caller::read(body).await?)? {
+    let message = jsonrpc::parse(&read(&headers, body).await?);
+    let admitted = match endpoint.admit(&caller, message.as_ref()).await {
+        Ok(admitted) => admitted,
+        Err(limited) => return Ok(refuse(&limited, message.ok().and_then(Message::into_id))),
+    };
+    match message? {
         Message::Request(request) => {
             let metadata_url = endpoint.resources.metadata_url_for(uri.path());
             let asker = Asker { caller, origin, metadata_url };
             let answer = endpoint.dispatcher.answer(&asker, &headers, &request).await;
-            answer.map_err(|error| error.answering(Some(request.id)))
+            let mut answer = answer.map_err(|error| error.answering(Some(request.id)))?;
+            admitted.tell(answer.headers_mut());
+            Ok(answer)
         }
         Message::Notification => Ok(StatusCode::ACCEPTED.into_response()),
         // Legacy clients may answer what older servers asked; modern ones never do.
@@ -59,6 +78,30 @@ pub(super) async fn receive(
         }
         Message::Response => Ok(StatusCode::ACCEPTED.into_response()),
     }
+}
+
+/// The body of a POST.
+pub(super) async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, RpcError> {
+    let encoding = headers.get(header::CONTENT_ENCODING).map(|value| value.as_bytes());
+    if !matches!(encoding, None | Some(b"identity")) {
+        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        let message = "the body must not be compressed";
+        return Err(RpcError::new(status, code::INVALID_REQUEST, message));
+    }
+    caller::read(body).await
+}
+
+/// What a message costs its sender.
+fn cost(message: &Message) -> Cost {
+    match message {
+        Message::Request(request) if request.method == "tools/call" => Cost::Tool,
+        Message::Request(_) | Message::Notification | Message::Response => Cost::Other,
+    }
+}
+
+/// 429, in a form that names the request.
+pub(super) fn refuse(limited: &Limited, id: Option<Id>) -> Response {
+    limited.refuse(RpcError::limited(limited).answering(id).into_response())
 }
 
 /// Every other method: never 200, which some clients take for metadata.

@@ -10,10 +10,7 @@
 
 pub(super) mod credentials;
 
-use std::{
-    convert::Infallible,
-    net::{IpAddr, Ipv6Addr},
-};
+use std::{convert::Infallible, net::IpAddr};
 
 use axum::{
     extract::FromRequestParts,
@@ -62,8 +59,7 @@ impl<S: Sync> FromRequestParts<S> for Sender {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut request::Parts, _: &S) -> Result<Self, Infallible> {
-        let network = limits::by_address(&parts.extensions).unwrap_or(Ipv6Addr::UNSPECIFIED.into());
-        Ok(Self { headers: parts.headers.clone(), network })
+        Ok(Self { headers: parts.headers.clone(), network: limits::network(&parts.extensions) })
     }
 }
 
@@ -85,6 +81,8 @@ struct Failing<'a> {
     server: &'a Server,
     attempt: Attempt,
     by_basic: bool,
+    /// Counted as a failure until it turns out not to be one.
+    reserved: Option<limits::Attempt<Attempt>>,
 }
 
 /// Read who is calling, and check what can be checked without a transaction.
@@ -94,16 +92,18 @@ pub(super) async fn present<'a>(
     parameters: &Parameters,
 ) -> Result<Presented<'a>, Error> {
     let credentials = credentials::read(&sender.headers, parameters, server.clock.now())?;
-    let attempt = Failing {
+    let mut attempt = Failing {
         server,
         attempt: (Sha256::digest(&credentials.client_id).into(), sender.network),
         by_basic: credentials.method == AuthMethod::ClientSecretBasic,
+        reserved: None,
     };
     // Without a secret there is none to guess, and others' failures are not a public client's.
-    if credentials.method != AuthMethod::None
-        && let Err(limited) = server.failed_clients.check(&attempt.attempt)
-    {
-        return Err(Error::TooMany { retry_after: limited.retry_after });
+    if credentials.method != AuthMethod::None {
+        let reserved = server.failed_clients.attempt(attempt.attempt).await;
+        let reserved =
+            reserved.map_err(|limited| Error::TooMany { retry_after: limited.retry_after })?;
+        attempt.reserved = Some(reserved);
     }
     let Credentials { client_id, method, claim } = credentials;
     let proof = match claim {
@@ -171,7 +171,10 @@ impl Presented<'_> {
 impl Failing<'_> {
     /// Count it. What it says about clients is the same for those that exist and those that do not.
     fn failed(&self, error_description: &'static str) -> Error {
-        self.server.failed_clients.record(self.attempt);
+        match &self.reserved {
+            Some(reserved) => reserved.failed(),
+            None => self.server.failed_clients.record(self.attempt),
+        }
         let refusal = Refusal { error: ErrorCode::InvalidClient, error_description };
         if self.by_basic { Error::BasicRefused(refusal) } else { Error::Refused(refusal) }
     }

@@ -141,7 +141,7 @@ async fn approve(
     pending: &Pending,
     (member, stores): (&Member, &[VectorStoreId]),
 ) -> Result<Response, PageError> {
-    let Asking { server, bound, .. } = *asking;
+    let Asking { server, bound, signed_in } = *asking;
     let Pending { secret, request, client, to, .. } = pending;
     let now = server.clock.now();
     let mut tx = server.db.control().await?;
@@ -170,19 +170,15 @@ async fn approve(
         expires_at: now + GRANT_LIVES,
     };
     let code = Plaintext::generate(Kind::AuthorizationCode);
-    let challenge = request.code_challenge.as_str();
+    let bound_to = (request.code_challenge.as_str(), &signed_in.session.hash);
     if !store_requests::decide(&mut tx, secret, &bound.browser, now).await? {
         return Err(DECIDED);
     }
     store_grants::create(&mut tx, &grant, stores, now).await?;
-    store_tokens::create_code(&mut tx, &code.hash(), &grant, challenge, (now, now + CODE_LIVES))
+    store_tokens::create_code(&mut tx, &code.hash(), &grant, bound_to, (now, now + CODE_LIVES))
         .await?;
-    let event = Event::new(Act::ConsentGiven, now)
-        .tenant(grant.tenant)
-        .user(member.user.id)
-        .client(&grant.client_id)
-        .grant(grant.id)
-        .from(origin)
+    let event = grant
+        .event(Act::ConsentGiven, (now, origin))
         .with("client_name", client.client_name.as_str())
         .with("redirect_host", to.host())
         .with("vector_stores", stores.iter().map(ToString::to_string).collect::<Vec<_>>());

@@ -29,7 +29,7 @@ use super::{
 use crate::{
     clock::Clock,
     config::PublicUrl,
-    db::{ControlTx, Db},
+    db::{Class, ControlTx, Db},
     fault::Fault,
     jose::jws::Algorithm,
     secret::derive::DerivationKey,
@@ -113,7 +113,7 @@ impl fmt::Debug for Dpop {
 impl Dpop {
     pub(super) fn new(db: &Db, clock: &Clock, public_url: &PublicUrl, key: DerivationKey) -> Self {
         Self {
-            db: db.clone(),
+            db: db.of(Class::Check),
             clock: clock.clone(),
             origin: public_url.as_str().into(),
             nonces: Nonces::new(key),

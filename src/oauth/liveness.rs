@@ -20,9 +20,10 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    db::Db,
+    db::{Class, Db},
     fault::Fault,
     ids::{GrantId, TenantId, UserId, VectorStoreId},
+    limits::TenantLimits,
 };
 
 /// The most checks that wait; beyond it calls fail rather than pile up.
@@ -45,6 +46,8 @@ pub struct Alive {
     pub user_name: Option<String>,
     /// Whether the client named the resource, or left it to us.
     pub resource_was_sent: bool,
+    /// What limits the tenant has of its own.
+    pub limits: TenantLimits,
 }
 
 /// What is asked about one token.
@@ -98,7 +101,7 @@ impl Liveness {
         let touching = Arc::new(Semaphore::new(1));
         for _ in 0..WORKERS {
             let (waiting, touching) = (Arc::clone(&waiting), Arc::clone(&touching));
-            tokio::spawn(work(db.clone(), clock.clone(), waiting, touching));
+            tokio::spawn(work(db.of(Class::Check), clock.clone(), waiting, touching));
         }
         Self { queue }
     }

@@ -116,7 +116,7 @@ use turns::Turns;
 use crate::{
     clock::Clock,
     config::{Clients, PublicUrl},
-    db::Db,
+    db::{Class, Db},
     fault::Fault,
     http::Mounted,
     limits::{Failures, Limits},
@@ -272,7 +272,7 @@ impl Server {
     /// # Errors
     /// When the database does not answer.
     pub async fn sweep(&self) -> Result<(), Fault> {
-        let swept = sweep::sweep(&self.db, self.clock.now()).await;
+        let swept = sweep::sweep(&self.db.of(Class::Work), self.clock.now()).await;
         // Whatever became of that: a key that is due must not wait for it.
         if self.rotation.tend(self.signing_key_days).await? {
             self.keys.reload().await?;

@@ -14,7 +14,7 @@ use super::{
     jwks, manage, metadata, par, register, revoke, token,
 };
 use crate::{
-    http::{Access, Mounted, PageError, Routes, csrf, headers},
+    http::{Access, Mounted, PageError, Routes, csrf, deadline, headers},
     limits::{self, Hourly, Limited, Policy},
 };
 
@@ -43,6 +43,7 @@ pub(super) fn routes(server: Server) -> Mounted {
         .merge(registration(&server))
         .merge(tokens(&server))
         .merge(introspection(&server))
+        .route_layer(from_fn(deadline::enforce::<Error>))
         .merge(pages(&server))
         .mount(server)
 }
@@ -160,6 +161,7 @@ fn pages(server: &Server) -> Routes<Server> {
         .post("/oauth/consent", Access::Flow, consent::answer)
         .route_layer(guard)
         .route_layer(from_fn(headers::keep_opener))
+        .route_layer(from_fn(deadline::enforce::<PageError>))
 }
 
 fn everybody(_: &Extensions) -> Option<()> {

@@ -8,11 +8,11 @@ use serde_json::{Map, Value};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-pub use super::store_services::list;
+pub use super::{key_metadata::public_keys, store_services::list};
 
 use super::{
     client::{AuthMethod, Client, GrantType, Source},
-    client_name, key_metadata,
+    client_name,
     resource::Resources,
     scope::Scope,
     store_clients,
@@ -23,7 +23,6 @@ use crate::{
     audit::{self, Actor, Event, Kind},
     db::ControlTx,
     ids::{GrantId, UserId, VectorStoreId},
-    jose::jwk_set::KeySet,
     secret::{self, Plaintext},
     tenants::Tenant,
 };
@@ -323,52 +322,9 @@ fn is_gone(done: sqlx::Result<()>) -> sqlx::Result<bool> {
     }
 }
 
-/// Public keys that somebody pasted (RFC 7517 §5), or what is wrong with them.
-///
-/// # Errors
-/// With a sentence for the person who pasted them.
-pub fn public_keys(text: &str) -> Result<Value, &'static str> {
-    const NO_SET: &str = "This is no JWK set with a public key that is taken here: RSA, P-256 or \
-        Ed25519, in {\"keys\": [ … ]}.";
-    if text.len() > 16_000 {
-        return Err("This is longer than 16,000 characters.");
-    }
-    let set: Value = serde_json::from_str(text).map_err(|_| NO_SET)?;
-    let keys = set.get("keys").and_then(Value::as_array).ok_or(NO_SET)?;
-    // RFC 7518 §6: the private parts of each kind of key.
-    let is_private = |key: &Value| key.get("d").is_some() || key.get("k").is_some();
-    if keys.iter().any(is_private) {
-        return Err("This holds a private key. Make a new one, and paste its public half only.");
-    }
-    KeySet::read(&set).ok_or(NO_SET)?;
-    key_metadata::key_set(&set)
-        .map_err(|_| "These keys are longer than 8 KiB. Give an address instead.")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_public_keys_are_taken() {
-        let good = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"1",
-            "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
-        let kept = public_keys(good).unwrap();
-        let odd = good.replace("\"kid\":\"1\"", r#""kid":"1","x5c":"\u0000","e":1e308"#);
-        assert_eq!(public_keys(&odd), Ok(kept));
-        for bad in [
-            "",
-            "[]",
-            "{}",
-            r#"{"keys":[]}"#,
-            r#"{"keys":["a"]}"#,
-            r#"{"keys":[{"kty":"oct"}]}"#,
-            r#"{"keys":[{"kty":"oct","k":"secret"}]}"#,
-            r#"{"keys":[{"kty":"EC","crv":"P-256","x":"a","y":"b","d":"private"}]}"#,
-        ] {
-            assert!(public_keys(bad).is_err(), "{bad}");
-        }
-    }
 
     #[test]
     fn a_name_is_one_visible_line() {

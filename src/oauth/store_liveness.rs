@@ -7,6 +7,7 @@ use super::liveness::{Alive, Question};
 use crate::{
     db::ControlTx,
     ids::{UserId, VectorStoreId},
+    limits::{Numbers, TenantLimits},
 };
 
 /// What is known about each question, in order.
@@ -24,6 +25,8 @@ struct Row {
     user_name: Option<String>,
     resource_was_sent: bool,
     is_stale: bool,
+    bounds: Vec<Option<i32>>,
+    chosen: Vec<Option<i32>>,
     vector_stores: Vec<Uuid>,
 }
 
@@ -46,6 +49,10 @@ pub(super) async fn read(
                grants.resource_was_sent,
                (grants.last_used_at is null
                 or grants.last_used_at < $6 - interval '5 minutes') as "is_stale!",
+               array[own.bound_per_minute, own.bound_user_per_minute, own.bound_token_per_minute,
+                     own.bound_at_once] as "bounds!: Vec<Option<i32>>",
+               array[own.per_minute, own.user_per_minute, own.token_per_minute, own.at_once]
+                 as "chosen!: Vec<Option<i32>>",
                array(select vector_store_id
                        from oauth_grant_vector_stores chosen
                       where chosen.tenant_id = grants.tenant_id and chosen.grant_id = grants.id
@@ -61,6 +68,7 @@ pub(super) async fn read(
             on clients.client_id = asked.client_id and clients.disabled_at is null
            and clients.version = grants.client_version
           join tenants on tenants.id = asked.tenant_id and tenants.suspended_at is null
+          left join tenant_limits own on own.tenant_id = tenants.id
           left join users on users.id = asked.user_id and users.disabled_at is null
           left join memberships
             on memberships.tenant_id = asked.tenant_id and memberships.user_id = asked.user_id
@@ -92,12 +100,17 @@ fn answers(rows: Vec<Row>, grants: &[Uuid]) -> Answers {
             if row.is_stale {
                 answers.stale.push(*grant);
             }
+            let numbers = |stored: Vec<Option<i32>>| {
+                stored.try_into().map_or_else(|_| Numbers::default(), |four: [_; 4]| four.into())
+            };
+            let limits = TenantLimits { bound: numbers(row.bounds), chosen: numbers(row.chosen) };
             let vector_stores = row.vector_stores.into_iter().map(VectorStoreId::from).collect();
             *answer = Some(Alive {
                 vector_stores,
                 tenant_slug: row.slug,
                 user_name: row.user_name,
                 resource_was_sent: row.resource_was_sent,
+                limits,
             });
         }
     }

@@ -17,21 +17,23 @@ pub(super) struct Code {
     pub(super) expires_at: OffsetDateTime,
     pub(super) redeemed_at: Option<OffsetDateTime>,
     pub(super) wrong_attempts: i16,
+    /// Whether the session that it was given in is still there.
+    pub(super) session_lasts: bool,
 }
 
 pub(super) async fn create_code(
     tx: &mut ControlTx,
     secret: &SecretHash,
     grant: &Grant,
-    code_challenge: &str,
+    (code_challenge, session): (&str, &SecretHash),
     (now, expires_at): (OffsetDateTime, OffsetDateTime),
 ) -> sqlx::Result<()> {
     sqlx::query!(
         "
         insert into oauth_authorization_codes
                (secret_hash, tenant_id, grant_id, client_id, redirect_uri, code_challenge,
-                created_at, expires_at, dpop_jkt)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+                created_at, expires_at, dpop_jkt, session_hash)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
         ",
         secret.as_bytes(),
         grant.tenant.uuid(),
@@ -42,6 +44,7 @@ pub(super) async fn create_code(
         now,
         expires_at,
         grant.dpop_jkt,
+        session.as_bytes(),
     )
     .execute(tx.conn())
     .await?;
@@ -55,12 +58,15 @@ pub(super) async fn find_code(
 ) -> sqlx::Result<Option<Code>> {
     sqlx::query_as!(
         Code,
-        "
+        r#"
         select client_id, redirect_uri, code_challenge, dpop_jkt, expires_at, redeemed_at,
-               wrong_attempts
+               wrong_attempts,
+               session_hash is null
+                 or exists (select from sessions s where s.secret_hash = session_hash)
+                 as "session_lasts!"
           from oauth_authorization_codes
          where secret_hash = $1
-        ",
+        "#,
         secret.as_bytes(),
     )
     .fetch_optional(tx.conn())

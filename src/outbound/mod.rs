@@ -29,6 +29,8 @@ pub use roots::{BadRoots, Roots};
 
 use resolver::{NotPublic, Vetting};
 
+use crate::deadline;
+
 /// For a document: from the look-up to the last byte.
 const DOCUMENT_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -246,7 +248,8 @@ fn client(reach: Reach, roots: &Roots, lookup: &Lookup) -> reqwest::ClientBuilde
 }
 
 async fn complete(client: &Client, request: Request) -> Result<Response, Error> {
-    tokio::time::timeout(request.deadline, exchange(client, request))
+    // Nor for longer than anybody waits (spec row Q-08).
+    tokio::time::timeout(deadline::at_most(request.deadline), exchange(client, request))
         .await
         .unwrap_or(Err(Error::Timeout))
 }

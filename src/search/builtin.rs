@@ -1,8 +1,6 @@
 //! The builtin backend: our own documents, in Postgres, under row-level security.
 
-use std::{collections::BTreeMap, time::Duration};
-
-use tokio::time::Instant;
+use std::collections::BTreeMap;
 
 use super::{
     Found, Parts, Text,
@@ -17,33 +15,20 @@ use crate::{
     ids::{DocumentId, VectorStoreId},
 };
 
-/// What is asked.
-#[derive(Debug)]
-pub(super) struct Question<'a> {
-    pub(super) query: &'a str,
-    pub(super) limit: usize,
-    /// When nobody waits for the answer any more.
-    pub(super) until: Instant,
-}
-
 /// The best passage of each document that answers.
 pub(super) async fn search(
     parts: &Parts,
     scope: TenantScope,
     store: VectorStoreId,
-    question: &Question<'_>,
+    query: &str,
+    limit: usize,
 ) -> Result<Vec<Found>, Fault> {
     let mut tx = parts.db.tenant(scope).await?;
-    // The statement would run on when nobody waits for it. A little later than who waits gives up:
-    // that is a store's failure, and an ended statement is our own.
-    let left = question.until.saturating_duration_since(Instant::now());
-    store::end_statements_after(&mut tx, left + Duration::from_millis(250)).await?;
-    let stems = store::stems(&mut tx, question.query).await?;
+    let stems = store::stems(&mut tx, query).await?;
     if stems.is_empty() {
         return Ok(Vec::new());
     }
-    let passages =
-        store::ranked(&mut tx, store, question.query, i64::try_from(question.limit)?).await?;
+    let passages = store::ranked(&mut tx, store, query, i64::try_from(limit)?).await?;
     drop(tx);
     Ok(passages
         .into_iter()

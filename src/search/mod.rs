@@ -4,7 +4,6 @@ mod builtin;
 mod fusion;
 pub mod id;
 mod openai;
-mod slots;
 mod snippet;
 mod store;
 mod window;
@@ -15,12 +14,12 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 
 pub use id::{Reference, Target};
-use slots::Slots;
 use window::window;
 
 use crate::{
     clock::Clock,
     db::{Db, TenantScope},
+    deadline,
     documents::clean,
     fault::Fault,
     ids::VectorStoreId,
@@ -57,7 +56,6 @@ pub struct Parts {
 #[derive(Clone, Debug)]
 pub struct Search {
     parts: Arc<Parts>,
-    slots: Arc<Slots>,
 }
 
 /// One document that answers a question.
@@ -123,8 +121,7 @@ impl Search {
     /// Over these parts.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let slots = Slots::of(parts.db.max_connections());
-        Self { parts: Arc::new(parts), slots: Arc::new(slots) }
+        Self { parts: Arc::new(parts) }
     }
 
     /// Ask every store at once and merge what comes back within the deadline.
@@ -207,11 +204,10 @@ impl Search {
         match &store.backend {
             Backend::Builtin => {
                 let until = Instant::now() + self.parts.deadline;
-                let search = async {
-                    let _slot = self.slots.enter(scope.tenant_id()).await?;
-                    let question = builtin::Question { query, limit, until };
-                    builtin::search(&self.parts, scope, store.id, &question).await
-                };
+                let search = builtin::search(&self.parts, scope, store.id, query, limit);
+                // The statement ends a little later than who waits for it gives up: that is a
+                // store's failure, and an ended statement is our own.
+                let search = deadline::until(until + Duration::from_millis(250), search);
                 match tokio::time::timeout_at(until, search).await {
                     Ok(found) => found.map(Ok),
                     Err(_) => Ok(Err(self.too_late())),

@@ -1,7 +1,5 @@
 //! Ranked passages of the builtin store in Postgres.
 
-use std::time::Duration;
-
 use uuid::Uuid;
 
 use crate::{
@@ -34,17 +32,6 @@ impl From<PassageRow> for Passage {
             body: row.body,
         }
     }
-}
-
-/// Let no further statement of this transaction run longer.
-pub(super) async fn end_statements_after(tx: &mut TenantTx, limit: Duration) -> sqlx::Result<()> {
-    sqlx::query!(
-        "select set_config('statement_timeout', $1, true) as set",
-        limit.as_millis().max(1).to_string(),
-    )
-    .fetch_one(tx.conn())
-    .await
-    .map(drop)
 }
 
 /// The stems of a question's words, without stop words.

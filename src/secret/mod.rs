@@ -73,6 +73,8 @@ pub enum Kind {
     SsoState,
     /// The browser that began one.
     SsoBrowser,
+    /// An open stream, to which messages can be posted.
+    Stream,
 }
 
 impl Kind {
@@ -89,6 +91,7 @@ impl Kind {
             Self::OneTimeLink => "csl_ot_",
             Self::SsoState => "csl_ss_",
             Self::SsoBrowser => "csl_sb_",
+            Self::Stream => "csl_st_",
         }
     }
 }

@@ -28,7 +28,7 @@ use crate::{
     clock::Clock,
     config::PublicUrl,
     db::Db,
-    http::{Access, Mounted, PageError, Routes, csrf, headers},
+    http::{Access, Mounted, PageError, Routes, csrf, deadline, headers},
     limits::{self, Limited, Limits, Policy},
     users::password::Hashing,
 };
@@ -63,10 +63,10 @@ pub struct SignIn {
 }
 
 impl SignIn {
-    /// `scale` multiplies how many sign-ins may fail.
+    /// Over what the slices below offer.
     #[must_use]
-    pub fn new(gate: Gate, hashing: Hashing, sso: Sso, (limits, scale): (Limits, f64)) -> Self {
-        let throttle = Throttle::new(gate.clock.clone(), scale);
+    pub fn new(gate: Gate, hashing: Hashing, sso: Sso, limits: Limits) -> Self {
+        let throttle = Throttle::new(gate.clock.clone(), limits.scale());
         Self { gate, hashing, throttle, sso, limits }
     }
 }
@@ -111,5 +111,6 @@ pub fn routes(state: SignIn) -> Mounted {
         .get("/first-operator/{link}", Access::Flow, first_operator::show)
         .post("/first-operator/{link}", Access::Flow, first_operator::create)
         .route_layer(guard)
+        .route_layer(middleware::from_fn(deadline::enforce::<PageError>))
         .mount(state)
 }

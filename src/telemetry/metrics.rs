@@ -75,6 +75,12 @@ fn describe() {
     describe_counter!("callslip_http_accept_errors_total", "Failed attempts to take connections.");
     describe_counter!("callslip_tool_calls_total", "Tool calls, by tool and outcome.");
     describe_histogram!("callslip_tool_call_seconds", "Time of a tool's own work.");
+    describe_gauge!("callslip_sse_streams", "Open HTTP+SSE streams.");
+    describe_counter!(
+        "callslip_sse_streams_ended_total",
+        "HTTP+SSE streams that ended, by reason."
+    );
+    describe_counter!("callslip_sse_refused_total", "HTTP+SSE streams refused, by whose cap.");
     describe_counter!("callslip_rate_limited_total", "Requests turned away, by limit.");
     describe_gauge!("callslip_rate_limit_keys", "Keys that the limits remember.");
     describe_gauge!("callslip_db_connections", "Connections to Postgres, by state.");

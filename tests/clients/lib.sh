@@ -2,6 +2,7 @@
 # What the client suites share. Each `run` sources it after `set -euo pipefail`; scripts/test sets
 #
 #   CALLSLIP_BIN           the program under test
+#   CALLSLIP_FIXTURES_BIN  the same with the tools of MCP's conformance suite (examples/fixtures.rs)
 #   CALLSLIP_POSTGRES_DIR  the programs of its private Postgres
 #   CALLSLIP_CACHE_DIR     where what a suite installs is kept, by the hash of its lock file
 
@@ -14,8 +15,9 @@ NOT_RUN=77
 SUITE_BIN=${CALLSLIP_BIN:?names the program under test}
 SUITE_CACHE=${CALLSLIP_CACHE_DIR:?names a folder to keep installed packages in}/clients
 SUITE_SCREENSHOTS=${CALLSLIP_SCREENSHOTS:-}
+SUITE_FIXTURES_BIN=${CALLSLIP_FIXTURES_BIN:-}
 : "${CALLSLIP_POSTGRES_DIR:?names the programs of the private Postgres}"
-unset CALLSLIP_BIN CALLSLIP_CACHE_DIR CALLSLIP_SCREENSHOTS
+unset CALLSLIP_BIN CALLSLIP_FIXTURES_BIN CALLSLIP_CACHE_DIR CALLSLIP_SCREENSHOTS
 unset DATABASE_URL MIGRATION_DATABASE_URL CALLSLIP_PUBLIC_URL CALLSLIP_MASTER_KEY PGHOST PGUSER
 export SUITE_BIN SUITE_SCREENSHOTS CALLSLIP_POSTGRES_DIR
 
@@ -43,6 +45,41 @@ installed() {
   printf '%s\n' "$home"
 }
 
+# The packages of the suites in TypeScript, and a Node that is new enough for them. Sets NODE and
+# NODE_PACKAGES.
+use_typescript() {
+  command -v npm >/dev/null || not_run "needs npm"
+  command -v python3 >/dev/null || not_run "needs Python 3.10 or later, for the person at the browser"
+  NODE_PACKAGES=$(
+    installed typescript "$CLIENTS/typescript/package-lock.json" install_typescript
+  ) || not_run "the TypeScript clients could not be installed"
+  # They need Node 22, which comes with them where it is built for this machine.
+  NODE=node
+  local bundled
+  for bundled in "$NODE_PACKAGES"/node_modules/node-linux-*/bin/node; do
+    if [ -x "$bundled" ] && "$bundled" --version >/dev/null 2>&1; then NODE=$bundled; fi
+  done
+  "$NODE" -e 'process.exit(Number(process.versions.node.split(".")[0] < 22))' ||
+    not_run "needs Node 22 or later"
+}
+
+install_typescript() {
+  cp "$CLIENTS/typescript/package.json" "$CLIENTS/typescript/package-lock.json" "$1"
+  (cd "$1" && npm ci --ignore-scripts --no-audit --no-fund --loglevel error)
+}
+
+# Run one of the suites in TypeScript against the demonstration.
+#   run_typescript NAME [PART OF A CHECK'S NAME...]
+run_typescript() {
+  local name=$1
+  shift
+  # Modules are looked up from where the importing file lies.
+  cp -r "$CLIENTS/typescript" "$CLIENTS/conformance" "$CLIENTS/common" "$WORK"
+  ln -s "$NODE_PACKAGES/node_modules" "$WORK/node_modules"
+  export SUITE_PERSON=$WORK/common/person.py PYTHONDONTWRITEBYTECODE=1
+  "$NODE" "$WORK/$name/suite.mjs" "$@"
+}
+
 free_ports() {
   python3 - <<'PYTHON'
 import socket
@@ -64,6 +101,7 @@ prepare_demo() {
   export SUITE_WORK=$WORK CALLSLIP_DATA_DIR=$WORK/data
   export CALLSLIP_LISTEN=127.0.0.1:$port CALLSLIP_METRICS_LISTEN=127.0.0.1:$metrics
   export CALLSLIP_RATE_LIMIT_SCALE=${CALLSLIP_RATE_LIMIT_SCALE:-100}
+  export CALLSLIP_CONNECTIONS_PER_ADDRESS=${CALLSLIP_CONNECTIONS_PER_ADDRESS:-1000}
   mkdir "$WORK/home"
   cd "$WORK/home" || exit 1 # no .env of somebody else's
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 /// What every module may import.
-const KERNEL: &[&str] = &["ids", "clock", "secret", "fault"];
+const KERNEL: &[&str] = &["ids", "clock", "secret", "fault", "deadline"];
 
 /// Each module and what else it may import, in build order: a row may name only rows above it.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
@@ -14,12 +14,13 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("secret", &[]),
     ("fault", &[]),
+    ("deadline", &[]),
     ("config", &[]),
     ("db", &[]),
     ("problems", &["db"]),
     ("http", &["config", "problems"]),
     ("telemetry", &["config", "db", "problems", "http"]),
-    ("limits", &["config", "http"]),
+    ("limits", &["db", "http"]),
     ("outbound", &[]),
     ("jose", &["http", "limits", "outbound"]),
     ("audit", &["db", "http"]),

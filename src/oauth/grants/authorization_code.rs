@@ -86,6 +86,12 @@ fn require_redeemable(stored: &Code, call: &Call<'_>) -> Result<(), Error> {
     if stored.expires_at <= call.now || stored.wrong_attempts >= MOST_WRONG_ATTEMPTS {
         return Err(UNKNOWN);
     }
+    if !stored.session_lasts {
+        return Err(refuse(
+            ErrorCode::InvalidGrant,
+            "the user has signed out since; start the authorization again",
+        ));
+    }
     // OAuth 2.1 §10.2: with PKCE it need not be sent; when it is, it must be the same.
     if call.parameters.find("redirect_uri").is_some_and(|sent| sent != stored.redirect_uri) {
         return Err(refuse(

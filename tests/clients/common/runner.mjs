@@ -39,7 +39,7 @@ function within(milliseconds, work) {
 
 function reasons(error, trouble) {
   const where = [...(error.stack ?? "").matchAll(/\/((?:checks|lib)\/\w+\.mjs:\d+)/g)].map((match) => match[1]);
-  const text = String(error.message ?? error).split("\n").slice(0, 14);
+  const text = String(error.message ?? error).split("\n").slice(0, 40);
   const because = error.cause ? [`because: ${error.cause.message ?? JSON.stringify(error.cause)}`] : [];
   return [...text, ...because, `at ${where.join(" < ")}`, ...trouble.map((one) => `and: ${one}`)];
 }

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 import anyio
 
 import checks
+from agents_sdk import test_openai_agents_over_streamable_http  # noqa: F401 - a check of this suite too
 from browser import Browser, request
 from demo import WORK, Demo, callslip
 from mcp.client.auth import OAuthFlowError

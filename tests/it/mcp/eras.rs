@@ -97,7 +97,8 @@ async fn initialize_settles_on_a_legacy_version(pool: PgPool) {
         });
         let answer = stage.post(&body).await;
         assert_eq!(answer.json()["result"]["protocolVersion"], settled, "{asked}");
-        // Whatever the header says, this method is of the legacy era.
+        // Whatever the header says, this method is of the legacy era: only the body can make it
+        // modern, which has no such method.
         let request = stage.request("/mcp").await.header("mcp-protocol-version", "2026-07-28");
         let answer = stage.send(request, &body).await;
         assert_eq!(answer.json()["result"]["protocolVersion"], settled, "{asked}");
@@ -236,6 +237,12 @@ async fn headers_must_say_what_the_body_says(pool: PgPool) {
         json!({ "jsonrpc": "2.0", "id": 1, "error": { "code": -32020, "message":
             "Header mismatch: Mcp-Name header value 'foo' does not match body value 'bar'" } })
     );
+    // A version that nobody knows in the body alone is a mismatch first.
+    let mut unknown = body.clone();
+    unknown["params"]["_meta"]["io.modelcontextprotocol/protocolVersion"] = "v999".into();
+    let mut request = axum::extract::Request::post("/mcp");
+    *request.headers_mut().unwrap() = good.clone();
+    assert_eq!(error(&stage.send(request, &unknown).await), (400, -32020));
     // "bar" in base64 is "bar" all the same.
     let mut headers = good.clone();
     headers.insert("mcp-name", "=?base64?YmFy?=".parse().unwrap());
@@ -246,12 +253,14 @@ async fn headers_must_say_what_the_body_says(pool: PgPool) {
 #[sqlx::test(migrator = "callslip::db::MIGRATOR")]
 async fn an_unknown_method_is_not_found(pool: PgPool) {
     let stage = Stage::new(&pool).await;
-    for method in ["ping", "resources/list", "prompts/get", "subscriptions/listen", "nonsense"] {
+    for method in
+        ["initialize", "ping", "resources/list", "prompts/get", "subscriptions/listen", "nonsense"]
+    {
         let body = json!({ "jsonrpc": "2.0", "id": "x", "method": method, "params": {} });
         let answer = stage.post_modern(body.clone()).await;
         assert_eq!(error(&answer), (404, -32601), "{method}");
         assert_eq!(answer.json()["id"], "x");
-        if method != "ping" {
+        if !matches!(method, "initialize" | "ping") {
             assert_eq!(error(&stage.post(&body).await), (200, -32601), "{method}");
         }
     }

@@ -273,11 +273,13 @@ async fn every_page_of_the_flow_is_kept_from_caches_and_referrers(pool: PgPool) 
     }
 }
 
-/// A code is 256 random bits, kept as a hash, and ends after a minute.
+/// A code is 256 random bits, kept as a hash, and ends after a minute, or sooner with the
+/// session that it was given in; one that was spent by then is still known.
 #[sqlx::test(migrator = "callslip::db::MIGRATOR")]
 async fn a_code_is_random_hashed_and_short_lived(pool: PgPool) {
     let app = TestApp::new(&pool).await;
-    let mut browser = app.member("acme", "ada", Role::Reader).await.sign_in().await;
+    let person = app.member("acme", "ada", Role::Reader).await;
+    let mut browser = person.sign_in().await;
     let assistant = app.assistant().await;
     let code = assistant.code(&mut browser, &[]).await;
     let other = assistant.code(&mut browser, &[]).await;
@@ -295,4 +297,21 @@ async fn a_code_is_random_hashed_and_short_lived(pool: PgPool) {
     app.clock.advance(Duration::seconds(2));
     let late = assistant.exchange(&other, &[]).await;
     assert_eq!((late.status.as_u16(), &late.json()["error"]), (400, &"invalid_grant".into()));
+
+    let mut elsewhere = person.sign_in().await;
+    let [spent, waiting] =
+        [assistant.code(&mut browser, &[]).await, assistant.code(&mut browser, &[]).await];
+    let kept = assistant.code(&mut elsewhere, &[]).await;
+    let bought = assistant.exchange(&spent, &[]).await.json();
+    let token = browser.get("/account").await.csrf_token();
+    assert_eq!(browser.sign_out(&token).await.status, 303);
+    let orphan = assistant.exchange(&waiting, &[]).await;
+    assert_eq!((orphan.status.as_u16(), &orphan.json()["error"]), (400, &"invalid_grant".into()));
+    assert_eq!(assistant.exchange(&kept, &[]).await.status, 200, "of another session");
+    assert_eq!(assistant.exchange(&spent, &[]).await.status, 400);
+    let refreshed = assistant.refresh(bought["refresh_token"].as_str().unwrap(), &[]).await;
+    assert_eq!(
+        refreshed.status, 400,
+        "a spent code that comes back ends its grant, signed out or not"
+    );
 }

@@ -7,8 +7,8 @@ use oauth2::{
     PkceCodeChallenge, RedirectUrl, Scope, TokenResponse, TokenUrl, basic::BasicClient, http,
 };
 use rmcp::{
-    ClientHandler, RoleClient, ServiceExt,
-    model::CallToolRequestParams,
+    ClientHandler, ClientLifecycleMode, ClientServiceExt, RoleClient, ServiceExt,
+    model::{CallToolRequestParams, ProtocolVersion},
     service::RunningService,
     transport::{
         StreamableHttpClientTransport,
@@ -30,7 +30,8 @@ async fn listening(pool: &PgPool) -> (TestApp, String, Browser) {
     let origin = format!("http://{}", listener.local_addr().unwrap());
     let app = TestApp::with(pool, &[("CALLSLIP_PUBLIC_URL", &origin)]).await;
     app.serve(listener);
-    app.store("acme", "Handbook").await;
+    let store = app.store("acme", "Handbook").await;
+    app.document("acme", store, "ponds.md", "# Ponds\n\nThe heron is fed at noon.\n").await;
     let browser = app.member("acme", "ada", Role::Reader).await.sign_in().await;
     (app, origin, browser)
 }
@@ -49,14 +50,26 @@ struct Assistant;
 
 impl ClientHandler for Assistant {}
 
-async fn search(client: &RunningService<RoleClient, Assistant>) -> Value {
-    let arguments = json!({ "query": "xyzzy" }).as_object().unwrap().clone();
-    let params = CallToolRequestParams::new("search").with_arguments(arguments);
-    serde_json::to_value(client.call_tool(params).await.unwrap()).unwrap()
+/// List the tools, search, and fetch what was found.
+async fn use_both_tools(client: &RunningService<RoleClient, Assistant>) {
+    let names: Vec<_> =
+        client.list_all_tools().await.unwrap().into_iter().map(|tool| tool.name).collect();
+    assert_eq!(names, ["search", "fetch"]);
+    let call = async |name: &'static str, arguments: Value| {
+        let arguments = arguments.as_object().unwrap().clone();
+        let params = CallToolRequestParams::new(name).with_arguments(arguments);
+        let result = client.call_tool(params).await.unwrap();
+        serde_json::to_value(result).unwrap()["structuredContent"].clone()
+    };
+    let found = call("search", json!({ "query": "When is the heron fed?" })).await;
+    let hit = &found["results"][0];
+    let document = call("fetch", json!({ "id": hit["id"] })).await;
+    assert_eq!(document["title"], hit["title"]);
+    assert!(document["text"].as_str().unwrap().contains("The heron is fed at noon."), "{document}");
 }
 
 /// From the bare URL: discovery, registration, authorization with `state` and `iss`, the code, a
-/// tool call, and a refresh.
+/// refresh, and both tools in both eras.
 #[sqlx::test(migrator = "callslip::db::MIGRATOR")]
 async fn rmcp_connects_from_the_bare_url(pool: PgPool) {
     let (app, origin, mut browser) = listening(&pool).await;
@@ -74,11 +87,18 @@ async fn rmcp_connects_from_the_bare_url(pool: PgPool) {
     manager.refresh_token().await.unwrap();
     assert_ne!(manager.get_access_token().await.unwrap(), first);
     let http = AuthClient::new(reqwest::Client::new(), manager);
-    let config = StreamableHttpClientTransportConfig::with_uri(url.as_str());
-    let transport = StreamableHttpClientTransport::with_client(http, config);
-    let client = Assistant.serve(transport).await.unwrap();
-    assert_eq!(search(&client).await["structuredContent"], json!({ "results": [] }));
-    client.cancel().await.unwrap();
+    let transport = || {
+        let config = StreamableHttpClientTransportConfig::with_uri(url.as_str());
+        StreamableHttpClientTransport::with_client(http.clone(), config)
+    };
+    let legacy = Assistant.serve(transport()).await.unwrap();
+    use_both_tools(&legacy).await;
+    legacy.cancel().await.unwrap();
+    let preferred_versions = vec![ProtocolVersion::V_2026_07_28];
+    let modern = ClientLifecycleMode::Discover { preferred_versions };
+    let modern = Assistant.serve_with_lifecycle(transport(), modern).await.unwrap();
+    use_both_tools(&modern).await;
+    modern.cancel().await.unwrap();
 }
 
 /// How `oauth2` sends its requests.

@@ -26,6 +26,7 @@ use callslip::{
     config::Config,
     db::Db,
     documents::extract::Extractor,
+    mcp::StreamRules,
     outbound::{Outbound, Policy},
     secret::seal::MasterKey,
     users::password::Cost,
@@ -92,6 +93,7 @@ impl TestApp {
             master_key: MasterKey::from_hex(&MASTER_KEY.repeat(32)).unwrap(),
             password_cost: Cost::least(),
             extractor: Extractor::new(env!("CARGO_BIN_EXE_callslip")),
+            streams: StreamRules::default(),
         };
         let app = app::build(parts.clone()).await.unwrap();
         Self { app, parts, clock, pool: pool.clone() }

@@ -2,62 +2,14 @@
 import assert from "node:assert/strict";
 
 import * as modern from "@modelcontextprotocol/client";
-import { UnauthorizedError as LegacyUnauthorizedError } from "@modelcontextprotocol/sdk/client/auth.js";
-import { Client as LegacyClient } from "@modelcontextprotocol/sdk/client/index.js";
-import { StreamableHTTPClientTransport as LegacyTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
 
 import { test } from "../../common/runner.mjs";
-import { QUESTION } from "../lib/demo.mjs";
 import { Provider } from "../lib/provider.mjs";
-
-const V1 = {
-  Client: LegacyClient,
-  Transport: LegacyTransport,
-  UnauthorizedError: LegacyUnauthorizedError,
-  back: (url) => url.searchParams.get("code"),
-};
-const V2 = {
-  Client: modern.Client,
-  Transport: modern.StreamableHTTPClientTransport,
-  UnauthorizedError: modern.UnauthorizedError,
-  // With state and issuer, which this version checks.
-  back: (url) => url.searchParams,
-};
-
-/** Connect; where the SDK opens a browser, a person consents. */
-async function connect(sdk, url, provider, options = {}) {
-  const open = () => ({
-    client: new sdk.Client({ name: provider.name, version: "1" }, options),
-    transport: new sdk.Transport(new URL(url), { authProvider: provider }),
-  });
-  const first = open();
-  try {
-    await first.client.connect(first.transport);
-    return first.client;
-  } catch (error) {
-    if (!(error instanceof sdk.UnauthorizedError)) throw error;
-  }
-  await first.transport.finishAuth(sdk.back(provider.back));
-  const second = open();
-  await second.client.connect(second.transport);
-  return second.client;
-}
-
-async function search(client) {
-  const answer = await client.callTool({ name: "search", arguments: { query: QUESTION } });
-  assert.ok(!answer.isError, JSON.stringify(answer));
-  assert.deepEqual(JSON.parse(answer.content[0].text), answer.structuredContent);
-  return answer.structuredContent.results;
-}
+import { V1, V2, connect, listSearchFetch, search } from "../lib/sdk.mjs";
 
 async function mainJob(sdk, url, provider, options) {
   const client = await connect(sdk, url, provider, options);
-  const { tools } = await client.listTools();
-  assert.deepEqual(tools.map((tool) => tool.name).sort(), ["fetch", "search"]);
-  const hits = await search(client);
-  assert.ok(hits.length > 0, "the search found nothing");
-  const read = await client.callTool({ name: "fetch", arguments: { id: hits[0].id } });
-  assert.equal(read.structuredContent.title, hits[0].title);
+  await listSearchFetch(client);
   assert.equal(provider.asked, 1, "the person was asked more than once");
 
   // The access token is lost or over; the refresh token is not.
