@@ -41,7 +41,7 @@ use crate::{
     db::{Db, TenantScope},
     documents::Importer,
     http::{Access, Frame, Mounted, PageError, Routes, csrf, deadline},
-    limits::Uploads,
+    limits::{Limits, Uploads},
     oauth,
     search::Search,
     sign_in::{Gate, Member, TenantAdmin, sso::Sso},
@@ -61,6 +61,7 @@ pub struct Admin {
     stores: stores::Context,
     importer: Arc<Importer>,
     slots: upload_slots::Slots,
+    limits: Limits,
     uploads: Uploads,
     sso: Sso,
 }
@@ -72,7 +73,7 @@ impl Admin {
         gate: Gate,
         search: Search,
         stores: stores::Context,
-        (importer, uploads): (Importer, Uploads),
+        (importer, limits): (Importer, &Limits),
         sso: Sso,
     ) -> Self {
         Self {
@@ -84,7 +85,8 @@ impl Admin {
             stores,
             importer: Arc::new(importer),
             slots: upload_slots::Slots::default(),
-            uploads,
+            uploads: limits.uploads(),
+            limits: limits.clone(),
             sso,
         }
     }
@@ -154,14 +156,7 @@ pub fn routes(state: Admin) -> Mounted {
     let upload = Routes::new()
         .post("/t/{tenant}/documents", Access::TenantAdmin, upload::create)
         .route_layer(DefaultBodyLimit::max(upload::REQUEST_BYTES));
-    Routes::new()
-        .get("/", Access::Public, home::index)
-        .get("/account", Access::SignedIn, account::index)
-        .post("/account/apps/{grant}/revoke", Access::SignedIn, account::revoke)
-        .get("/operator", Access::Operator, operator::index)
-        .post("/operator/problems/{kind}/dismiss", Access::Operator, problems::dismiss)
-        .get("/operator/tenants/{tenant}/limits", Access::Operator, limits::show)
-        .post("/operator/tenants/{tenant}/limits", Access::Operator, limits::update)
+    outside_tenants()
         .get("/d/{document}", Access::SignedIn, document::show)
         .get("/t/{tenant}", Access::Member, overview::index)
         .get("/t/{tenant}/documents", Access::Member, documents::index)
@@ -215,6 +210,18 @@ pub fn routes(state: Admin) -> Mounted {
         .merge(upload)
         .route_layer(guard)
         .mount(state)
+}
+
+/// The pages of an account and of the installation.
+fn outside_tenants() -> Routes<Admin> {
+    Routes::new()
+        .get("/", Access::Public, home::index)
+        .get("/account", Access::SignedIn, account::index)
+        .post("/account/apps/{grant}/revoke", Access::SignedIn, account::revoke)
+        .get("/operator", Access::Operator, operator::index)
+        .post("/operator/problems/{kind}/dismiss", Access::Operator, problems::dismiss)
+        .get("/operator/tenants/{tenant}/limits", Access::Operator, limits::show)
+        .post("/operator/tenants/{tenant}/limits", Access::Operator, limits::update)
 }
 
 /// Carry out what must not stay half done when the browser gives up: in a task that goes on.

@@ -109,6 +109,7 @@ pub fn routes(parts: Parts, limits: &Limits) -> Mounted {
         master_key: parts.master_key,
         liveness: liveness.clone(),
         dispatcher: dispatcher.clone(),
+        calls: limiter.clone(),
         draining: parts.draining,
         rules: parts.streams,
     });

@@ -101,6 +101,14 @@ async fn plant_rules(app: &TestApp, tenant: TenantId, user: UserId, mark: &str) 
          select sha256($3::bytea), $1, sha256($3::bytea), gen_random_uuid(), '/t/' || $3, now(),
                 now() + interval '10 minutes'
           where $2::uuid is not null",
+        "with node as (
+           insert into sse_nodes (id, seen_at) values (gen_random_uuid(), 'infinity') returning id)
+         insert into sse_sessions
+                (tenant_id, secret_hash, node_id, grant_id, user_id, client_id, opened_at)
+         select $1, sha256($3::bytea), node.id, gen_random_uuid(), $2, $3, now() from node",
+        "insert into sse_messages (tenant_id, id, secret_hash, sealed, posted_at)
+         select $1, gen_random_uuid(), sha256($3::bytea), $3::bytea, 'infinity'
+          where $2::uuid is not null",
     ] {
         let insert = sqlx::query(sql).bind(tenant.uuid()).bind(user.uuid()).bind(&client_id);
         insert.execute(&app.pool).await.unwrap();
