@@ -26,6 +26,7 @@ use crate::{
     oauth,
     outbound::Outbound,
     problems::{self, Problems},
+    questions,
     search::{self, Search},
     secret::seal::MasterKey,
     sign_in::{self, Gate, SignIn, session, sso::Sso},
@@ -128,6 +129,7 @@ impl App {
             let mut tx = db.of(Class::Work).control().await?;
             session::purge(&mut tx, clock.now()).await?;
             audit::store::forget_old(&mut tx).await?;
+            questions::forget_old(&mut tx, clock.now()).await?;
             problems::store::forget_old(&mut tx, clock.now()).await?;
             limits::store::forget_old(&mut tx, clock.now().date()).await?;
             Ok(tx.commit().await?)

@@ -15,6 +15,7 @@ mod members;
 mod operator;
 mod overview;
 mod problems;
+mod questions;
 mod services;
 mod settings;
 mod sign_in;
@@ -43,6 +44,7 @@ use crate::{
     http::{Access, Frame, Mounted, PageError, Routes, csrf, deadline},
     limits::{Limits, Uploads},
     oauth,
+    questions::Questions,
     search::Search,
     sign_in::{Gate, Member, TenantAdmin, sso::Sso},
     tenants::Tenant,
@@ -64,6 +66,7 @@ pub struct Admin {
     limits: Limits,
     uploads: Uploads,
     sso: Sso,
+    questions: Questions,
 }
 
 impl Admin {
@@ -76,7 +79,9 @@ impl Admin {
         (importer, limits): (Importer, &Limits),
         sso: Sso,
     ) -> Self {
+        let (db, clock) = (gate.db.clone(), gate.clock.clone());
         Self {
+            questions: Questions::new(db, clock, stores.master_key.clone()),
             db: gate.db.clone(),
             clock: gate.clock.clone(),
             public_url: gate.public_url.clone(),
@@ -175,6 +180,7 @@ pub fn routes(state: Admin) -> Mounted {
         .post("/t/{tenant}/apps/{id}/decide", Access::TenantAdmin, approvals::decide)
         .get("/t/{tenant}/settings", Access::TenantAdmin, settings::index)
         .post("/t/{tenant}/settings", Access::TenantAdmin, settings::update)
+        .post("/t/{tenant}/settings/questions", Access::TenantAdmin, questions::decide)
         .get("/t/{tenant}/sign-in", Access::TenantAdmin, sign_in::index)
         .post("/t/{tenant}/sign-in", Access::TenantAdmin, sign_in::save)
         .post("/t/{tenant}/sign-in/remove", Access::TenantAdmin, sign_in::remove)

@@ -38,10 +38,11 @@ use crate::{
     audit,
     clock::Clock,
     config::PublicUrl,
-    db::Db,
+    db::{Class, Db},
     http::{Access, Draining, Mounted, Routes, deadline},
     limits::{self, Calls, Limited, Limits},
     oauth::{access_token::Verifier, dpop::Dpop, liveness::Liveness, resource::Resources},
+    questions::Questions,
     search::Search,
     secret::seal::MasterKey,
 };
@@ -102,7 +103,10 @@ pub fn routes(parts: Parts, limits: &Limits) -> Mounted {
     let Parts { verifier, liveness, dpop, resources, search, audit, calls: limiter, clock, .. } =
         parts;
     let front = Front::new(&parts.public_url, &parts.allowed_origins);
-    let dispatcher = Dispatcher { search, audit, clock: clock.clone(), liveness: liveness.clone() };
+    let (tools, master_key) = (parts.db.of(Class::Tool), parts.master_key.clone());
+    let questions = Questions::new(tools, clock.clone(), master_key);
+    let dispatcher =
+        Dispatcher { search, audit, questions, clock: clock.clone(), liveness: liveness.clone() };
     let streams = Streams::new(sse::Parts {
         db: parts.db,
         clock: clock.clone(),

@@ -30,6 +30,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "sign_in",
         &["config", "db", "http", "limits", "outbound", "jose", "audit", "tenants", "users"],
     ),
+    ("questions", &["db", "audit", "tenants"]),
     ("vector_stores", &["db", "outbound", "audit", "tenants"]),
     (
         "oauth",
@@ -50,7 +51,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     ("documents", &["db", "audit"]),
     ("search", &["db", "outbound", "vector_stores", "documents"]),
-    ("mcp", &["config", "db", "http", "limits", "telemetry", "audit", "oauth", "search"]),
+    (
+        "mcp",
+        &["config", "db", "http", "limits", "telemetry", "audit", "questions", "oauth", "search"],
+    ),
     (
         "admin",
         &[
@@ -61,6 +65,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "limits",
             "audit",
             "tenants",
+            "questions",
             "users",
             "sign_in",
             "vector_stores",
@@ -83,6 +88,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "outbound",
             "audit",
             "tenants",
+            "questions",
             "users",
             "sign_in",
             "vector_stores",
@@ -105,6 +111,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "outbound",
             "audit",
             "tenants",
+            "questions",
             "users",
             "sign_in",
             "vector_stores",

@@ -94,6 +94,8 @@ async fn plant_rules(app: &TestApp, tenant: TenantId, user: UserId, mark: &str) 
                 false, false, 'https://' || $3 || '.example/a', 'https://' || $3 || '.example/t',
                 'https://' || $3 || '.example/j', now()
           where $2::uuid is not null",
+        "insert into questions (tenant_id, event_id, at, text_sealed)
+         select $1, gen_random_uuid(), now(), $3::bytea where $2::uuid is not null",
         "insert into sso_links (tenant_id, issuer, subject, user_id, created_at, used_at)
          select $1, 'https://' || $3 || '.example', $3, $2, now(), now()",
         "insert into sso_sign_ins
