@@ -2,14 +2,14 @@
 create table tenant_limits (
   tenant_id              uuid primary key references tenants on delete cascade,
   -- How far they may go: an operator's.
-  bound_per_minute       integer check (bound_per_minute between 1 and 60000),
-  bound_user_per_minute  integer check (bound_user_per_minute between 1 and 60000),
-  bound_token_per_minute integer check (bound_token_per_minute between 1 and 60000),
+  bound_per_minute       integer check (bound_per_minute between 6 and 60000),
+  bound_user_per_minute  integer check (bound_user_per_minute between 6 and 60000),
+  bound_token_per_minute integer check (bound_token_per_minute between 6 and 60000),
   bound_at_once          integer check (bound_at_once between 1 and 1000),
   -- What the tenant's admins chose. Where it is more than the bound, the bound holds.
-  per_minute             integer check (per_minute between 1 and 60000),
-  user_per_minute        integer check (user_per_minute between 1 and 60000),
-  token_per_minute       integer check (token_per_minute between 1 and 60000),
+  per_minute             integer check (per_minute between 6 and 60000),
+  user_per_minute        integer check (user_per_minute between 6 and 60000),
+  token_per_minute       integer check (token_per_minute between 6 and 60000),
   at_once                integer check (at_once between 1 and 1000)
 );
 call guard_tenant_table('tenant_limits');

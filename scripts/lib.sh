@@ -104,6 +104,62 @@ use_cache() {
   export CARGO_INCREMENTAL=0
 }
 
+# A Valkey or Redis server for the tests of limits that nodes share. Sets CALLSLIP_VALKEY_SERVER.
+use_valkey() {
+  local program home=$CALLSLIP_CACHE_DIR/redis
+  if [ -n "${CALLSLIP_VALKEY_SERVER:-}" ]; then
+    [ -x "$CALLSLIP_VALKEY_SERVER" ] ||
+      fail "CALLSLIP_VALKEY_SERVER is $CALLSLIP_VALKEY_SERVER, which is no program"
+    export CALLSLIP_VALKEY_SERVER
+    return
+  fi
+  for program in valkey-server redis-server; do
+    if command -v "$program" >/dev/null; then
+      CALLSLIP_VALKEY_SERVER=$(command -v "$program")
+      export CALLSLIP_VALKEY_SERVER
+      return
+    fi
+  done
+  export CALLSLIP_VALKEY_SERVER=$home/redis-server
+  [ -x "$CALLSLIP_VALKEY_SERVER" ] || fetch_redis "$home"
+  "$CALLSLIP_VALKEY_SERVER" --version >/dev/null ||
+    fail "$CALLSLIP_VALKEY_SERVER does not run" "Install redis-server, or remove $home."
+}
+
+# Redis from the distribution's packages. The server's program is in redis-tools, which, unlike
+# redis-server, starts no service. Whoever is not root unpacks the packages beside the cache.
+fetch_redis() {
+  local home=$1 packages package libraries
+  rm -rf "$home" "$home.new"
+  mkdir -p "$home.new"
+  if is_root; then
+    install_packages "to test shared limits" redis-tools || fail "there is no redis-server"
+    ln -s /usr/bin/redis-check-rdb "$home.new/redis-server"
+  elif command -v apt-get >/dev/null; then
+    say "fetching Redis (redis-tools, 1 MB)"
+    mapfile -t packages < <(apt-cache depends redis-tools | sed -n 's/^ *Depends: //p')
+    for package in redis-tools "${packages[@]}"; do
+      [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] ||
+        (cd "$home.new" && apt-get -qq download "$package") ||
+        fail "$package could not be fetched" "Install redis-server, or name it in CALLSLIP_VALKEY_SERVER."
+    done
+    for package in "$home.new"/*.deb; do
+      dpkg -x "$package" "$home.new"
+    done
+    rm "$home.new"/*.deb
+    libraries=$(cd "$home.new" && find . -name '*.so.*' -printf "$home/%h\n" | sort -u | paste -sd :)
+    # The program goes by its name whether it serves or checks.
+    mkdir "$home.new/bin"
+    ln -s ../usr/bin/redis-check-rdb "$home.new/bin/redis-server"
+    printf '#!/bin/sh\nLD_LIBRARY_PATH=%q exec %q "$@"\n' "$libraries" "$home/bin/redis-server" \
+      >"$home.new/redis-server"
+    chmod 755 "$home.new/redis-server"
+  else
+    fail "there is no redis-server" "Install it, or name it in CALLSLIP_VALKEY_SERVER."
+  fi
+  mv "$home.new" "$home"
+}
+
 # Postgres, fetched once and verified. Sets CALLSLIP_POSTGRES_DIR.
 #
 # As root it goes where the unprivileged user that runs it can read it.

@@ -178,7 +178,7 @@ pub async fn build(parts: Parts) -> Result<App, Fault> {
     let Mounted { router, table } = assets::routes()
         .and(telemetry::routes(parts.db.of(Class::Check), draining.clone(), problems.clone()))
         .and(sign_in::routes(sign_in))
-        .and(admin::routes(admin(&parts, gate, sso)))
+        .and(admin::routes(admin(&parts, gate, sso, &limits)))
         .and(oauth.routes());
     // The MCP endpoint says the same in its own words.
     let router = router.route_layer(middleware::from_fn(encoding::refuse));
@@ -239,14 +239,15 @@ fn mcp(
     }
 }
 
-fn admin(parts: &Parts, gate: Gate, sso: Sso) -> Admin {
+fn admin(parts: &Parts, gate: Gate, sso: Sso, limits: &Limits) -> Admin {
     let stores = vector_stores::Context {
         db: parts.db.clone(),
         clock: parts.clock.clone(),
         outbound: parts.outbound.clone(),
         master_key: parts.master_key.clone(),
     };
-    Admin::new(gate, parts.search(Class::Pages), stores, parts.importer(), sso)
+    let search = parts.search(Class::Pages);
+    Admin::new(gate, search, stores, (parts.importer(), limits), sso)
 }
 
 /// Surround routes with what every slice is surrounded with, outermost last.

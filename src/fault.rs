@@ -39,6 +39,13 @@ impl Fault {
         }
     }
 
+    /// Whether the connection to the database broke meanwhile: what only reads may try once more
+    /// (spec row FX-08).
+    #[must_use]
+    pub fn is_lost_connection(&self) -> bool {
+        self.cause.downcast_ref::<sqlx::Error>().is_some_and(is_lost_connection)
+    }
+
     /// Write it to the log. Call this once, where the fault becomes an answer.
     pub fn log(&self) {
         tracing::error!(error = %self.chain(), "fault");
@@ -55,6 +62,19 @@ impl Fault {
             cause = inner.source();
         }
         text
+    }
+}
+
+/// The same of a database error.
+#[must_use]
+pub fn is_lost_connection(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) => true,
+        // 08: connection; 57P01, 57P02: the server shut down, or crashed.
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| {
+            code.starts_with("08") || matches!(code.as_ref(), "57P01" | "57P02")
+        }),
+        _ => false,
     }
 }
 

@@ -10,6 +10,7 @@ mod apps;
 mod document;
 mod documents;
 mod home;
+mod limits;
 mod members;
 mod operator;
 mod overview;
@@ -20,6 +21,7 @@ mod sign_in;
 mod upload;
 mod upload_form;
 mod upload_slots;
+mod usage;
 mod vector_stores;
 mod view;
 mod words;
@@ -39,6 +41,7 @@ use crate::{
     db::{Db, TenantScope},
     documents::Importer,
     http::{Access, Frame, Mounted, PageError, Routes, csrf, deadline},
+    limits::{Limits, Uploads},
     oauth,
     search::Search,
     sign_in::{Gate, Member, TenantAdmin, sso::Sso},
@@ -58,6 +61,8 @@ pub struct Admin {
     stores: stores::Context,
     importer: Arc<Importer>,
     slots: upload_slots::Slots,
+    limits: Limits,
+    uploads: Uploads,
     sso: Sso,
 }
 
@@ -68,7 +73,7 @@ impl Admin {
         gate: Gate,
         search: Search,
         stores: stores::Context,
-        importer: Importer,
+        (importer, limits): (Importer, &Limits),
         sso: Sso,
     ) -> Self {
         Self {
@@ -80,6 +85,8 @@ impl Admin {
             stores,
             importer: Arc::new(importer),
             slots: upload_slots::Slots::default(),
+            uploads: limits.uploads(),
+            limits: limits.clone(),
             sso,
         }
     }
@@ -149,12 +156,7 @@ pub fn routes(state: Admin) -> Mounted {
     let upload = Routes::new()
         .post("/t/{tenant}/documents", Access::TenantAdmin, upload::create)
         .route_layer(DefaultBodyLimit::max(upload::REQUEST_BYTES));
-    Routes::new()
-        .get("/", Access::Public, home::index)
-        .get("/account", Access::SignedIn, account::index)
-        .post("/account/apps/{grant}/revoke", Access::SignedIn, account::revoke)
-        .get("/operator", Access::Operator, operator::index)
-        .post("/operator/problems/{kind}/dismiss", Access::Operator, problems::dismiss)
+    outside_tenants()
         .get("/d/{document}", Access::SignedIn, document::show)
         .get("/t/{tenant}", Access::Member, overview::index)
         .get("/t/{tenant}/documents", Access::Member, documents::index)
@@ -200,12 +202,26 @@ pub fn routes(state: Admin) -> Mounted {
         )
         .post("/t/{tenant}/service-clients/{client}/delete", Access::TenantAdmin, services::delete)
         .get("/t/{tenant}/activity", Access::TenantAdmin, activity::index)
+        .get("/t/{tenant}/usage", Access::TenantAdmin, usage::index)
+        .post("/t/{tenant}/usage", Access::TenantAdmin, usage::update)
         .get("/t/{tenant}/members", Access::TenantAdmin, members::index)
         .route_layer(middleware::from_fn(deadline::enforce::<PageError>))
         // Files may come slowly, and reading one has a limit of its own.
         .merge(upload)
         .route_layer(guard)
         .mount(state)
+}
+
+/// The pages of an account and of the installation.
+fn outside_tenants() -> Routes<Admin> {
+    Routes::new()
+        .get("/", Access::Public, home::index)
+        .get("/account", Access::SignedIn, account::index)
+        .post("/account/apps/{grant}/revoke", Access::SignedIn, account::revoke)
+        .get("/operator", Access::Operator, operator::index)
+        .post("/operator/problems/{kind}/dismiss", Access::Operator, problems::dismiss)
+        .get("/operator/tenants/{tenant}/limits", Access::Operator, limits::show)
+        .post("/operator/tenants/{tenant}/limits", Access::Operator, limits::update)
 }
 
 /// Carry out what must not stay half done when the browser gives up: in a task that goes on.
@@ -240,10 +256,11 @@ enum Notice {
     ProviderRemoved,
     LinkRemoved,
     LinkAllowed,
+    LimitsSaved,
 }
 
 impl Notice {
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 18] = [
         Self::Uploaded,
         Self::DocumentDeleted,
         Self::StoreAdded,
@@ -261,6 +278,7 @@ impl Notice {
         Self::ProviderRemoved,
         Self::LinkRemoved,
         Self::LinkAllowed,
+        Self::LimitsSaved,
     ];
 
     const fn name(self) -> &'static str {
@@ -282,6 +300,7 @@ impl Notice {
             Self::ProviderRemoved => "provider-removed",
             Self::LinkRemoved => "link-removed",
             Self::LinkAllowed => "link-allowed",
+            Self::LimitsSaved => "limits-saved",
         }
     }
 
@@ -305,6 +324,7 @@ impl Notice {
             }
             Self::LinkRemoved => "The member cannot come in through the provider any more.",
             Self::LinkAllowed => "The member’s next sign-in through the provider links them anew.",
+            Self::LimitsSaved => "The limits were saved.",
             Self::DecidedBefore => "Nothing was changed: somebody else decided on this app before.",
         }
     }

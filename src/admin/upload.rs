@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::{
     Admin, Desk, Notice, back, documents,
     upload_form::{File, UploadForm},
+    view,
 };
 use crate::{
     audit::Origin,
@@ -20,6 +21,7 @@ use crate::{
         csrf::{self, Bound},
     },
     ids::VectorStoreId,
+    limits::Limited,
     sign_in::TenantAdmin,
     vector_stores,
 };
@@ -82,6 +84,10 @@ async fn receive(
                 continue;
             }
         };
+        if let Err(limited) = state.uploads.take(desk.tenant.id, bytes.len()).await {
+            refused.push(Refused { name, reason: too_much(&limited) });
+            continue;
+        }
         let upload = Upload {
             file_name: name,
             bytes,
@@ -97,6 +103,12 @@ async fn receive(
         );
     }
     Ok((store, refused))
+}
+
+fn too_much(limited: &Limited) -> String {
+    let seconds = i64::try_from(limited.retry_after).unwrap_or(i64::MAX);
+    let seconds = view::count(seconds, "second", "seconds");
+    format!("too much was uploaded at once: try this one again in {seconds}")
 }
 
 /// For the script, what was refused; for a form, the list again.

@@ -38,6 +38,7 @@ pub(super) const KINDS: &[Kind] = &[
     Kind::SsoLinkAllowed,
     Kind::SsoProviderSaved,
     Kind::SsoProviderRemoved,
+    Kind::LimitsChanged,
 ];
 
 /// What happened, in the past tense and without names.
@@ -85,6 +86,7 @@ pub(super) const fn label(kind: Kind) -> &'static str {
         Kind::SsoLinked => "Member linked to sign-in provider",
         Kind::SsoUnlinked => "Member’s link to sign-in provider removed",
         Kind::SsoLinkAllowed => "Member may be linked to sign-in provider again",
+        Kind::LimitsChanged => "Limits changed",
     }
 }
 

@@ -105,6 +105,8 @@ pub enum Kind {
     SsoUnlinked,
     /// An owner lets a member be linked anew.
     SsoLinkAllowed,
+    /// An admin chose the tenant's limits, or an operator how far they may go.
+    LimitsChanged,
 }
 
 impl Kind {
@@ -152,6 +154,7 @@ impl Kind {
         Self::SsoLinked,
         Self::SsoUnlinked,
         Self::SsoLinkAllowed,
+        Self::LimitsChanged,
     ];
 
     /// As stored.
@@ -200,6 +203,7 @@ impl Kind {
             Self::SsoLinked => "sso_link.created",
             Self::SsoUnlinked => "sso_link.removed",
             Self::SsoLinkAllowed => "sso_link.allowed",
+            Self::LimitsChanged => "limits.changed",
         }
     }
 

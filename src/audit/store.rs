@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 use sqlx::PgConnection;
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime, Time};
 use uuid::Uuid;
 
-use super::Event;
+use super::{Event, Kind};
 use crate::{
     db::{ControlTx, TenantTx},
     ids::EventId,
@@ -125,6 +125,44 @@ pub struct Row {
     pub address: Option<String>,
     /// The rest.
     pub detail: Value,
+}
+
+/// How often something was called.
+#[derive(Clone, Debug)]
+pub struct Calls {
+    /// What: [`super::Kind::as_str`].
+    pub kind: String,
+    /// In the last minute.
+    pub minute: i64,
+    /// Today.
+    pub today: i64,
+    /// In the last seven days, today among them.
+    pub week: i64,
+}
+
+/// How often assistants called the tenant's tools lately.
+///
+/// # Errors
+/// When the database fails.
+pub async fn calls(tx: &mut TenantTx, now: OffsetDateTime) -> sqlx::Result<Vec<Calls>> {
+    let today = now.replace_time(Time::MIDNIGHT);
+    let kinds = [Kind::Search, Kind::Fetch, Kind::UnknownTool].map(|kind| kind.as_str().to_owned());
+    sqlx::query_as!(
+        Calls,
+        r#"
+        select kind, count(*) filter (where at > $1) as "minute!",
+               count(*) filter (where at >= $2) as "today!", count(*) as "week!"
+          from audit_events
+         where at >= $3 and kind = any($4)
+         group by kind
+        "#,
+        now - Duration::MINUTE,
+        today,
+        today - Duration::days(6),
+        &kinds[..],
+    )
+    .fetch_all(tx.conn())
+    .await
 }
 
 /// The tenant's newest events, at most `limit`, older than `before`, of one kind or of all.

@@ -9,6 +9,7 @@ mod migrate;
 mod operator;
 mod search;
 mod serve;
+mod server_json;
 mod tenant;
 mod user;
 
@@ -45,6 +46,8 @@ enum Command {
     /// See, renew and retire the keys that sign access tokens.
     #[command(subcommand)]
     Keys(keys::Command),
+    /// Print the entry of this installation for MCP's public registry (server.json).
+    ServerJson(server_json::Args),
     /// Manage tenants.
     #[command(subcommand)]
     Tenant(tenant::Command),
@@ -99,6 +102,7 @@ async fn run_command(command: Command) -> Result<(), Stop> {
         Command::Migrate => migrate::run().await,
         Command::Operator(command) => operator::run(command).await,
         Command::Keys(command) => keys::run(command).await,
+        Command::ServerJson(args) => server_json::run(&args),
         Command::Tenant(command) => tenant::run(command).await,
         Command::User(command) => user::run(command).await,
     }

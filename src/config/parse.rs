@@ -99,7 +99,7 @@ impl FromStr for Network {
 }
 
 /// Variables that `scripts/` understands, and hands down to what it runs.
-const OF_SCRIPTS: &[&str] = &["CALLSLIP_BIN", "CALLSLIP_CACHE_DIR"];
+const OF_SCRIPTS: &[&str] = &["CALLSLIP_BIN", "CALLSLIP_CACHE_DIR", "CALLSLIP_VALKEY_SERVER"];
 
 /// Reads variables and remembers what was wrong.
 pub(super) struct Reader<'a> {

@@ -34,9 +34,15 @@ pub(super) struct Lent {
 
 impl Lent {
     /// A connection of this pool.
-    pub(super) async fn of(pool: &PgPool, place: Place) -> sqlx::Result<Self> {
+    pub(super) async fn of(pool: &PgPool, place: Option<Place>) -> sqlx::Result<Self> {
         let connection = Some(pool.acquire().await?);
-        Ok(Self { connection, place: Some(place), is_over: false })
+        Ok(Self { connection, place, is_over: false })
+    }
+
+    /// Drop a connection that is dead.
+    pub(super) fn let_go(mut self) -> Option<Place> {
+        drop(self.connection.take().map(PoolConnection::detach));
+        self.place.take()
     }
 
     /// Begin as this role. No statement will run for longer than its class may, or than anybody
@@ -67,7 +73,8 @@ impl Lent {
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        let (Some(connection), place) = (self.connection.take(), self.place.take()) else { return };
+        let Some(connection) = self.connection.take() else { return };
+        let place = self.place.take();
         match Handle::try_current() {
             // The class has its room again when the pool has its connection, and not before:
             // otherwise whoever asks and hangs up, over and over, would have them all.

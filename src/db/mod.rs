@@ -46,7 +46,7 @@ pub use listen::Listener;
 use class::Room;
 use lent::Lent;
 
-use crate::{deadline, ids::TenantId};
+use crate::{deadline, fault::is_lost_connection, ids::TenantId};
 
 /// A connection that rested for longer is asked whether it still lives before it is used.
 const IDLE: Duration = Duration::from_secs(1);
@@ -171,10 +171,20 @@ impl Db {
         let entered = timeout(limit, self.room.enter(self.class, tenant)).await;
         let place = entered.map_err(|_| sqlx::Error::PoolTimedOut)?;
         let place = place.map_err(|_| sqlx::Error::PoolClosed)?;
-        let lent = timeout(deadline::at_most(LENT_WITHIN), Lent::of(&self.pool, place)).await;
-        let mut lent = lent.map_err(|_| sqlx::Error::PoolTimedOut)??;
-        lent.begin(role, self.class).await?;
-        Ok(lent)
+        let mut place = Some(place);
+        let begun = async {
+            // After a restart every connection is a dead one, and nothing is lost by trying the next.
+            for _ in 0..self.max_connections() {
+                let mut lent = Lent::of(&self.pool, place.take()).await?;
+                match lent.begin(role, self.class).await {
+                    Err(lost) if is_lost_connection(&lost) => place = lent.let_go(),
+                    begun => return begun.map(|()| lent),
+                }
+            }
+            Err(sqlx::Error::PoolTimedOut)
+        };
+        let begun = timeout(deadline::at_most(LENT_WITHIN), begun).await;
+        begun.map_err(|_| sqlx::Error::PoolTimedOut)?
     }
 
     /// Whether the database answers.

@@ -75,9 +75,12 @@ impl<C: Clock> Bucket<C> {
     /// # Errors
     /// As [`Self::spend`].
     pub(super) fn spend_for_others(&self, spent: &Spent, nodes: u32) -> Result<(), Duration> {
-        match nodes.saturating_sub(1) {
-            0 => Ok(()),
-            others => self.take(&spent.key, self.cells(spent, others)).map(|_| ()),
+        let Some(others) = NonZeroU32::new(nodes.saturating_sub(1)) else { return Ok(()) };
+        // All of it together is no more than a burst, or nothing would ever pass.
+        let rest = self.most.get() - self.cells(spent, 1).get();
+        match NonZeroU32::new(self.cells(spent, others.get()).get().min(rest)) {
+            Some(cells) => self.take(&spent.key, cells).map(|_| ()),
+            None => Ok(()),
         }
     }
 
@@ -123,5 +126,74 @@ impl Limits {
         let bucket = Bucket::over(usual.into(), self.scale, DefaultClock::default());
         self.keep(Box::new(Kept(Arc::clone(&bucket.limiter))));
         bucket
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use governor::clock::FakeRelativeClock;
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+
+    const USUAL: Rate = Rate { name: "test", calls: 600, seconds: 60, burst: 200 };
+
+    proptest! {
+        /// [L-01] Over any window a key gets a burst and what the window pays back, and no more:
+        /// at whatever rate is its own, whatever its calls cost, and its share of that where
+        /// others share it.
+        #[test]
+        fn a_key_gets_no_more_than_burst_and_rate(
+            own in 6..1200_u32,
+            nodes in 1..4_u32,
+            calls in vec((0..20_000_u64, prop_oneof![Just(100_u32), Just(1000)]), 1..120),
+        ) {
+            let clock = FakeRelativeClock::default();
+            let bucket = Bucket::over(USUAL, 1.0, clock.clone());
+            let rate = USUAL.with_calls(own);
+            let (mut now, mut admitted) = (Duration::ZERO, Vec::new());
+            for (after, cost) in calls {
+                let after = Duration::from_millis(after);
+                clock.advance(after);
+                now += after;
+                let spent = Spent { key: Uuid::nil(), rate, cost };
+                let outcome = bucket.spend(&spent);
+                if outcome.is_ok() && bucket.spend_for_others(&spent, nodes).is_ok() {
+                    admitted.push((now, f64::from(cost) / 1000.0));
+                }
+                if let Err(wait) = outcome {
+                    prop_assert!(wait > Duration::ZERO);
+                }
+            }
+            let share = f64::from(own) / f64::from(USUAL.calls) / f64::from(nodes);
+            // Where a burst is less than a call, one passes when it is whole.
+            let burst = (f64::from(USUAL.burst) * share).max(1.0);
+            let rate = f64::from(USUAL.calls) / 60.0 * share.max(1.0 / f64::from(USUAL.burst));
+            for (first, (begins, _)) in admitted.iter().enumerate() {
+                let mut sum = 0.0;
+                for (at, cost) in &admitted[first..] {
+                    sum += cost;
+                    let most = burst + rate * (*at - *begins).as_secs_f64();
+                    prop_assert!(sum <= most + 1e-6, "{sum} in {:?}: {most}", *at - *begins);
+                }
+            }
+        }
+    }
+
+    /// What is said of a call that passes is true: so many more do, and then none.
+    #[test]
+    fn the_standing_is_what_is_left() {
+        let clock = FakeRelativeClock::default();
+        let bucket = Bucket::over(USUAL, 1.0, clock.clone());
+        let spent = Spent { key: Uuid::nil(), rate: USUAL.with_calls(60), cost: CELLS };
+        let standing = bucket.spend(&spent).unwrap();
+        assert_eq!((standing.remaining, standing.whole_in), (19, Duration::from_secs(1)));
+        for left in (0..19).rev() {
+            assert_eq!(bucket.spend(&spent).unwrap().remaining, left);
+        }
+        let wait = bucket.spend(&spent).unwrap_err();
+        assert_eq!(wait, Duration::from_secs(1));
+        clock.advance(wait);
+        assert!(bucket.spend(&spent).is_ok() && bucket.spend(&spent).is_err());
     }
 }

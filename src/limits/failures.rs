@@ -137,7 +137,13 @@ impl<K: Clone + Eq + Hash> Failures<K> {
         let mut attempt =
             Attempt { failures: self.clone(), key, failed: AtomicBool::new(false), lease: None };
         if let Some(shared) = &self.shared {
-            attempt.lease = self.begin_with_others(shared, &attempt.key, deadline).await?;
+            // From before the question: whoever hangs up meanwhile leaves nothing behind.
+            attempt.lease = Some((shared.clone(), self.name(shared, &attempt.key), Lease::new()));
+            let begun = self.begin_with_others(&attempt, deadline).await;
+            if !matches!(begun, Ok(true)) {
+                attempt.lease = None;
+            }
+            begun?;
         }
         Ok(attempt)
     }
@@ -147,11 +153,19 @@ impl<K: Clone + Eq + Hash> Failures<K> {
         loop {
             let mut ended = std::pin::pin!(self.counted.ended.notified());
             ended.as_mut().enable();
-            match self.turn(key, self.most) {
+            match self.turn(key, self.share()) {
                 Turn::Begun => return Ok(()),
                 Turn::Never(wait) => return Err(Limited::new(self.policy, wait)),
                 Turn::Later => ended.await,
             }
+        }
+    }
+
+    /// How many may fail here: of what all nodes share, this node's part while they cannot.
+    fn share(&self) -> u32 {
+        match &self.shared {
+            Some(shared) if !shared.is_up() => (self.most / shared.nodes()).max(1),
+            Some(_) | None => self.most,
         }
     }
 
@@ -166,21 +180,20 @@ impl<K: Clone + Eq + Hash> Failures<K> {
         turn
     }
 
+    /// Whether all nodes count it, and not this one alone.
     async fn begin_with_others(
         &self,
-        shared: &Shared,
-        key: &K,
+        attempt: &Attempt<K>,
         deadline: Instant,
-    ) -> Result<Option<(Shared, Name, Lease)>, Limited> {
-        let (name, lease) =
-            (shared.name(&format!("failures/{:?}", self.policy), key), Lease::new());
+    ) -> Result<bool, Limited> {
+        let Some((shared, name, lease)) = &attempt.lease else { return Ok(false) };
         loop {
-            match shared.attempt(&name, self.most, self.window(), lease).await {
-                Some(Turn::Begun) => return Ok(Some((shared.clone(), name, lease))),
+            match shared.attempt(name, self.most, self.window(), *lease).await {
+                Some(Turn::Begun) => return Ok(true),
                 Some(Turn::Never(wait)) => return Err(Limited::new(self.policy, wait)),
                 Some(Turn::Later) if Instant::now() < deadline => sleep(POLL).await,
                 Some(Turn::Later) => return Err(self.busy()),
-                None => return self.begin_alone(key, shared.nodes()).map(|()| None),
+                None => return self.begin_alone(&attempt.key, shared.nodes()).map(|()| false),
             }
         }
     }
@@ -216,11 +229,15 @@ impl<K: Clone + Eq + Hash> Failures<K> {
     /// Count a failure of what was never reserved.
     pub fn record(&self, key: K) {
         if let Some(shared) = &self.shared {
-            let name = shared.name(&format!("failures/{:?}", self.policy), &key);
+            let name = self.name(shared, &key);
             shared.settle(name, self.window(), Lease::new(), true);
         }
         let now = self.counted.clock.now();
         self.counted.windows().entry(key).or_default().fail(now, self.policy);
+    }
+
+    fn name(&self, shared: &Shared, key: &K) -> Name {
+        shared.name(&format!("failures/{:?}", self.policy), key)
     }
 
     fn window(&self) -> std::time::Duration {

@@ -21,6 +21,7 @@ mod running;
 pub mod shared;
 pub mod store;
 mod tenant;
+mod uploads;
 
 use std::{
     fmt,
@@ -32,7 +33,7 @@ use std::{
 use axum::http::Extensions;
 
 use crate::http::client_ip::{ClientIp, SharedEgress};
-pub use calls::{Admitted, Call, Calls, Cost};
+pub use calls::{Admitted, Call, Calls, Cost, Held};
 pub use counter::Counter;
 pub use failures::{Attempt, Failures};
 pub use layer::{By, Layer, Spread};
@@ -40,7 +41,8 @@ pub use rate::{Hourly, Policy, Rate};
 pub use refusal::{Limit, Limited, Standing};
 pub use refused::Refused;
 use shared::Shared;
-pub use tenant::{MOST_AT_ONCE, MOST_PER_MINUTE, Numbers, TenantLimits};
+pub use tenant::{LEAST_PER_MINUTE, MOST_AT_ONCE, MOST_PER_MINUTE, Numbers, TenantLimits};
+pub use uploads::Uploads;
 
 /// How often recovered keys are forgotten.
 const SWEEP: Duration = Duration::from_secs(20);
@@ -93,10 +95,15 @@ impl Limits {
         }
     }
 
-    /// Whether nodes share these limits at the moment.
+    /// Whether nodes share these limits at the moment; `None` where they never do.
     #[must_use]
-    pub fn are_shared(&self) -> bool {
-        self.shared.as_ref().is_some_and(Shared::is_up)
+    pub fn are_shared(&self) -> Option<bool> {
+        self.shared.as_ref().map(Shared::is_up)
+    }
+
+    /// Where nodes count together, for limits that are made elsewhere.
+    pub(crate) fn shared(&self) -> Option<Shared> {
+        self.shared.clone()
     }
 
     /// By what every rate and burst is multiplied.
@@ -174,6 +181,24 @@ mod tests {
         // At this scale a call is paid back within nanoseconds.
         limits.sweep();
         assert_eq!(limits.keys(), 0);
+    }
+
+    /// [L-04] A million strangers fit into 128 MiB.
+    #[test]
+    fn a_million_keys_are_small() {
+        let resident = || {
+            let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+            statm.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
+        };
+        let limits = Limits::new(1.0);
+        let counter = limits.counter::<(IpAddr, u8)>(ADDRESS);
+        let before = resident();
+        for key in 0..1_000_000_u32 {
+            assert!(counter.count(&(IpAddr::from(key.to_be_bytes()), 0)).is_ok());
+        }
+        let grown = resident().saturating_sub(before);
+        assert_eq!(limits.keys(), 1_000_000);
+        assert!(grown <= 128 << 20, "{} MiB", grown >> 20);
     }
 
     /// [L-01] A burst passes, the next call does not, and other keys are not touched.

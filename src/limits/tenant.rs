@@ -8,6 +8,8 @@ use super::{
 
 /// The most that an operator may allow: calls in a minute, and calls at the same time.
 pub const MOST_PER_MINUTE: u32 = 60_000;
+/// The fewest calls in a minute: with fewer, a burst would be less than one.
+pub const LEAST_PER_MINUTE: u32 = 6;
 /// See [`MOST_PER_MINUTE`].
 pub const MOST_AT_ONCE: u32 = 1_000;
 

@@ -160,7 +160,14 @@ impl Dispatcher {
         arguments: Option<&Value>,
     ) -> Result<Outcome, Fault> {
         let limit = deadline::at_most(deadline::ANSWER).saturating_sub(AFTERWARDS);
-        let running = tool.call(&self.search, &asker.caller, arguments);
+        let call = || tool.call(&self.search, &asker.caller, arguments);
+        let running = async {
+            match call().await {
+                // Tools only read.
+                Err(fault) if fault.is_lost_connection() => call().await,
+                outcome => outcome,
+            }
+        };
         match deadline::within(limit, running).await {
             Ok(outcome) => outcome,
             Err(_) => Ok(Outcome::refused(Status::Failed, TOO_SLOW)),

@@ -13,6 +13,7 @@
 //! [`sse`] is the transport before that one: another way in and out around steps 6 to 8.
 
 mod caller;
+mod card;
 mod challenge;
 mod dispatch;
 mod era;
@@ -45,6 +46,7 @@ use crate::{
     secret::seal::MasterKey,
 };
 use caller::Gate;
+pub use card::Cards;
 use dispatch::Dispatcher;
 use front::Front;
 use jsonrpc::RpcError;
@@ -107,6 +109,7 @@ pub fn routes(parts: Parts, limits: &Limits) -> Mounted {
         master_key: parts.master_key,
         liveness: liveness.clone(),
         dispatcher: dispatcher.clone(),
+        calls: limiter.clone(),
         draining: parts.draining,
         rules: parts.streams,
     });
@@ -143,7 +146,10 @@ pub fn routes(parts: Parts, limits: &Limits) -> Mounted {
         .route_layer(limits.layer(limits::ADDRESS, limits::by_address, too_many))
         .route_layer(middleware::from_fn(deadline::enforce::<RpcError>))
         .route_layer(middleware::from_fn_with_state(front.clone(), front::check));
-    calls.mount(endpoint).and(others.mount(front))
+    // A browser's script shall see a 405 as such.
+    let others = others.route_layer(middleware::from_fn_with_state(front, front::check));
+    let cards = card::routes(Cards::new(&parts.public_url));
+    calls.mount(endpoint).and(others.mount(())).and(cards)
 }
 
 fn too_many(limited: &Limited) -> Response {

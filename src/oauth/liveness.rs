@@ -148,7 +148,11 @@ async fn work(
             continue;
         }
         let questions: Vec<Question> = batch.iter().map(|one| one.question.clone()).collect();
-        let answers = ask(&db, &clock, &questions).await.map_err(|fault| Outage {
+        let answers = match ask(&db, &clock, &questions).await {
+            Err(fault) if fault.is_lost_connection() => ask(&db, &clock, &questions).await,
+            answers => answers,
+        };
+        let answers = answers.map_err(|fault| Outage {
             unavailable: fault.is_unavailable(),
             cause: fault.chain().into(),
         });

@@ -66,7 +66,7 @@ impl SignIn {
     /// Over what the slices below offer.
     #[must_use]
     pub fn new(gate: Gate, hashing: Hashing, sso: Sso, limits: Limits) -> Self {
-        let throttle = Throttle::new(gate.clock.clone(), limits.scale());
+        let throttle = Throttle::new(gate.clock.clone(), &limits);
         Self { gate, hashing, throttle, sso, limits }
     }
 }

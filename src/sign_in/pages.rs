@@ -161,6 +161,7 @@ pub(super) async fn sign_in(
     let tried = state
         .throttle
         .admit(account, visit.address.network())
+        .await
         .map_err(|refused| PageError::TooMany { retry_after: refused.retry_after })?;
     let password = Password::presented(form.password.expose())
         .map_err(|TooLong| PageError::BadRequest("a password has at most 1,024 bytes"))?;
@@ -183,7 +184,7 @@ pub(super) async fn sign_in(
         return Ok(refuse(&visit, &return_to, form.email));
     };
     tx.commit().await?;
-    state.throttle.forgive(&tried);
+    state.throttle.forgive(tried);
     Ok(([(header::SET_COOKIE, cookie)], Redirect::to(return_to.as_str())).into_response())
 }
 

@@ -80,12 +80,18 @@ run_typescript() {
   "$NODE" "$WORK/$name/suite.mjs" "$@"
 }
 
+# Below those that the kernel gives to outgoing connections, which would take one before we listen.
 free_ports() {
   python3 - <<'PYTHON'
-import socket
-sockets = [socket.socket() for _ in range(2)]
-for one in sockets:
-    one.bind(("127.0.0.1", 0))
+import random, socket
+sockets = []
+while len(sockets) < 2:
+    one = socket.socket()
+    try:
+        one.bind(("127.0.0.1", random.randrange(20000, 32000)))
+    except OSError:
+        continue
+    sockets.append(one)
 print(*(one.getsockname()[1] for one in sockets))
 PYTHON
 }

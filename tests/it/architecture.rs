@@ -58,6 +58,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "db",
             "problems",
             "http",
+            "limits",
             "audit",
             "tenants",
             "users",

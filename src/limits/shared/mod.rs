@@ -22,7 +22,7 @@ use link::Link;
 use script::Scripts;
 
 /// How long a place is kept for a call that never says that it has ended: its node is gone.
-const LEASE: Duration = Duration::from_secs(120);
+const LEASE: Duration = Duration::from_secs(60);
 
 /// Where the counters are, and who shares them.
 #[derive(Clone, Debug)]

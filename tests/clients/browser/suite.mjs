@@ -3,6 +3,7 @@ import { runAll } from "../common/runner.mjs";
 import { stage } from "./lib/stage.mjs";
 import "./checks/connect.mjs";
 import "./checks/consent.mjs";
+import "./checks/calls.mjs";
 import "./checks/pages.mjs";
 import "./checks/work.mjs";
 import "./checks/keyboard.mjs";

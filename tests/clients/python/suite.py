@@ -14,8 +14,16 @@ import checks
 from agents_sdk import test_openai_agents_over_streamable_http  # noqa: F401 - a check of this suite too
 from browser import Browser, request
 from demo import WORK, Demo, callslip
+from discovery import (  # noqa: F401 - checks of this suite too
+    test_the_registry_s_entry_is_printed,
+    test_the_server_card_pins_the_tools,
+)
 from mcp.client.auth import OAuthFlowError
 from oauth import Client, Person, error_of
+from older import (  # noqa: F401 - checks of this suite too
+    test_openai_agents_over_http_with_sse,
+    test_the_main_job_over_http_with_sse,
+)
 from others import (  # noqa: F401 - checks of this suite too
     test_authlib_with_a_secret_by_basic,
     test_authlib_with_a_secret_in_the_body,

@@ -70,6 +70,11 @@ async fn plant_rules(app: &TestApp, tenant: TenantId, user: UserId, mark: &str) 
     for sql in [
         "insert into tenant_oauth_policies (tenant_id, updated_at)
          select $1, now() where $2::uuid is not null and $3::text is not null",
+        "insert into tenant_limits (tenant_id, per_minute)
+         select $1, 599 where $2::uuid is not null and $3::text is not null",
+        "insert into limit_refusals (tenant_id, day, limit_name, refused)
+         select $1, current_date, 'tenant', 1
+          where $2::uuid is not null and $3::text is not null",
         "insert into oauth_app_approvals
                 (tenant_id, app_identity, client_name, place, requested_by, requested_at)
          select $1, sha256($3::bytea), $3, $3 || '.example', $2, now()",
@@ -95,6 +100,14 @@ async fn plant_rules(app: &TestApp, tenant: TenantId, user: UserId, mark: &str) 
                 (secret_hash, tenant_id, browser_hash, revision, return_to, created_at, expires_at)
          select sha256($3::bytea), $1, sha256($3::bytea), gen_random_uuid(), '/t/' || $3, now(),
                 now() + interval '10 minutes'
+          where $2::uuid is not null",
+        "with node as (
+           insert into sse_nodes (id, seen_at) values (gen_random_uuid(), 'infinity') returning id)
+         insert into sse_sessions
+                (tenant_id, secret_hash, node_id, grant_id, user_id, client_id, opened_at)
+         select $1, sha256($3::bytea), node.id, gen_random_uuid(), $2, $3, now() from node",
+        "insert into sse_messages (tenant_id, id, secret_hash, sealed, posted_at)
+         select $1, gen_random_uuid(), sha256($3::bytea), $3::bytea, 'infinity'
           where $2::uuid is not null",
     ] {
         let insert = sqlx::query(sql).bind(tenant.uuid()).bind(user.uuid()).bind(&client_id);

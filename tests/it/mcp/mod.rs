@@ -1,6 +1,7 @@
 //! The MCP endpoint.
 
 mod audit;
+mod card;
 mod client;
 mod dpop;
 mod eras;
@@ -8,7 +9,8 @@ mod front;
 mod gate;
 mod limits;
 mod malformed;
-mod slow;
+pub(crate) mod slow;
+mod sse;
 pub(crate) mod stage;
 mod tokens;
 mod tools;

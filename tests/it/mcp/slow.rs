@@ -21,9 +21,19 @@ use crate::support::{
 };
 
 /// A stage whose grant names a store that can be held up, and what to fetch there.
-async fn stage(pool: &PgPool) -> (Stage, OpenAi, String) {
+pub(crate) async fn stage(pool: &PgPool) -> (Stage, OpenAi, String) {
+    stage_with(pool, &[]).await
+}
+
+/// The same with variables.
+pub(super) async fn stage_with(
+    pool: &PgPool,
+    variables: &[(&str, &str)],
+) -> (Stage, OpenAi, String) {
     let fake = OpenAi::start().await;
-    let stage = Stage::with(pool, &[("CALLSLIP_OUTBOUND_ALLOW", &fake.host)]).await;
+    let mut all = vec![("CALLSLIP_OUTBOUND_ALLOW", fake.host.as_str())];
+    all.extend_from_slice(variables);
+    let stage = Stage::with(pool, &all).await;
     let parts = &stage.app.parts;
     let context = Context {
         db: parts.db.clone(),
@@ -57,7 +67,12 @@ async fn stage(pool: &PgPool) -> (Stage, OpenAi, String) {
 }
 
 /// A call that has got as far as the store, and no further.
-async fn held(stage: &Stage, fake: &OpenAi, token: &str, message: &Value) -> JoinHandle<Answer> {
+pub(super) async fn held(
+    stage: &Stage,
+    fake: &OpenAi,
+    token: &str,
+    message: &Value,
+) -> JoinHandle<Answer> {
     fake.behave(Mode::Held);
     let (stage, token, message) = (stage.clone(), token.to_owned(), message.clone());
     let asked =
@@ -67,7 +82,7 @@ async fn held(stage: &Stage, fake: &OpenAi, token: &str, message: &Value) -> Joi
 }
 
 /// [S-08] A token that is revoked while its call runs gets a 401 and nothing of what was found, and
-/// the audit says so. There are no subscriptions and no streams, so a slow call is all there is.
+/// the audit says so. There are no subscriptions; for streams see `sse`.
 #[sqlx::test(migrator = "callslip::db::MIGRATOR")]
 async fn what_is_revoked_meanwhile_is_not_read_any_more(pool: PgPool) {
     let (stage, fake, id) = stage(&pool).await;

@@ -8,4 +8,5 @@ mod settings;
 mod stage;
 mod stores;
 mod templates;
+mod usage;
 mod visits;

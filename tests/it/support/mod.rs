@@ -13,6 +13,7 @@ mod probe;
 pub mod property;
 pub mod provider;
 mod terminal;
+mod valkey;
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -41,6 +42,7 @@ pub use dpop::ClientKey;
 pub use oauth::{Assistant, CHALLENGE, CHATGPT, Changes, VERIFIER, changed};
 pub use people::{PASSWORD, Person};
 pub use terminal::Terminal;
+pub use valkey::Valkey;
 
 /// The origin that the application believes it has.
 pub const ORIGIN: &str = "https://callslip.example";

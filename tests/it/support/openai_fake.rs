@@ -40,6 +40,21 @@ pub(crate) struct State {
     /// A permit for each call that has come and is held.
     arrived: Arc<Semaphore>,
     released: Arc<Notify>,
+    /// A permit for each call that was held and whose caller hung up.
+    hung_up: Arc<Semaphore>,
+}
+
+/// A call that is held.
+struct Held {
+    hung_up: Option<Arc<Semaphore>>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(hung_up) = self.hung_up.take() {
+            hung_up.add_permits(1);
+        }
+    }
 }
 
 /// A file of the store: id, name, pages of text.
@@ -77,6 +92,7 @@ impl OpenAi {
             mark,
             arrived: Arc::new(Semaphore::new(0)),
             released: Arc::default(),
+            hung_up: Arc::new(Semaphore::new(0)),
         }));
         let shared = Arc::clone(&state);
         let router =
@@ -95,6 +111,12 @@ impl OpenAi {
     pub(crate) async fn arrived(&self) {
         let arrived = Arc::clone(&self.state.lock().unwrap().arrived);
         arrived.acquire().await.unwrap().forget();
+    }
+
+    /// Wait until a call that is held has nobody who waits for it.
+    pub(crate) async fn hung_up(&self) {
+        let hung_up = Arc::clone(&self.state.lock().unwrap().hung_up);
+        hung_up.acquire().await.unwrap().forget();
     }
 
     /// Answer what is held, and whatever comes after it.
@@ -127,7 +149,7 @@ async fn answer(state: Arc<Mutex<State>>, request: Request) -> Response {
     let body = to_bytes(body, 1 << 20).await.unwrap();
     let authorized = parts.headers.get("authorization").and_then(|v| v.to_str().ok())
         == Some(&format!("Bearer {KEY}"));
-    let (mode, mark, released) = {
+    let (mode, mark, released, hung_up) = {
         let mut state = state.lock().unwrap();
         state.calls.push((format!("{} {}", parts.method, parts.uri), authorized));
         let mode = state.mode;
@@ -142,7 +164,7 @@ async fn answer(state: Arc<Mutex<State>>, request: Request) -> Response {
         if mode == Mode::Held {
             state.arrived.add_permits(1);
         }
-        (mode, state.mark, released)
+        (mode, state.mark, released, Arc::clone(&state.hung_up))
     };
     if !authorized {
         return error(401, "invalid_api_key");
@@ -158,7 +180,11 @@ async fn answer(state: Arc<Mutex<State>>, request: Request) -> Response {
         Mode::Failing(status, _) => return error(status, "server_error"),
         Mode::Garbage(text) => return Response::new(Body::from(text)),
         Mode::Silent => return std::future::pending().await,
-        Mode::Held => released.await,
+        Mode::Held => {
+            let mut held = Held { hung_up: Some(hung_up) };
+            released.await;
+            held.hung_up = None;
+        }
     }
     route(&parts, &body, mark)
 }
