@@ -5,7 +5,7 @@ usage: scripts/identity [CALLS] [--clients 64]
 
 Builds in release mode, starts a demonstration in a folder of its own with limits far away and a
 second tenant beside it, gives each tenant a document with a word of its own, connects both over
-OAuth, and asks. Says how many calls were answered and cut off, and in how many seconds; ends with
+OAuth, and asks. Says how many calls were answered, cut off, and told to try again, in how many seconds; ends with
 an error at the first answer that is somebody else's, or where the audit of one tenant holds as
 much as one call of the other's.
 """
@@ -63,8 +63,11 @@ def main():
         done = subprocess.run(
             [str(part) for part in command], check=True, stdout=subprocess.PIPE, text=True
         )
-        answered, cut, seconds = done.stdout.split()
-        print(f"{answered} calls answered, {cut} cut off, none crossed, in {seconds} s")
+        answered, cut, put_off, seconds = done.stdout.split()
+        print(
+            f"{answered} calls answered, {cut} cut off, {put_off} told to try again, none crossed, "
+            f"in {seconds} s"
+        )
         # An id begins with a byte, and then has the store's.
         crossed = demo.psql(
             """

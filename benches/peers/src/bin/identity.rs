@@ -4,7 +4,8 @@
 //! usage: identity ADDRESS CALLS CLIENTS FILE
 //!
 //! FILE has a line for each tenant: path, token, its word, the other's word, separated by spaces.
-//! prints: calls answered, calls cut off, seconds; ends with 1 at the first answer of somebody else's
+//! prints: calls answered, cut off, and told to try again, seconds; ends with 1 at the first answer
+//! that is somebody else's
 
 use std::{
     fs,
@@ -33,6 +34,7 @@ struct Plan {
     begun: AtomicUsize,
     answered: AtomicUsize,
     cut: AtomicUsize,
+    put_off: AtomicUsize,
 }
 
 fn random(state: &mut u64, below: u64) -> u64 {
@@ -70,6 +72,11 @@ async fn drive(plan: Arc<Plan>, number: usize) {
             continue;
         };
         let answer = answer.unwrap_or_default();
+        // Says nothing of anybody's.
+        if answer.starts_with("HTTP/1.1 503") && !answer.contains(&camp.foreign) {
+            plan.put_off.fetch_add(1, Ordering::Relaxed);
+            continue;
+        }
         let is_own = answer.starts_with("HTTP/1.1 200")
             && answer.contains(&format!("\"id\":{id},"))
             && answer.contains(&camp.word)
@@ -101,6 +108,7 @@ async fn main() {
         begun: AtomicUsize::new(0),
         answered: AtomicUsize::new(0),
         cut: AtomicUsize::new(0),
+        put_off: AtomicUsize::new(0),
     });
     let clients: usize = clients.parse().expect("a number of clients");
     let begun = Instant::now();
@@ -110,6 +118,7 @@ async fn main() {
         task.await.expect("a client's task");
     }
     let seconds = begun.elapsed().as_secs_f32();
-    let (answered, cut) = (plan.answered.load(Ordering::Relaxed), plan.cut.load(Ordering::Relaxed));
-    println!("{answered} {cut} {seconds:.1}");
+    let [answered, cut, put_off] =
+        [&plan.answered, &plan.cut, &plan.put_off].map(|count| count.load(Ordering::Relaxed));
+    println!("{answered} {cut} {put_off} {seconds:.1}");
 }
