@@ -7,6 +7,7 @@ use super::chunk::Chunk;
 use crate::{
     db::TenantTx,
     ids::{DocumentId, UserId, VectorStoreId},
+    neutral::Flag,
 };
 
 /// What is known of a source before it is read.
@@ -72,9 +73,26 @@ pub(super) struct Ready<'a> {
     pub(super) media_type: &'a str,
     pub(super) content_hash: &'a [u8; 32],
     pub(super) byte_size: i64,
+    pub(super) findings: &'a Findings,
+    /// Whether it waits for an admin.
+    pub(super) held: bool,
     pub(super) text: &'a str,
     pub(super) chunks: &'a [Chunk],
     pub(super) uploaded_by: Option<UserId>,
+}
+
+/// What was found in a document on its way in.
+#[derive(Debug)]
+pub(super) struct Findings {
+    pub(super) hidden: usize,
+    pub(super) active: usize,
+    pub(super) flags: Vec<Flag>,
+}
+
+impl Findings {
+    fn names(&self) -> Vec<String> {
+        self.flags.iter().map(|flag| flag.as_str().to_owned()).collect()
+    }
 }
 
 /// Save a document with its text and chunks: a new one, or in place of what `replaces` holds.
@@ -91,29 +109,33 @@ pub(super) async fn save(
     } else {
         insert(tx, id, ready, now).await?
     };
-    if saved {
+    if let Some(held) = saved {
         save_text(tx, id, ready.text).await?;
-        save_chunks(tx, id, ready).await?;
+        save_chunks(tx, id, ready, held).await?;
     }
-    Ok(saved)
+    Ok(saved.is_some())
 }
 
+/// Whether it is held now; `None` when there is no such store.
 async fn insert(
     tx: &mut TenantTx,
     id: DocumentId,
     ready: &Ready<'_>,
     now: OffsetDateTime,
-) -> sqlx::Result<bool> {
-    let done = sqlx::query!(
-        "
+) -> sqlx::Result<Option<bool>> {
+    sqlx::query_scalar!(
+        r#"
         insert into documents (tenant_id, id, vector_store_id, source_key, title, url, metadata,
                                media_type, content_hash, byte_size, char_count, uploaded_by,
-                               created_at, updated_at)
-        select tenant_id, $1, id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12
+                               created_at, updated_at, hidden_characters, active_content,
+                               content_flags, held_at)
+        select tenant_id, $1, id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12, $13, $14, $15,
+               case when $16 then $12::timestamptz end
           from vector_stores
          where id = $2 and backend = 'builtin'
            for key share
-        ",
+        returning documents.held_at is not null as "held!"
+        "#,
         id.uuid(),
         ready.store.uuid(),
         ready.source_key,
@@ -123,13 +145,16 @@ async fn insert(
         ready.media_type,
         ready.content_hash.as_slice(),
         ready.byte_size,
-        char_count(ready.text),
+        count(ready.text.chars().count()),
         ready.uploaded_by.map(UserId::uuid),
         now,
+        count(ready.findings.hidden),
+        count(ready.findings.active),
+        &ready.findings.names(),
+        ready.held,
     )
-    .execute(tx.conn())
-    .await?;
-    Ok(done.rows_affected() == 1)
+    .fetch_optional(tx.conn())
+    .await
 }
 
 async fn update(
@@ -137,14 +162,17 @@ async fn update(
     id: DocumentId,
     ready: &Ready<'_>,
     now: OffsetDateTime,
-) -> sqlx::Result<bool> {
-    let done = sqlx::query!(
-        "
+) -> sqlx::Result<Option<bool>> {
+    sqlx::query_scalar!(
+        r#"
         update documents
            set title = $2, url = $3, metadata = $4, media_type = $5, content_hash = $6,
-               byte_size = $7, char_count = $8, uploaded_by = $9, updated_at = $10
+               byte_size = $7, char_count = $8, uploaded_by = $9, updated_at = $10,
+               hidden_characters = $11, active_content = $12, content_flags = $13,
+               held_at = case when $14 then $10::timestamptz else held_at end
          where id = $1
-        ",
+        returning held_at is not null as "held!"
+        "#,
         id.uuid(),
         ready.title,
         ready.url,
@@ -152,13 +180,16 @@ async fn update(
         ready.media_type,
         ready.content_hash.as_slice(),
         ready.byte_size,
-        char_count(ready.text),
+        count(ready.text.chars().count()),
         ready.uploaded_by.map(UserId::uuid),
         now,
+        count(ready.findings.hidden),
+        count(ready.findings.active),
+        &ready.findings.names(),
+        ready.held,
     )
-    .execute(tx.conn())
-    .await?;
-    Ok(done.rows_affected() == 1)
+    .fetch_optional(tx.conn())
+    .await
 }
 
 async fn save_text(tx: &mut TenantTx, id: DocumentId, text: &str) -> sqlx::Result<()> {
@@ -177,7 +208,14 @@ async fn save_text(tx: &mut TenantTx, id: DocumentId, text: &str) -> sqlx::Resul
 }
 
 /// The title and the headings weigh more than the body: A and B against D.
-async fn save_chunks(tx: &mut TenantTx, id: DocumentId, ready: &Ready<'_>) -> sqlx::Result<()> {
+///
+/// A document that is held has no lexemes: no question finds it.
+async fn save_chunks(
+    tx: &mut TenantTx,
+    id: DocumentId,
+    ready: &Ready<'_>,
+    held: bool,
+) -> sqlx::Result<()> {
     sqlx::query!("delete from chunks where document_id = $1", id.uuid()).execute(tx.conn()).await?;
     let position = |at: usize| i32::try_from(at).unwrap_or(i32::MAX);
     let starts: Vec<i32> = ready.chunks.iter().map(|chunk| position(chunk.start)).collect();
@@ -189,9 +227,10 @@ async fn save_chunks(tx: &mut TenantTx, id: DocumentId, ready: &Ready<'_>) -> sq
         insert into chunks (tenant_id, vector_store_id, document_id, ordinal, start_char, end_char,
                             heading, body, lexemes)
         select current_tenant_id(), $1, $2, ordinal - 1, starts, ends, heading, body,
-               setweight(to_tsvector('english', $3), 'A')
-                 || setweight(to_tsvector('english', heading), 'B')
-                 || to_tsvector('english', body)
+               case when $8 then ''::tsvector
+                    else setweight(to_tsvector('english', $3), 'A')
+                           || setweight(to_tsvector('english', heading), 'B')
+                           || to_tsvector('english', body) end
           from unnest($4::int[], $5::int[], $6::text[], $7::text[])
                with ordinality as chunk (starts, ends, heading, body, ordinal)
         ",
@@ -202,12 +241,13 @@ async fn save_chunks(tx: &mut TenantTx, id: DocumentId, ready: &Ready<'_>) -> sq
         &ends,
         &headings,
         &bodies,
+        held,
     )
     .execute(tx.conn())
     .await?;
     Ok(())
 }
 
-fn char_count(text: &str) -> i32 {
-    i32::try_from(text.chars().count()).unwrap_or(i32::MAX)
+fn count(of: usize) -> i32 {
+    i32::try_from(of).unwrap_or(i32::MAX)
 }

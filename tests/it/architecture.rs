@@ -15,6 +15,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("secret", &[]),
     ("fault", &[]),
     ("deadline", &[]),
+    ("neutral", &[]),
     ("config", &[]),
     ("db", &[]),
     ("problems", &["db"]),
@@ -24,7 +25,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("outbound", &[]),
     ("jose", &["http", "limits", "outbound"]),
     ("audit", &["db", "http"]),
-    ("tenants", &["db", "audit"]),
+    ("tenants", &["neutral", "db", "audit"]),
     ("users", &["db", "audit", "tenants"]),
     (
         "sign_in",
@@ -49,15 +50,27 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "vector_stores",
         ],
     ),
-    ("documents", &["db", "audit"]),
-    ("search", &["db", "outbound", "vector_stores", "documents"]),
+    ("documents", &["neutral", "db", "audit", "tenants"]),
+    ("search", &["neutral", "db", "outbound", "tenants", "vector_stores", "documents"]),
     (
         "mcp",
-        &["config", "db", "http", "limits", "telemetry", "audit", "questions", "oauth", "search"],
+        &[
+            "neutral",
+            "config",
+            "db",
+            "http",
+            "limits",
+            "telemetry",
+            "audit",
+            "questions",
+            "oauth",
+            "search",
+        ],
     ),
     (
         "admin",
         &[
+            "neutral",
             "config",
             "db",
             "problems",
@@ -75,7 +88,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "outbound",
         ],
     ),
-    ("fuzzing", &["http", "oauth", "mcp"]),
+    ("fuzzing", &["neutral", "http", "oauth", "mcp"]),
     (
         "app",
         &[
