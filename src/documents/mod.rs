@@ -1,7 +1,8 @@
 //! Documents of the builtin store: what they are, how they come in, how they are cut.
 //!
-//! A file is read by a child process ([`extract`]), cleaned of hidden characters ([`clean`]), cut
-//! into chunks with exact character ranges ([`chunk`]) and saved in one transaction ([`store`]).
+//! A file is read by a child process ([`extract`]), and so is each that it holds ([`whole`]); its
+//! text is cleaned of hidden characters ([`clean`]), cut into chunks with exact character ranges
+//! ([`chunk`]) and saved in one transaction ([`store`]).
 //! [`import()`] does that for folders, [`ingest_upload`] for one file.
 
 mod chunk;
@@ -11,9 +12,11 @@ pub mod import;
 mod ingest;
 mod outline;
 mod records;
+mod room;
 pub(crate) mod sentences;
 pub mod store;
 mod store_save;
+mod whole;
 
 use std::collections::BTreeMap;
 
@@ -41,7 +44,7 @@ pub struct Document {
     pub url: Option<String>,
     /// What the source said of it besides.
     pub metadata: BTreeMap<String, String>,
-    /// `text/plain`, `text/markdown`, `text/html`, `application/pdf`, `application/json`.
+    /// `text/plain`, `application/pdf`, …: see [`extract::MediaType`].
     pub media_type: String,
     /// Of the original.
     pub byte_size: i64,

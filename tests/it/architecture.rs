@@ -70,7 +70,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "outbound",
         ],
     ),
-    ("fuzzing", &["http", "oauth", "mcp"]),
+    ("fuzzing", &["http", "oauth", "documents", "mcp"]),
     (
         "app",
         &[
