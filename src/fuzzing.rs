@@ -1,12 +1,12 @@
-//! Every parser of the authorization server and of the MCP front that reads bytes from outside, and
-//! what makes documents harmless, behind one name and one function of bytes each. Only for fuzzers
-//! (feature `fuzzing`) and tests.
+//! Every parser of ours that reads bytes from outside, of the authorization server, of the MCP front
+//! and of files, and what makes documents harmless, behind one name and one function of bytes each.
+//! Only for fuzzers (feature `fuzzing`) and tests.
 //!
 //! A function panics when what it calls does, or when a property of it does not hold. `fuzz/` has a
 //! program for each, and `fuzz/seeds` inputs to begin with; the tests here feed all of them a few
 //! thousand inputs made from those seeds, with the stable compiler.
 
-use crate::{http, mcp, neutral, oauth};
+use crate::{documents::extract, http, mcp, neutral, oauth};
 
 /// What eats the bytes.
 pub type Target = fn(&[u8]);
@@ -14,17 +14,21 @@ pub type Target = fn(&[u8]);
 /// Every target, by the name of its program.
 pub const TARGETS: &[(&str, Target)] = &[
     ("access_token", oauth::fuzzing::access_token),
+    ("archive", extract::fuzzing::archive),
     ("authorize_query", oauth::fuzzing::parameters),
     ("client_document", oauth::fuzzing::client_document),
     ("client_document_life", oauth::fuzzing::client_document_life),
     ("client_keys", oauth::fuzzing::client_keys),
     ("cookies", http::fuzzing::cookies),
     ("credentials", oauth::fuzzing::credentials),
+    ("csv", extract::fuzzing::csv),
     ("dpop_proof", oauth::fuzzing::dpop_proof),
     ("forwarded_for", http::fuzzing::forwarded_for),
     ("json_rpc", mcp::fuzzing::json_rpc),
     ("jws", oauth::fuzzing::jws),
+    ("mail", extract::fuzzing::mail),
     ("mcp_headers", mcp::fuzzing::headers),
+    ("media_type", extract::fuzzing::media_type),
     ("neutral", neutral::fuzzing::text),
     ("pkce", oauth::fuzzing::pkce),
     ("redirect_uri", oauth::fuzzing::redirect_uri),

@@ -33,7 +33,8 @@ pub(super) const FILE_BYTES: usize = 25 << 20;
 pub(super) const REQUEST_BYTES: usize = 8 * FILE_BYTES + (1 << 20);
 
 /// What the file picker offers.
-pub(super) const ACCEPT: &str = ".txt,.text,.md,.markdown,.html,.htm,.pdf,.jsonl";
+pub(super) const ACCEPT: &str = ".pdf,.docx,.pptx,.xlsx,.html,.htm,.md,.markdown,.txt,.text,.csv,\
+    .tsv,.eml,.jsonl,.ndjson,.zip";
 
 /// A file that was not taken, and why.
 #[derive(Clone, Debug, Serialize)]
@@ -160,4 +161,16 @@ async fn builtin_store(desk: &Desk, db: &Db, id: &str) -> Result<VectorStoreId, 
         .pop()
         .map(|store| store.id)
         .ok_or(PageError::NotFound)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::documents::extract::MediaType;
+
+    #[test]
+    fn the_picker_offers_what_is_read() {
+        let read: Vec<String> = MediaType::extensions().collect();
+        assert_eq!(ACCEPT.split(',').collect::<Vec<_>>(), read);
+    }
 }

@@ -50,6 +50,11 @@ pub(super) fn media_type(name: &str) -> &str {
         "text/markdown" => "Markdown",
         "text/plain" => "Text",
         "application/json" => "JSON",
+        "text/csv" => "CSV",
+        "message/rfc822" => "Mail",
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.document" => "Word",
+        "application/vnd.openxmlformats-officedocument.presentationml.presentation" => "PowerPoint",
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet" => "Excel",
         other => other,
     }
 }

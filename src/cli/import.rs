@@ -19,7 +19,7 @@ pub(super) struct Args {
     /// The vector store's name; it is made when it is missing.
     #[arg(long)]
     store: String,
-    /// Files and folders: .txt .md .html .pdf .jsonl
+    /// Files and folders: .pdf .docx .pptx .xlsx .html .md .txt .csv .eml .jsonl .zip
     #[arg(required = true)]
     paths: Vec<PathBuf>,
 }

@@ -7,9 +7,10 @@ use std::{
 };
 
 use super::{
-    extract::{MediaType, Unreadable},
+    extract::{MediaType, UNSUPPORTED, Unreadable},
     ingest::{Importer, Report, Source, source_key},
     records::{self, Sightings},
+    whole::{Tally, Whole, bring_in},
 };
 use crate::{db::TenantScope, fault::Fault, ids::VectorStoreId};
 
@@ -66,7 +67,8 @@ pub async fn import(
         match read(file) {
             Ok(bytes) => {
                 let source = Source { bytes: &bytes, ..source };
-                report.count(&shown, importer.file(&source).await?);
+                let file = Whole { source, kind: "path", path: shown };
+                bring_in(importer, &file, &mut Tally::new(&mut report, &mut seen)).await?;
             }
             Err(Unreadable(reason)) => report.fail(&shown, reason),
         }
@@ -109,10 +111,7 @@ fn files(sources: &[PathBuf], report: &mut Report) -> Vec<Found> {
                 Some(media) => {
                     files.push(Found { path: entry.into_path(), name, media, size });
                 }
-                None if named => report.fail(
-                    &root.display().to_string(),
-                    "this kind of file is not supported: use .txt, .md, .html, .pdf or .jsonl",
-                ),
+                None if named => report.fail(&root.display().to_string(), UNSUPPORTED),
                 None => {}
             }
         }

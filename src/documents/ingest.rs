@@ -8,9 +8,11 @@ use super::{
     chunk::{MOST_CHUNKS, chunks},
     extract::{Extractor, MediaType, Parsed, Unreadable},
     outline::{Composed, compose},
-    records::{self, Sightings},
+    records::Sightings,
+    room::{FULL, Room},
     store,
     store_save::{self, Findings, Known, Ready},
+    whole::{Tally, Whole, bring_in},
 };
 use crate::{
     audit::{self, Event, Kind, Origin},
@@ -91,8 +93,6 @@ pub struct Upload {
 
 /// The largest file that a person may send (spec row U-01).
 pub const MAX_UPLOAD: usize = 25 * 1024 * 1024;
-const MAX_DOCUMENTS: i64 = 10_000;
-const MAX_TENANT_BYTES: i64 = 2 * 1024 * 1024 * 1024;
 
 /// What came of one document.
 pub(super) enum Outcome {
@@ -114,6 +114,22 @@ pub(super) struct Source<'a> {
     pub(super) uploaded_by: Option<UserId>,
     /// `None` for an import on the command line.
     pub(super) origin: Option<&'a Origin>,
+}
+
+impl Source<'_> {
+    /// Another one of the same store, from the same person; all else is still to be said.
+    pub(super) const fn beside(&self) -> Self {
+        Self {
+            scope: self.scope,
+            store: self.store,
+            key: String::new(),
+            name: "",
+            bytes: &[],
+            media: self.media,
+            uploaded_by: self.uploaded_by,
+            origin: self.origin,
+        }
+    }
 }
 
 /// What a source says of itself besides its text.
@@ -154,9 +170,12 @@ impl Importer {
         &self,
         source: &Source<'_>,
         parsed: Parsed,
-        facts: Facts,
+        mut facts: Facts,
     ) -> Result<Result<Outcome, Unreadable>, Fault> {
         let name = source.name.to_owned();
+        for (name, value) in &parsed.metadata {
+            facts.metadata.insert(name.clone(), Value::String(neutral::line(value, 512)));
+        }
         // A large text takes a while: not on a thread that answers others.
         let cut = tokio::task::spawn_blocking(move || {
             let composed = compose(&parsed, &name);
@@ -245,32 +264,6 @@ pub(super) fn source_key(kind: &str, name: &str) -> String {
     format!("{kind}:{digest}…{end}")
 }
 
-const FULL: &str = "the tenant is full: 10,000 documents or 2 GiB";
-
-/// What a tenant may still upload. Counted before each document: uploads at the same moment may
-/// overrun it by as many.
-struct Room {
-    documents: i64,
-    bytes: i64,
-}
-
-impl Room {
-    const fn of((documents, bytes): (i64, i64)) -> Self {
-        Self { documents: MAX_DOCUMENTS - documents, bytes: MAX_TENANT_BYTES - bytes }
-    }
-
-    const fn is_left(&self) -> bool {
-        self.documents > 0 && self.bytes > 0
-    }
-
-    fn take(&mut self, documents: u64, bytes: usize) {
-        if documents > 0 {
-            self.documents -= i64::try_from(documents).unwrap_or(i64::MAX);
-            self.bytes -= i64::try_from(bytes).unwrap_or(i64::MAX);
-        }
-    }
-}
-
 /// Bring in one file that a person sent.
 ///
 /// # Errors
@@ -314,19 +307,8 @@ pub async fn ingest_upload(
         uploaded_by: upload.uploaded_by,
         origin: Some(&upload.origin),
     };
-    if media == MediaType::JsonLines {
-        let mut seen = Sightings::default();
-        for (number, line) in upload.bytes.split(|byte| *byte == b'\n').enumerate() {
-            if !room.is_left() {
-                report.fail(&format!("{shown}:{}", number + 1), FULL);
-                break;
-            }
-            let before = report.added;
-            records::line(importer, &source, (number + 1, line), &mut seen, &mut report).await?;
-            room.take(report.added - before, line.len());
-        }
-    } else {
-        report.count(shown, importer.file(&source).await?);
-    }
+    let mut seen = Sightings::default();
+    let file = Whole { source, kind: "upload", path: shown.to_owned() };
+    bring_in(importer, &file, &mut Tally::new(&mut report, &mut seen).within(&mut room)).await?;
     Ok(report)
 }

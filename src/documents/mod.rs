@@ -1,8 +1,9 @@
 //! Documents of the builtin store: what they are, how they come in, how they are cut.
 //!
-//! A file is read by a child process ([`extract`]), cleaned of hidden characters
-//! ([`crate::neutral`]), cut into chunks with exact character ranges ([`chunk`]) and saved in one
-//! transaction ([`store`]). [`import()`] does that for folders, [`ingest_upload`] for one file.
+//! A file is read by a child process ([`extract`]), and so is each that it holds ([`whole`]); its
+//! text is cleaned of hidden characters ([`crate::neutral`]), cut into chunks with exact character ranges
+//! ([`chunk`]) and saved in one transaction ([`store`]).
+//! [`import()`] does that for folders, [`ingest_upload`] for one file.
 
 mod chunk;
 pub mod extract;
@@ -10,9 +11,11 @@ pub mod import;
 mod ingest;
 mod outline;
 mod records;
+mod room;
 pub(crate) mod sentences;
 pub mod store;
 mod store_save;
+mod whole;
 
 use std::collections::BTreeMap;
 
@@ -40,7 +43,7 @@ pub struct Document {
     pub url: Option<String>,
     /// What the source said of it besides.
     pub metadata: BTreeMap<String, String>,
-    /// `text/plain`, `text/markdown`, `text/html`, `application/pdf`, `application/json`.
+    /// `text/plain`, `application/pdf`, …: see [`extract::MediaType`].
     pub media_type: String,
     /// SHA-256 of the original, in hexadecimal digits.
     pub sha256: String,

@@ -33,15 +33,20 @@ pub(super) struct Heading {
 }
 
 /// How a text shows its headings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Style {
     /// `# …`
     Markdown,
     /// A line of capitals between blank lines.
+    #[default]
     Plain,
     /// The sections are pages.
     Pages,
+    /// The sections are slides, and each begins with its number and title: `# Slide 3: …`
+    Slides,
+    /// Rows, a line each, below `# …` for each sheet: nothing in them is a title.
+    Sheets,
 }
 
 /// Put sections together. `name` is the file's, for when nothing better makes a title.
@@ -64,7 +69,9 @@ pub(super) fn compose(parsed: &Parsed, name: &str) -> Composed {
                 let text = format!("Page {}", index + 1);
                 composed.headings.push(Heading { at, level: 1, text });
             }
-            Style::Markdown => composed.headings.extend(markdown_headings(body, at)),
+            Style::Markdown | Style::Slides | Style::Sheets => {
+                composed.headings.extend(markdown_headings(body, at));
+            }
             Style::Plain => composed.headings.extend(plain_headings(body, at)),
         }
     }
@@ -85,7 +92,8 @@ fn title(parsed: &Parsed, composed: &Composed, name: &str) -> String {
         .map(|heading| line(&heading.text, 200));
     let first = composed.text.lines().find(|text| !text.trim().is_empty());
     let first = first.map(|text| line(text.trim_start_matches('#'), 200));
-    let short = first.filter(|first| first.chars().count() <= 120);
+    let says_title = !matches!(parsed.style, Style::Slides | Style::Sheets);
+    let short = first.filter(|first| says_title && first.chars().count() <= 120);
     let stem = line(name.rsplit_once('.').map_or(name, |(stem, _)| stem), 200);
     [declared, heading, short, Some(stem)]
         .into_iter()
@@ -152,6 +160,7 @@ mod tests {
             style,
             title: title.map(str::to_owned),
             sections: sections.iter().map(|text| (*text).to_owned()).collect(),
+            ..Parsed::default()
         }
     }
 

@@ -25,7 +25,7 @@ pub(super) struct Sightings(HashMap<String, String>);
 
 impl Sightings {
     /// Where this one was seen before.
-    fn note(&mut self, key: &str, place: &str) -> Option<&str> {
+    pub(super) fn note(&mut self, key: &str, place: &str) -> Option<&str> {
         match self.0.entry(key.to_owned()) {
             Entry::Occupied(first) => Some(first.into_mut()),
             Entry::Vacant(free) => {
@@ -95,7 +95,8 @@ pub(super) async fn line(
     let markdown =
         record.text.lines().any(|line| line.starts_with("# ") || line.starts_with("## "));
     let style = if markdown { Style::Markdown } else { Style::Plain };
-    let parsed = Parsed { style, title: record.title, sections: vec![record.text] };
+    let parsed =
+        Parsed { style, title: record.title, sections: vec![record.text], ..Parsed::default() };
     let outcome = importer.parsed(&source, parsed, facts).await?;
     report.count(&place, outcome);
     Ok(())

@@ -88,7 +88,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "outbound",
         ],
     ),
-    ("fuzzing", &["neutral", "http", "oauth", "mcp"]),
+    ("fuzzing", &["neutral", "http", "oauth", "documents", "mcp"]),
     (
         "app",
         &[

@@ -5,11 +5,15 @@ use std::{
     process::ExitCode,
 };
 
-use super::{Answer, MediaType, Parsed, Unreadable, html, pdf, sandbox, text, unreadable};
+use super::{
+    Answer, MediaType, Parsed, Unreadable, archive, csv, html, mail, members::Frames, office, pdf,
+    sandbox, text, unreadable,
+};
 
 /// `callslip extract TYPE`: the file on stdin, JSON on stdout.
 ///
-/// With `--check` instead of a type: exit code 0 when the walls hold, and the names of those that
+/// With `--members` after the type: what the file holds, one member after the other. With `--check`
+/// instead of a type: exit code 0 when the walls hold, and the names of those that
 /// do not on stdout. Call it before anything else runs in the process.
 #[must_use]
 pub fn child_main() -> ExitCode {
@@ -29,6 +33,11 @@ pub fn child_main() -> ExitCode {
     if std::io::stdin().lock().read_to_end(&mut bytes).is_err() {
         return ExitCode::from(2);
     }
+    if std::env::args().nth(3).as_deref() == Some("--members") {
+        let mut frames = Frames::new(std::io::stdout().lock());
+        let outcome = members(media, &bytes, &mut frames);
+        return if frames.end(outcome) { ExitCode::SUCCESS } else { ExitCode::from(2) };
+    }
     let answer = match parse(media, bytes) {
         Ok(parsed) => Answer::Parsed(parsed),
         Err(Unreadable(reason)) => Answer::Unreadable(reason),
@@ -47,6 +56,22 @@ fn parse(media: MediaType, bytes: Vec<u8>) -> Result<Parsed, Unreadable> {
         MediaType::Markdown => text::markdown(&bytes),
         MediaType::Html => html::parse(&bytes),
         MediaType::Pdf => pdf::parse(bytes),
+        MediaType::Docx | MediaType::Pptx | MediaType::Xlsx => office::parse(media, &bytes),
+        MediaType::Csv => csv::parse(&bytes),
+        MediaType::Mail => mail::parse(&bytes),
         MediaType::JsonLines => Err(unreadable("lines are read one by one")),
+        MediaType::Zip => Err(unreadable("members are read one by one")),
+    }
+}
+
+fn members(
+    media: MediaType,
+    bytes: &[u8],
+    frames: &mut Frames<impl Write>,
+) -> Result<(), Unreadable> {
+    match media {
+        MediaType::Zip => archive::members(bytes, frames),
+        MediaType::Mail => mail::members(bytes, frames),
+        _ => Err(unreadable("this kind of file holds no others")),
     }
 }

@@ -5,21 +5,30 @@
 
 use scraper::{ElementRef, Html, Node};
 
-use super::{MAX_TEXT, Parsed, Unreadable, text::decode, unreadable};
+use super::{MAX_TEXT, Parsed, Unreadable, text::decode, too_long, unreadable};
 use crate::documents::outline::Style;
 
 const MAX_DEPTH: usize = 500;
 
 pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, Unreadable> {
-    let source = decode(bytes)?;
-    let document = Html::parse_document(&source);
+    page(&decode(bytes)?)
+}
+
+/// The page that this source shows.
+pub(super) fn page(source: &str) -> Result<Parsed, Unreadable> {
+    let document = Html::parse_document(source);
     let mut page = Page::default();
     page.children(document.root_element(), 0)?;
     let body = page.text.trim().to_owned();
     if body.is_empty() {
         return Err(unreadable("0 characters from the page: it has no text that a reader sees"));
     }
-    Ok(Parsed { style: Style::Markdown, title: page.title, sections: vec![body] })
+    Ok(Parsed {
+        style: Style::Markdown,
+        title: page.title,
+        sections: vec![body],
+        ..Parsed::default()
+    })
 }
 
 #[derive(Default)]
@@ -37,9 +46,7 @@ impl Page {
             return Err(unreadable("the HTML is nested deeper than 500 elements"));
         }
         if self.text.len() > MAX_TEXT {
-            return Err(unreadable(
-                "the text is longer than 10,000,000 characters: split the file",
-            ));
+            return Err(too_long());
         }
         for child in parent.children() {
             if let Node::Text(text) = child.value() {

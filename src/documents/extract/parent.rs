@@ -15,7 +15,7 @@ use tokio::{
     sync::Semaphore,
 };
 
-use super::{Answer, MediaType, Parsed, Unreadable, unreadable};
+use super::{Answer, MediaType, Members, Parsed, Unreadable, unreadable};
 use crate::fault::Fault;
 
 const WALL: Duration = Duration::from_secs(30);
@@ -59,7 +59,35 @@ impl Extractor {
         bytes: &[u8],
     ) -> Result<Result<Parsed, Unreadable>, Fault> {
         let _place = self.places.acquire().await?;
-        let mut child = Command::new(&self.program)
+        let mut child = self.start(media).spawn()?;
+        match tokio::time::timeout(self.wall, converse(&mut child, bytes)).await {
+            Ok(outcome) => Ok(judge(&outcome?)),
+            Err(_) => Ok(Err(too_slow(self.wall))),
+        }
+    }
+
+    /// Take what a file holds, an archive's members or a message's attachments, one at a time.
+    ///
+    /// The child waits while they are read: it takes none of the places.
+    ///
+    /// # Errors
+    /// When the child cannot be started.
+    pub async fn open(&self, media: MediaType, bytes: &[u8]) -> Result<Members, Fault> {
+        let mut child = self.start(media).arg("--members").spawn()?;
+        let stdin = child.stdin.take();
+        let feed = async {
+            if let Some(mut stdin) = stdin {
+                let _ = stdin.write_all(bytes).await;
+            }
+        };
+        // It reads all of the file before it says anything.
+        let fed = tokio::time::timeout(self.wall, feed).await.is_ok();
+        Ok(Members::new(child, if fed { self.wall } else { Duration::ZERO }))
+    }
+
+    fn start(&self, media: MediaType) -> Command {
+        let mut command = Command::new(&self.program);
+        command
             .arg("extract")
             .arg(media.as_str())
             .env_clear()
@@ -67,16 +95,13 @@ impl Extractor {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()?;
-        match tokio::time::timeout(self.wall, converse(&mut child, bytes)).await {
-            Ok(outcome) => Ok(judge(&outcome?)),
-            Err(_) => {
-                let seconds = self.wall.as_secs();
-                Ok(Err(unreadable(format!("reading the file took longer than {seconds} seconds"))))
-            }
-        }
+            .kill_on_drop(true);
+        command
     }
+}
+
+pub(super) fn too_slow(wall: Duration) -> Unreadable {
+    unreadable(format!("reading the file took longer than {} seconds", wall.as_secs()))
 }
 
 struct Outcome {
@@ -108,23 +133,31 @@ async fn converse(child: &mut Child, bytes: &[u8]) -> std::io::Result<Outcome> {
     Ok(Outcome { status: child.wait().await?, output })
 }
 
+/// Why a child that a signal ended could not go on.
+pub(super) fn ended(status: ExitStatus) -> Option<Unreadable> {
+    let signal = status.signal()?;
+    Some(unreadable(match Signal::try_from(signal) {
+        Ok(Signal::SIGXCPU | Signal::SIGKILL) => {
+            "reading the file took too much processor time: it may be damaged or hostile"
+        }
+        _ => "the file makes its reader crash or run out of memory: it may be damaged or hostile",
+    }))
+}
+
 fn judge(outcome: &Outcome) -> Result<Parsed, Unreadable> {
     if outcome.output.len() as u64 > MAX_OUTPUT {
         return Err(unreadable("the file unpacks to more than 20 MiB of text"));
     }
-    if let Some(signal) = outcome.status.signal() {
-        return Err(unreadable(match Signal::try_from(signal) {
-            Ok(Signal::SIGXCPU | Signal::SIGKILL) => {
-                "reading the file took too much processor time: it may be damaged or hostile"
-            }
-            _ => {
-                "the file makes its reader crash or run out of memory: it may be damaged or hostile"
-            }
-        }));
+    if let Some(reason) = ended(outcome.status) {
+        return Err(reason);
     }
     match serde_json::from_slice(&outcome.output) {
         Ok(Answer::Parsed(parsed)) if outcome.status.success() => Ok(parsed),
         Ok(Answer::Unreadable(reason)) if outcome.status.success() => Err(Unreadable(reason)),
-        _ => Err(unreadable("the file makes its reader fail: it may be damaged")),
+        _ => Err(failed()),
     }
+}
+
+pub(super) fn failed() -> Unreadable {
+    unreadable("the file makes its reader fail: it may be damaged")
 }

@@ -1,8 +1,10 @@
 //! PDF: the text of each page.
 
+use std::collections::BTreeMap;
+
 use pdf_oxide::{PdfDocument, optional_content::decode_pdf_text_string};
 
-use super::{MAX_TEXT, Parsed, Unreadable, unreadable};
+use super::{MAX_TEXT, Parsed, Unreadable, too_long, unreadable};
 use crate::documents::outline::Style;
 
 const MAX_PAGES: usize = 2_000;
@@ -21,29 +23,42 @@ pub(super) fn parse(bytes: Vec<u8>) -> Result<Parsed, Unreadable> {
         return Err(unreadable(format!("the PDF has {pages} pages, and we read 2,000: split it")));
     }
     let mut sections = Vec::with_capacity(pages);
-    let (mut characters, mut damaged) = (0, 0);
+    let (mut characters, mut damaged, mut silent) = (0, 0, 0);
     for page in 0..pages {
         let text = document.extract_text(page).unwrap_or_else(|_| {
             damaged += 1;
             String::new()
         });
-        characters += text.chars().filter(|c| !c.is_whitespace()).count();
+        let visible = text.chars().filter(|c| !c.is_whitespace()).count();
+        silent += usize::from(visible == 0);
+        characters += visible;
         if characters > MAX_TEXT {
-            return Err(unreadable(
-                "the text is longer than 10,000,000 characters: split the file",
-            ));
+            return Err(too_long());
         }
         sections.push(text);
     }
     if characters == 0 {
         return Err(unreadable(match damaged {
             0 => format!(
-                "0 characters from {pages} pages: it is a scan, or its text is drawn as pictures"
+                "0 characters from {pages} pages: it is a scan, or its text is drawn as pictures; \
+                 run text recognition on it (ocrmypdf does) and send the result"
             ),
             _ => format!("0 characters from {pages} pages: {damaged} of them are damaged"),
         }));
     }
-    Ok(Parsed { style: Style::Pages, title: title(&document), sections })
+    let mut metadata = BTreeMap::new();
+    for (name, count) in [("pages_without_text", silent - damaged), ("pages_damaged", damaged)] {
+        if count > 0 {
+            metadata.insert(name.to_owned(), count.to_string());
+        }
+    }
+    Ok(Parsed {
+        style: Style::Pages,
+        title: title(&document),
+        sections,
+        metadata,
+        ..Parsed::default()
+    })
 }
 
 fn opens_without_password(document: &PdfDocument) -> bool {

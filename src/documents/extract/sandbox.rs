@@ -10,7 +10,7 @@ use landlock::{ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr};
 use nix::{
     libc,
     sys::{
-        resource::{Resource, setrlimit},
+        resource::{Resource, getrlimit, setrlimit},
         signal::kill,
     },
     unistd::getppid,
@@ -22,11 +22,15 @@ use seccompiler::{
 
 const MEMORY: u64 = 1024 * 1024 * 1024;
 const CPU_SECONDS: u64 = 20;
+/// Documents nest, and so do the functions that read them.
+const STACK: u64 = 64 * 1024 * 1024;
 
 /// Lock this process in, for good.
 pub(super) fn enter() -> Result<(), Box<dyn Error>> {
     setrlimit(Resource::RLIMIT_AS, MEMORY, MEMORY)?;
     setrlimit(Resource::RLIMIT_CPU, CPU_SECONDS, CPU_SECONDS)?;
+    let (_, most) = getrlimit(Resource::RLIMIT_STACK)?;
+    setrlimit(Resource::RLIMIT_STACK, STACK.min(most), STACK.min(most))?;
     setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
     setrlimit(Resource::RLIMIT_FSIZE, 0, 0)?;
     Ruleset::default()

@@ -1,6 +1,6 @@
 //! Plain text and Markdown: a matter of the encoding.
 
-use super::{MAX_TEXT, Parsed, Unreadable, unreadable};
+use super::{MAX_TEXT, Parsed, Unreadable, too_long, unreadable};
 use crate::documents::outline::Style;
 
 pub(super) fn plain(bytes: &[u8]) -> Result<Parsed, Unreadable> {
@@ -17,9 +17,9 @@ fn parse(bytes: &[u8], style: Style) -> Result<Parsed, Unreadable> {
         return Err(unreadable("the file is empty"));
     }
     if text.chars().count() > MAX_TEXT {
-        return Err(unreadable("the text is longer than 10,000,000 characters: split the file"));
+        return Err(too_long());
     }
-    Ok(Parsed { style, title: None, sections: vec![text] })
+    Ok(Parsed { style, sections: vec![text], ..Parsed::default() })
 }
 
 /// UTF-8, UTF-16 with its mark, or Windows-1252; line endings become `\n`.

@@ -18,7 +18,7 @@ fn the_walls_hold() {
 }
 
 /// A PDF of these objects, with a correct cross-reference table.
-fn pdf(objects: &[String]) -> Vec<u8> {
+pub(super) fn pdf(objects: &[String]) -> Vec<u8> {
     let mut file = "%PDF-1.7\n".to_owned();
     let mut offsets = Vec::new();
     for (index, object) in objects.iter().enumerate() {
@@ -35,7 +35,7 @@ fn pdf(objects: &[String]) -> Vec<u8> {
     file.into_bytes()
 }
 
-fn page(content: &str) -> Vec<String> {
+pub(super) fn page(content: &str) -> Vec<String> {
     vec![
         "<</Type/Catalog/Pages 2 0 R>>".to_owned(),
         "<</Type/Pages/Kids[3 0 R]/Count 1>>".to_owned(),

@@ -81,7 +81,7 @@ async fn importing_again_changes_only_what_changed(pool: PgPool) {
     fs::write(path("a.txt"), "About zebras").unwrap();
     fs::write(path("b.md"), "# Giraffes\n\nTall.").unwrap();
     fs::write(path("c.html"), "<title>Lions</title><p>Roar.").unwrap();
-    fs::write(path("notes.docx"), "PK").unwrap();
+    fs::write(path("notes.odt"), "PK").unwrap();
     fs::write(path("d.jsonl"), "{\"_id\":\"1\",\"title\":\"T\",\"text\":\"Okapi\"}\nnot json\n\n{\"id\":2,\"text\":\"Tapir\"}\n{\"text\":\"no id\"}\n").unwrap();
     let sources = [folder.path().to_owned()];
     let first = shelf.import(&sources).await;

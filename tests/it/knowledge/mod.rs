@@ -1,6 +1,7 @@
 //! Documents in, questions answered, citations fetched: builtin and OpenAI stores.
 
 mod extract;
+mod hostile;
 mod import;
 mod isolation;
 mod limits;
