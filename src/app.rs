@@ -54,6 +54,8 @@ pub struct Parts {
     pub outbound: Outbound,
     /// How long streams last, and how many there may be.
     pub streams: StreamRules,
+    /// How long a Valkey may take to answer.
+    pub valkey_budget: Duration,
 }
 
 impl Parts {
@@ -197,7 +199,8 @@ fn limits(parts: &Parts) -> Result<Limits, Fault> {
     let mut limits = Limits::new(config.rate_limit_scale);
     if let Some(url) = config.valkey_url.clone() {
         let key = parts.master_key.derivation_key("callslip shared limits");
-        limits = limits.share(&shared::Settings { url, key, nodes: config.nodes })?;
+        let budget = parts.valkey_budget;
+        limits = limits.share(&shared::Settings { url, key, nodes: config.nodes, budget })?;
     }
     limits.sweep_regularly();
     Ok(limits)

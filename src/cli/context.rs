@@ -12,6 +12,7 @@ use crate::{
     db::{Db, MIGRATOR, embedded::Embedded},
     documents::extract::Extractor,
     fault::Fault,
+    limits::shared,
     mcp::StreamRules,
     outbound::{self, Outbound, Policy, Roots},
     secret::{self, seal::MasterKey},
@@ -79,6 +80,7 @@ impl Context {
             password_cost: Cost::standard(),
             extractor: Extractor::this_program(),
             streams: StreamRules::default(),
+            valkey_budget: shared::BUDGET,
         };
         Ok(Self { parts, private })
     }

@@ -122,6 +122,10 @@ impl<K: Clone + Eq + Hash> Drop for Attempt<K> {
         self.failures.end(&self.key, failed);
         if let Some((shared, name, lease)) = self.lease.take() {
             shared.settle(name, self.failures.window(), lease, failed);
+        } else if failed && let Some(shared) = &self.failures.shared {
+            // It began without the others; perhaps they can be told by now.
+            let name = self.failures.name(shared, &self.key);
+            shared.settle(name, self.failures.window(), Lease::new(), true);
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The one connection, and the breaker around it: a Valkey that does not answer within [`BUDGET`]
-//! is not asked again until it has answered a probe.
+//! The one connection, and the breaker around it: a Valkey that does not answer in time is not asked
+//! again until it has answered a probe.
 
 use std::{
     fmt,
@@ -20,10 +20,8 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::{in_the_background, micros, script::Scripts};
+use super::{Settings, in_the_background, micros, script::Scripts};
 
-/// What a call may lose by asking.
-const BUDGET: Duration = Duration::from_millis(20);
 /// How long a connection and a probe may take. Nobody waits for them.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How often a node says that it lives, and how often it looks for a Valkey that is lost.
@@ -35,6 +33,7 @@ const NODES: &str = "callslip:nodes";
 
 pub(super) struct Link {
     client: Client,
+    budget: Duration,
     id: Uuid,
     /// At least so many nodes …
     least: u32,
@@ -59,11 +58,12 @@ impl fmt::Debug for Link {
 }
 
 impl Link {
-    pub(super) fn start(url: &str, least: u32) -> Result<Arc<Self>, redis::RedisError> {
+    pub(super) fn start(settings: &Settings) -> Result<Arc<Self>, redis::RedisError> {
         let link = Arc::new(Self {
-            client: Client::open(url)?,
+            client: Client::open(settings.url.expose())?,
+            budget: settings.budget,
             id: Uuid::new_v4(),
-            least: least.max(1),
+            least: settings.nodes.max(1),
             counted: AtomicU32::new(1),
             live: RwLock::default(),
             found: Notify::new(),
@@ -96,7 +96,7 @@ impl Link {
     /// Run a script; `None` when it cannot be had in time.
     pub(super) async fn ask<T: FromRedisValue>(&self, call: &ScriptInvocation<'_>) -> Option<T> {
         let mut live = self.live()?;
-        match timeout(BUDGET, call.invoke_async(&mut live.connection)).await {
+        match timeout(self.budget, call.invoke_async(&mut live.connection)).await {
             Ok(Ok(answer)) => Some(answer),
             Ok(Err(error)) => {
                 self.lose(live.generation, &error);

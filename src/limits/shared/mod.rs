@@ -21,6 +21,9 @@ use crate::secret::{Secret, derive::DerivationKey};
 use link::Link;
 use script::Scripts;
 
+/// What a call may lose by asking.
+pub const BUDGET: Duration = Duration::from_millis(20);
+
 /// How long a place is kept for a call that never says that it has ended: its node is gone.
 const LEASE: Duration = Duration::from_secs(60);
 
@@ -33,6 +36,8 @@ pub struct Settings {
     pub key: DerivationKey,
     /// At least how many nodes there are.
     pub nodes: u32,
+    /// How long an answer may take: [`BUDGET`].
+    pub budget: Duration,
 }
 
 /// The counters. Clones share.
@@ -98,8 +103,7 @@ impl Shared {
     /// # Errors
     /// When the address makes no sense.
     pub(crate) fn start(settings: &Settings) -> Result<Self, redis::RedisError> {
-        let link = Link::start(settings.url.expose(), settings.nodes)?;
-        Ok(Self { link, key: settings.key.clone() })
+        Ok(Self { link: Link::start(settings)?, key: settings.key.clone() })
     }
 
     /// How many nodes share the limits, as far as anybody knows.

@@ -96,6 +96,8 @@ impl TestApp {
             password_cost: Cost::least(),
             extractor: Extractor::new(env!("CARGO_BIN_EXE_callslip")),
             streams: StreamRules::default(),
+            // Other tests have the processor too.
+            valkey_budget: std::time::Duration::from_secs(2),
         };
         let app = app::build(parts.clone()).await.unwrap();
         Self { app, parts, clock, pool: pool.clone() }
