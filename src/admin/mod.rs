@@ -163,6 +163,7 @@ pub fn routes(state: Admin) -> Mounted {
         .post("/t/{tenant}/documents", Access::TenantAdmin, upload::create)
         .route_layer(DefaultBodyLimit::max(upload::REQUEST_BYTES));
     outside_tenants()
+        .merge(service_clients())
         .get("/d/{document}", Access::SignedIn, document::show)
         .get("/t/{tenant}", Access::Member, overview::index)
         .get("/t/{tenant}/documents", Access::Member, documents::index)
@@ -198,6 +199,20 @@ pub fn routes(state: Admin) -> Mounted {
             Access::TenantAdmin,
             sign_in::allow_link,
         )
+        .get("/t/{tenant}/activity", Access::TenantAdmin, activity::index)
+        .get("/t/{tenant}/usage", Access::TenantAdmin, usage::index)
+        .post("/t/{tenant}/usage", Access::TenantAdmin, usage::update)
+        .get("/t/{tenant}/members", Access::TenantAdmin, members::index)
+        .route_layer(middleware::from_fn(deadline::enforce::<PageError>))
+        // Files may come slowly, and reading one has a limit of its own.
+        .merge(upload)
+        .route_layer(guard)
+        .mount(state)
+}
+
+/// The pages of a tenant's back ends.
+fn service_clients() -> Routes<Admin> {
+    Routes::new()
         .get("/t/{tenant}/service-clients", Access::TenantAdmin, services::index)
         .post("/t/{tenant}/service-clients", Access::TenantAdmin, services::create)
         .post(
@@ -211,15 +226,6 @@ pub fn routes(state: Admin) -> Mounted {
             services::choose_stores,
         )
         .post("/t/{tenant}/service-clients/{client}/delete", Access::TenantAdmin, services::delete)
-        .get("/t/{tenant}/activity", Access::TenantAdmin, activity::index)
-        .get("/t/{tenant}/usage", Access::TenantAdmin, usage::index)
-        .post("/t/{tenant}/usage", Access::TenantAdmin, usage::update)
-        .get("/t/{tenant}/members", Access::TenantAdmin, members::index)
-        .route_layer(middleware::from_fn(deadline::enforce::<PageError>))
-        // Files may come slowly, and reading one has a limit of its own.
-        .merge(upload)
-        .route_layer(guard)
-        .mount(state)
 }
 
 /// The pages of an account and of the installation.

@@ -57,6 +57,27 @@ struct Setup {
     link: &'static str,
 }
 
+/// What there is, with the way to it for those who may go there.
+fn counts(
+    desk: &Desk,
+    (documents, stores): (i64, usize),
+    (apps, members): (i64, usize),
+) -> Vec<Count> {
+    let base = desk.base();
+    let may = |path: &str| desk.may_manage.then(|| format!("{base}/{path}"));
+    let count = |label, value: i64, url| Count { label, value: view::number(value), url };
+    let counted = |length: usize| i64::try_from(length).unwrap_or(i64::MAX);
+    let mut counts = vec![
+        count("Documents", documents, Some(format!("{base}/documents"))),
+        count("Vector stores", counted(stores), may("vector-stores")),
+        count("Connected apps", apps, Some(format!("{base}/apps"))),
+    ];
+    if desk.may_manage {
+        counts.push(count("Members", counted(members), may("members")));
+    }
+    counts
+}
+
 /// `GET /t/{tenant}`
 pub(super) async fn index(
     member: Member,
@@ -90,17 +111,7 @@ pub(super) async fn index(
     drop(tx);
 
     let base = desk.base();
-    let may = |path: &str| desk.may_manage.then(|| format!("{base}/{path}"));
-    let count = |label, value: i64, url| Count { label, value: view::number(value), url };
-    let counted = |length: usize| i64::try_from(length).unwrap_or(i64::MAX);
-    let mut counts = vec![
-        count("Documents", documents, Some(format!("{base}/documents"))),
-        count("Vector stores", counted(stores.len()), may("vector-stores")),
-        count("Connected apps", apps, Some(format!("{base}/apps"))),
-    ];
-    if desk.may_manage {
-        counts.push(count("Members", counted(members), may("members")));
-    }
+    let counts = counts(&desk, (documents, stores.len()), (apps, members));
     let builtin_only = stores.iter().all(|store| store.backend.name() == "builtin");
     Ok(Page(Overview {
         setup: desk

@@ -121,6 +121,7 @@ async fn a_cancelled_begin_loses_no_acknowledged_write(pool: PgPool) {
 /// [I-31] A panic while a tenant's rows are read leaves nothing behind for whoever comes next, on the
 /// same thread and the same connection.
 #[sqlx::test]
+#[expect(clippy::panic, reason = "it is what the test is about")]
 async fn a_panic_leaves_no_tenant_behind(pool: PgPool) {
     let db = Db::of_size(&pool, 1);
     let acme = tenant(&pool, "acme").await;
@@ -129,7 +130,7 @@ async fn a_panic_leaves_no_tenant_behind(pool: PgPool) {
         deadline::within(Duration::from_secs(9), async move {
             let mut tx = db.tenant(scope(acme)).await.unwrap();
             sqlx::query!("select name from vector_stores").fetch_all(tx.conn()).await.unwrap();
-            std::panic::panic_any("as a handler may")
+            panic!("as a handler may")
         })
     });
     assert!(panicking.await.is_err_and(|error| error.is_panic()));

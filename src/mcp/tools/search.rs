@@ -108,11 +108,12 @@ fn outcome(answer: Answer, asked: usize) -> Outcome {
 }
 
 fn entry(hit: Hit, marks: Option<&Delimiter>) -> Value {
-    let text: String = hit.snippet.chars().take(MAX_SNIPPET).collect();
+    let Hit { id, title, url, snippet, flags, .. } = hit;
+    let text: String = snippet.chars().take(MAX_SNIPPET).collect();
     let text = marks.map_or_else(|| text.clone(), |marks| marks.around(&text));
-    let mut entry = json!({ "id": hit.id, "title": hit.title, "url": hit.url, "text": text });
-    if !hit.flags.is_empty() {
-        let names: Vec<&str> = hit.flags.iter().map(|flag| flag.as_str()).collect();
+    let mut entry = json!({ "id": id, "title": title, "url": url, "text": text });
+    if !flags.is_empty() {
+        let names: Vec<&str> = flags.iter().map(|flag| flag.as_str()).collect();
         entry["metadata"] = json!({ "content_flags": names.join(", ") });
     }
     entry

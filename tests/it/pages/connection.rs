@@ -1,5 +1,7 @@
 //! How a tenant presents its connection, and what an admin learns of its documents.
 
+#![expect(clippy::disallowed_methods, reason = "tests look behind the application's back")]
+
 use callslip::users::User;
 use serde_json::json;
 use sqlx::PgPool;
