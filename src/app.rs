@@ -11,6 +11,7 @@ use crate::{
     config::Config,
     db::{Class, Db},
     documents::{Importer, extract::Extractor},
+    embeddings::Embedder,
     fault::Fault,
     http::{
         Draining, Mounted, PageError, assets,
@@ -53,6 +54,8 @@ pub struct Parts {
     pub outbound: Outbound,
     /// How long streams last, and how many there may be.
     pub streams: StreamRules,
+    /// The embedding model, if there is one.
+    pub embedder: Embedder,
 }
 
 impl Parts {
@@ -62,6 +65,7 @@ impl Parts {
         Search::new(search::Parts {
             db: self.db.of(class),
             clock: self.clock.clone(),
+            embedder: self.embedder.clone(),
             outbound: self.outbound.clone(),
             master_key: self.master_key.clone(),
             deadline: STORE_DEADLINE,
@@ -76,6 +80,7 @@ impl Parts {
             db: self.db.of(Class::Work),
             clock: self.clock.clone(),
             extractor: self.extractor.clone(),
+            embedder: self.embedder.clone(),
         }
     }
 }

@@ -5,8 +5,8 @@ use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
 use super::{
-    chunk::{MOST_CHUNKS, chunks},
-    clean,
+    chunk::{Chunk, MOST_CHUNKS, chunks},
+    clean, embed,
     extract::{Extractor, MediaType, Parsed, Unreadable},
     outline::{Composed, compose},
     records::{self, Sightings},
@@ -17,6 +17,7 @@ use crate::{
     audit::{self, Event, Kind, Origin},
     clock::Clock,
     db::{Db, TenantScope},
+    embeddings::Embedder,
     fault::Fault,
     ids::{DocumentId, UserId, VectorStoreId},
 };
@@ -73,6 +74,8 @@ pub struct Importer {
     pub clock: Clock,
     /// What reads files.
     pub extractor: Extractor,
+    /// What makes passages comparable with questions, where there is a model.
+    pub embedder: Embedder,
 }
 
 /// One file's bytes, from a person.
@@ -173,6 +176,13 @@ impl Importer {
             let removed = Value::String(removed.to_string());
             facts.metadata.insert("hidden_characters_removed".to_owned(), removed);
         }
+        let texts =
+            chunks.iter().map(|chunk: &Chunk| embed::text(&title, &chunk.heading, &chunk.body));
+        let vectors = if embeds_now(source, chunks.len()) {
+            self.embedder.passages(texts.collect()).await
+        } else {
+            None
+        };
         let hash = content_hash(source.bytes);
         let ready = Ready {
             store: source.store,
@@ -185,6 +195,7 @@ impl Importer {
             byte_size: i64::try_from(source.bytes.len())?,
             text: &text,
             chunks: &chunks,
+            vectors: vectors.as_deref(),
             uploaded_by: source.uploaded_by,
         };
         let mut tx = self.db.tenant(source.scope).await?;
@@ -202,6 +213,13 @@ impl Importer {
         tx.commit().await?;
         Ok(Ok(if replaces { Outcome::Updated(id) } else { Outcome::Added(id) }))
     }
+}
+
+/// Whether passages are embedded before the document is there, or in the background: a person who
+/// uploads much waits for none of it.
+fn embeds_now(source: &Source<'_>, chunks: usize) -> bool {
+    const FEW: usize = 64;
+    source.origin.is_none() || (source.media != MediaType::JsonLines && chunks <= FEW)
 }
 
 /// What the audit says of a document that came in; nobody's where the command line brought it.

@@ -91,6 +91,23 @@ pub async fn list(
     Ok(Listing { documents: rows.into_iter().map(Document::from).collect(), total })
 }
 
+/// What the sources call a store's documents.
+///
+/// # Errors
+/// When the database fails.
+pub async fn source_keys(
+    tx: &mut TenantTx,
+    store: VectorStoreId,
+) -> sqlx::Result<Vec<(DocumentId, String)>> {
+    let rows = sqlx::query!(
+        "select id, source_key from documents where vector_store_id = $1",
+        store.uuid(),
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.id.into(), row.source_key)).collect())
+}
+
 /// How many documents a store holds.
 ///
 /// # Errors

@@ -4,6 +4,8 @@ mod builtin;
 mod fusion;
 pub mod id;
 mod openai;
+mod quoted;
+mod ranking;
 mod snippet;
 mod store;
 mod window;
@@ -21,8 +23,9 @@ use crate::{
     db::{Db, TenantScope},
     deadline,
     documents::clean,
+    embeddings::Embedder,
     fault::Fault,
-    ids::VectorStoreId,
+    ids::{DocumentId, VectorStoreId},
     outbound::Outbound,
     secret::seal::MasterKey,
     vector_stores::{self, Backend, VectorStore, openai::Client},
@@ -32,6 +35,8 @@ use crate::{
 const MAX_QUERY: usize = 2_000;
 /// The most hits of one search (spec row N-06).
 const MAX_HITS: usize = 20;
+/// The most documents that a measurement looks at.
+const MAX_MEASURED: usize = 100;
 /// The most characters of one fetch (spec row N-06).
 const MAX_FETCH: usize = 100_000;
 
@@ -42,6 +47,8 @@ pub struct Parts {
     pub db: Db,
     /// Now.
     pub clock: Clock,
+    /// What makes questions comparable with passages, where there is a model.
+    pub embedder: Embedder,
     /// The guarded HTTP client.
     pub outbound: Outbound,
     /// What data keys are wrapped with.
@@ -156,6 +163,26 @@ impl Search {
         }
         answer.hits = fusion::merge(lists, limit);
         Ok(answer)
+    }
+
+    /// The documents of a builtin store that answer, best first, for measuring: up to a hundred.
+    ///
+    /// # Errors
+    /// When our own database fails, or does not answer within the deadline.
+    pub async fn documents(
+        &self,
+        scope: TenantScope,
+        store: VectorStoreId,
+        query: &str,
+    ) -> Result<Vec<DocumentId>, Fault> {
+        let query: String = clean::clean(query).text.chars().take(MAX_QUERY).collect();
+        let found = builtin::search(&self.parts, scope, store, &query, MAX_MEASURED);
+        let found = deadline::within(self.parts.deadline, found).await??;
+        let documents = found.into_iter().filter_map(|found| match found.reference.document {
+            Target::Builtin { document, .. } => Some(document),
+            Target::Outside { .. } => None,
+        });
+        Ok(documents.collect())
     }
 
     /// The document that `id` names, if it is in one of `stores`.

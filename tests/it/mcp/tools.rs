@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use callslip::{
     db::TenantScope,
-    documents::{Importer, Upload, ingest_upload},
+    documents::{Upload, ingest_upload},
 };
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -202,12 +202,7 @@ pub(super) fn same_twice(result: &Value) -> Value {
 #[sqlx::test(migrator = "callslip::db::MIGRATOR")]
 async fn what_search_found_fetch_opens(pool: PgPool) {
     let stage = Stage::new(&pool).await;
-    let parts = &stage.app.parts;
-    let importer = Importer {
-        db: parts.db.clone(),
-        clock: parts.clock.clone(),
-        extractor: parts.extractor.clone(),
-    };
+    let importer = stage.app.parts.importer();
     #[expect(clippy::disallowed_methods, reason = "the test made the tenant")]
     let scope = TenantScope::proven(stage.tenant);
     let text = "# Cats and their homes\n\nCats are attached to their homes more than to people. \
