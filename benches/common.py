@@ -147,6 +147,7 @@ class Demo:
         self.environment = {
             **os.environ,
             "CALLSLIP_LISTEN": self.listen,
+            "CALLSLIP_CONNECTIONS_PER_ADDRESS": "1000",
             "CALLSLIP_METRICS_LISTEN": f"127.0.0.1:{free_port()}",
             "CALLSLIP_DATA_DIR": str(folder / "data"),
             "CALLSLIP_RATE_LIMIT_SCALE": "1000000",

@@ -27,6 +27,7 @@ use crate::{
     oauth,
     outbound::Outbound,
     problems::{self, Problems},
+    questions,
     search::{self, Search},
     secret::seal::MasterKey,
     sign_in::{self, Gate, SignIn, session, sso::Sso},
@@ -133,6 +134,7 @@ impl App {
             let mut tx = db.of(Class::Work).control().await?;
             session::purge(&mut tx, clock.now()).await?;
             audit::store::forget_old(&mut tx).await?;
+            questions::forget_old(&mut tx, clock.now()).await?;
             problems::store::forget_old(&mut tx, clock.now()).await?;
             limits::store::forget_old(&mut tx, clock.now().date()).await?;
             Ok(tx.commit().await?)
@@ -183,7 +185,7 @@ pub async fn build(parts: Parts) -> Result<App, Fault> {
     let Mounted { router, table } = assets::routes()
         .and(telemetry::routes(parts.db.of(Class::Check), draining.clone(), problems.clone()))
         .and(sign_in::routes(sign_in))
-        .and(admin::routes(admin(&parts, gate, sso, limits.uploads())))
+        .and(admin::routes(admin(&parts, gate, sso, &limits)))
         .and(oauth.routes());
     // The MCP endpoint says the same in its own words.
     let router = router.route_layer(middleware::from_fn(encoding::refuse));
@@ -244,7 +246,7 @@ fn mcp(
     }
 }
 
-fn admin(parts: &Parts, gate: Gate, sso: Sso, uploads: limits::Uploads) -> Admin {
+fn admin(parts: &Parts, gate: Gate, sso: Sso, limits: &Limits) -> Admin {
     let stores = vector_stores::Context {
         db: parts.db.clone(),
         clock: parts.clock.clone(),
@@ -252,7 +254,7 @@ fn admin(parts: &Parts, gate: Gate, sso: Sso, uploads: limits::Uploads) -> Admin
         master_key: parts.master_key.clone(),
     };
     let search = parts.search(Class::Pages);
-    Admin::new(gate, search, stores, (parts.importer(), uploads), sso)
+    Admin::new(gate, search, stores, (parts.importer(), limits), sso)
 }
 
 /// Surround routes with what every slice is surrounded with, outermost last.

@@ -9,6 +9,7 @@
 //!   `jose`
 //! - [`audit`]: what happened, append-only
 //! - [`tenants`], [`users`], [`sign_in`]: who is who, and how they prove it
+//! - [`questions`]: what assistants ask, for tenants that want it kept
 //! - [`vector_stores`]: a tenant's mappings to what answers searches
 //! - [`oauth`]: the authorization server
 //! - [`embeddings`]: texts to vectors; [`documents`]: the builtin store's content; [`search`]: questions to hits, ids to texts
@@ -47,6 +48,7 @@ pub mod mcp;
 pub mod oauth;
 pub mod outbound;
 pub mod problems;
+pub mod questions;
 pub mod search;
 pub mod secret;
 pub mod sign_in;

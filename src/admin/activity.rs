@@ -19,6 +19,7 @@ use crate::{
     http::{Frame, Page, PageError, extract::Query},
     ids::{EventId, UserId},
     oauth,
+    questions::Questions,
     sign_in::TenantAdmin,
     users,
 };
@@ -36,6 +37,10 @@ pub(super) struct Activity {
 
 /// An event in words.
 pub(super) struct Line {
+    /// Names it.
+    pub(super) id: EventId,
+    /// What was asked, where that is kept.
+    pub(super) question: Option<String>,
     pub(super) words: String,
     pub(super) actor: String,
     pub(super) via: Option<String>,
@@ -59,6 +64,7 @@ pub(super) struct Filter {
 pub(super) async fn index(
     admin: TenantAdmin,
     State(db): State<Db>,
+    State(questions): State<Questions>,
     Query(filter): Query<Filter>,
 ) -> Result<Page<Activity>, PageError> {
     let desk = Desk::from(admin);
@@ -66,6 +72,8 @@ pub(super) async fn index(
     let before: Option<EventId> = filter.before.parse().ok();
     let mut tx = db.tenant(desk.scope).await?;
     let mut rows = audit::store::list(&mut tx, kind, before, PAGE + 1).await?;
+    let ids: Vec<EventId> = rows.iter().map(|row| row.id).collect();
+    let mut texts = questions.texts(&mut tx, &ids).await?;
     drop(tx);
     let more = rows.len() > usize::try_from(PAGE).unwrap_or(usize::MAX);
     if more {
@@ -83,7 +91,10 @@ pub(super) async fn index(
         older: rows.last().filter(|_| more).map(link),
     };
     let mut tx = db.control().await?;
-    let events = lines(&mut tx, rows).await?;
+    let mut events = lines(&mut tx, rows).await?;
+    for event in &mut events {
+        event.question = texts.remove(&event.id);
+    }
     Ok(Page(Activity {
         frame: desk.frame("activity", None),
         kinds: words::KINDS.iter().map(|kind| (kind.as_str(), words::label(*kind))).collect(),
@@ -128,5 +139,6 @@ fn line(row: Row, emails: &HashMap<Uuid, String>, clients: &HashMap<String, Stri
         (None, Some(client)) => (client.unwrap_or_else(|| "a removed app".to_owned()), None),
         (None, None) => ("the command line".to_owned(), None),
     };
-    Line { words, actor, via, tone, outcome, when: row.at.into() }
+    let when = row.at.into();
+    Line { id: row.id, question: None, words, actor, via, tone, outcome, when }
 }

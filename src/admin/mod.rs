@@ -15,6 +15,7 @@ mod members;
 mod operator;
 mod overview;
 mod problems;
+mod questions;
 mod services;
 mod settings;
 mod sign_in;
@@ -41,8 +42,9 @@ use crate::{
     db::{Db, TenantScope},
     documents::Importer,
     http::{Access, Frame, Mounted, PageError, Routes, csrf, deadline},
-    limits::Uploads,
+    limits::{Limits, Uploads},
     oauth,
+    questions::Questions,
     search::Search,
     sign_in::{Gate, Member, TenantAdmin, sso::Sso},
     tenants::Tenant,
@@ -61,8 +63,10 @@ pub struct Admin {
     stores: stores::Context,
     importer: Arc<Importer>,
     slots: upload_slots::Slots,
+    limits: Limits,
     uploads: Uploads,
     sso: Sso,
+    questions: Questions,
 }
 
 impl Admin {
@@ -72,10 +76,12 @@ impl Admin {
         gate: Gate,
         search: Search,
         stores: stores::Context,
-        (importer, uploads): (Importer, Uploads),
+        (importer, limits): (Importer, &Limits),
         sso: Sso,
     ) -> Self {
+        let (db, clock) = (gate.db.clone(), gate.clock.clone());
         Self {
+            questions: Questions::new(db, clock, stores.master_key.clone()),
             db: gate.db.clone(),
             clock: gate.clock.clone(),
             public_url: gate.public_url.clone(),
@@ -84,7 +90,8 @@ impl Admin {
             stores,
             importer: Arc::new(importer),
             slots: upload_slots::Slots::default(),
-            uploads,
+            uploads: limits.uploads(),
+            limits: limits.clone(),
             sso,
         }
     }
@@ -154,14 +161,7 @@ pub fn routes(state: Admin) -> Mounted {
     let upload = Routes::new()
         .post("/t/{tenant}/documents", Access::TenantAdmin, upload::create)
         .route_layer(DefaultBodyLimit::max(upload::REQUEST_BYTES));
-    Routes::new()
-        .get("/", Access::Public, home::index)
-        .get("/account", Access::SignedIn, account::index)
-        .post("/account/apps/{grant}/revoke", Access::SignedIn, account::revoke)
-        .get("/operator", Access::Operator, operator::index)
-        .post("/operator/problems/{kind}/dismiss", Access::Operator, problems::dismiss)
-        .get("/operator/tenants/{tenant}/limits", Access::Operator, limits::show)
-        .post("/operator/tenants/{tenant}/limits", Access::Operator, limits::update)
+    outside_tenants()
         .get("/d/{document}", Access::SignedIn, document::show)
         .get("/t/{tenant}", Access::Member, overview::index)
         .get("/t/{tenant}/documents", Access::Member, documents::index)
@@ -180,6 +180,7 @@ pub fn routes(state: Admin) -> Mounted {
         .post("/t/{tenant}/apps/{id}/decide", Access::TenantAdmin, approvals::decide)
         .get("/t/{tenant}/settings", Access::TenantAdmin, settings::index)
         .post("/t/{tenant}/settings", Access::TenantAdmin, settings::update)
+        .post("/t/{tenant}/settings/questions", Access::TenantAdmin, questions::decide)
         .get("/t/{tenant}/sign-in", Access::TenantAdmin, sign_in::index)
         .post("/t/{tenant}/sign-in", Access::TenantAdmin, sign_in::save)
         .post("/t/{tenant}/sign-in/remove", Access::TenantAdmin, sign_in::remove)
@@ -215,6 +216,18 @@ pub fn routes(state: Admin) -> Mounted {
         .merge(upload)
         .route_layer(guard)
         .mount(state)
+}
+
+/// The pages of an account and of the installation.
+fn outside_tenants() -> Routes<Admin> {
+    Routes::new()
+        .get("/", Access::Public, home::index)
+        .get("/account", Access::SignedIn, account::index)
+        .post("/account/apps/{grant}/revoke", Access::SignedIn, account::revoke)
+        .get("/operator", Access::Operator, operator::index)
+        .post("/operator/problems/{kind}/dismiss", Access::Operator, problems::dismiss)
+        .get("/operator/tenants/{tenant}/limits", Access::Operator, limits::show)
+        .post("/operator/tenants/{tenant}/limits", Access::Operator, limits::update)
 }
 
 /// Carry out what must not stay half done when the browser gives up: in a task that goes on.

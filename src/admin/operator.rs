@@ -7,14 +7,13 @@ use askama::Template;
 use axum::extract::State;
 
 use super::{
-    Notice, apps, problems,
+    Admin, Notice, apps, problems,
     view::{self, Moment},
 };
 use crate::{
-    clock::Clock,
     config::PublicUrl,
-    db::Db,
     http::{Frame, Page, PageError, extract::Query},
+    limits::Limits,
     oauth::{
         self,
         rotation::{self, SigningKey, State as KeyState},
@@ -81,11 +80,10 @@ impl From<SigningKey> for Key {
 /// `GET /operator`
 pub(super) async fn index(
     operator: Operator,
-    State(db): State<Db>,
-    State(clock): State<Clock>,
-    State(public_url): State<PublicUrl>,
+    State(state): State<Admin>,
     Query(after): Query<apps::After>,
 ) -> Result<Page<Overview>, PageError> {
+    let Admin { db, clock, public_url, limits, .. } = state;
     let mut tx = db.control().await?;
     let tenants = tenants::store::list(&mut tx).await?;
     let mut apps = HashMap::new();
@@ -105,7 +103,7 @@ pub(super) async fn index(
         name: tenant.name,
     };
     Ok(Page(Overview {
-        health: health(&public_url),
+        health: health(&public_url, &limits),
         tenants: tenants.into_iter().map(row).collect(),
         keys: keys.into_iter().map(Key::from).collect(),
         problems,
@@ -118,15 +116,24 @@ pub(super) async fn index(
     }))
 }
 
-/// This page is answered only when the database is well; the address is what else can be off.
-fn health(public_url: &PublicUrl) -> Vec<Check> {
+/// This page is answered only when the database is well; the rest can be off.
+fn health(public_url: &PublicUrl, limits: &Limits) -> Vec<Check> {
     let address = public_url.as_str().to_owned();
-    vec![
+    let mut checks = vec![
         Check { name: "Database", tone: "good", status: "Well", detail: "It answers.".to_owned() },
         if public_url.is_https() {
             Check { name: "Address", tone: "good", status: "Public", detail: address }
         } else {
             Check { name: "Address", tone: "warn", status: "This machine only", detail: address }
         },
-    ]
+    ];
+    let name = "Shared limits";
+    checks.extend(limits.are_shared().map(|shared| match shared {
+        true => Check { name, tone: "good", status: "Well", detail: "Valkey answers.".to_owned() },
+        false => {
+            let detail = "Valkey does not answer: each node lets its share through.".to_owned();
+            Check { name, tone: "warn", status: "Lost", detail }
+        }
+    }));
+    checks
 }

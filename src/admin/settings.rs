@@ -25,6 +25,7 @@ use crate::{
             self, AppsRule, Change, Changed, Connected, LONGEST_RETRY, MOST_HOSTS, TenantPolicy,
         },
     },
+    questions,
     sign_in::TenantAdmin,
 };
 
@@ -36,6 +37,8 @@ struct Settings {
     rules: Vec<Rule>,
     form: Form,
     errors: Errors,
+    /// Whether these are kept, where that is asked.
+    questions: Option<bool>,
     /// What somebody else has saved meanwhile.
     theirs: Option<Vec<(&'static str, String)>>,
 }
@@ -99,12 +102,15 @@ pub(super) async fn index(
     let mut tx = db.control().await?;
     let policy = tenant_policy::find(&mut tx, desk.tenant.id).await?;
     let frame = desk.frame("settings", after.notice.as_deref());
-    Ok(Page(page(&desk, frame, Form::of(&policy), Errors::default())))
+    let kept = questions::are_kept(&mut tx, desk.tenant.id).await?;
+    let page = page(&desk, frame, Form::of(&policy), Errors::default());
+    Ok(Page(Settings { questions: Some(kept), ..page }))
 }
 
 fn page(desk: &Desk, frame: Frame, form: Form, errors: Errors) -> Settings {
     let rules = AppsRule::ALL.into_iter().map(Rule::of).collect();
-    Settings { frame, base: format!("{}/settings", desk.base()), rules, form, errors, theirs: None }
+    let base = format!("{}/settings", desk.base());
+    Settings { frame, base, rules, form, errors, questions: None, theirs: None }
 }
 
 impl Rule {

@@ -21,6 +21,7 @@ pub(super) const KINDS: &[Kind] = &[
     Kind::ServiceClientChanged,
     Kind::ServiceClientDeleted,
     Kind::AppRulesChanged,
+    Kind::QuestionsDecided,
     Kind::AppRequested,
     Kind::AppApproved,
     Kind::AppRefused,
@@ -57,6 +58,7 @@ pub(super) const fn label(kind: Kind) -> &'static str {
         Kind::TokenReused => "Spent token came back",
         Kind::GrantRevoked => "Access revoked",
         Kind::AppRulesChanged => "Rules for apps changed",
+        Kind::QuestionsDecided => "Keeping of questions decided",
         Kind::AppRequested => "Approval asked for",
         Kind::AppApproved => "App approved",
         Kind::AppRefused => "App refused",
@@ -96,6 +98,10 @@ pub(super) fn sentence(kind: &str, detail: &Value) -> String {
     let text =
         |name: &str| detail.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
     let label = label(kind);
+    if let (Kind::QuestionsDecided, Some(kept)) = (kind, detail.get("kept")) {
+        let what = if *kept == true { "Questions are kept" } else { "Questions are not kept" };
+        return format!("{what} from here on");
+    }
     let hits = detail.get("results").and_then(Value::as_i64);
     if let (Kind::Search, Some("answered"), Some(hits)) = (kind, text("outcome"), hits) {
         return format!("{label}: {}", view::count(hits, "hit", "hits"));

@@ -47,6 +47,8 @@ pub enum Kind {
     GrantRevoked,
     /// A tenant changed its rules for apps.
     AppRulesChanged,
+    /// An admin decided whether questions are kept.
+    QuestionsDecided,
     /// A member asked for an app that needs approval.
     AppRequested,
     /// An admin lets members connect an app.
@@ -125,6 +127,7 @@ impl Kind {
         Self::TokenReused,
         Self::GrantRevoked,
         Self::AppRulesChanged,
+        Self::QuestionsDecided,
         Self::AppRequested,
         Self::AppApproved,
         Self::AppRefused,
@@ -174,6 +177,7 @@ impl Kind {
             Self::TokenReused => "token.reused",
             Self::GrantRevoked => "grant.revoked",
             Self::AppRulesChanged => "app_rules.changed",
+            Self::QuestionsDecided => "questions.decided",
             Self::AppRequested => "app.requested",
             Self::AppApproved => "app.approved",
             Self::AppRefused => "app.refused",

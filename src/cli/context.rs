@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// How long connections in use may take to come back at the end.
-const CLOSED_WITHIN: Duration = Duration::from_secs(5);
+const CLOSED_WITHIN: Duration = Duration::from_secs(1);
 
 /// An opened installation.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ use crate::{
     app::{self, App, Parts},
     config::Config,
     fault::Fault,
-    http::server::{self, Outcome, Server},
+    http::server::{self, Leave, Outcome, Server},
     problems::{Kind, Problems},
     telemetry,
 };
@@ -78,7 +78,7 @@ async fn listen(address: SocketAddr, variable: &str) -> Result<TcpListener, Stop
 pub(super) async fn serve(
     context: &Context,
     listeners: Listeners,
-    stop: impl Future<Output = ()>,
+    stop: impl Future<Output = Leave>,
 ) -> Result<(), Stop> {
     let config = &context.parts.config;
     let metrics = telemetry::Metrics::install()?.serve(listeners.metrics, context.parts.db.clone());
@@ -93,13 +93,17 @@ pub(super) async fn serve(
     serve_until(listeners.public, app, config, stop).await;
     sweeper.abort();
     embedding.abort();
-    if let Err(fault) = problems.flush().await {
-        fault.log();
-    }
-    let Parts { db, clock, .. } = &context.parts;
-    if let Err(error) = calls.refused().flush(db, clock.now().date()).await {
-        Fault::from(error).log();
-    }
+    let write_down = async {
+        if let Err(fault) = problems.flush().await {
+            fault.log();
+        }
+        let Parts { db, clock, .. } = &context.parts;
+        if let Err(error) = calls.refused().flush(db, clock.now().date()).await {
+            Fault::from(error).log();
+        }
+    };
+    // Whoever stopped us waits, and not for a database that is away.
+    let _ = tokio::time::timeout(Duration::from_secs(1), write_down).await;
     Ok(())
 }
 
@@ -143,7 +147,7 @@ async fn serve_until(
     listener: TcpListener,
     app: App,
     config: &Config,
-    stop: impl Future<Output = ()>,
+    stop: impl Future<Output = Leave>,
 ) {
     let settings = server::Settings::for_this_process(
         config.connections_per_address,
@@ -156,13 +160,15 @@ async fn serve_until(
     }
 }
 
-pub(super) fn stop_signal() -> Result<impl Future<Output = ()> + Send + 'static, Stop> {
+/// SIGTERM comes from who runs the installation, with others that distribute requests; SIGINT from
+/// a terminal.
+pub(super) fn stop_signal() -> Result<impl Future<Output = Leave> + Send + 'static, Stop> {
     let mut terminate = signal(SignalKind::terminate()).map_err(Stop::because)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Stop::because)?;
     Ok(async move {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = terminate.recv() => Leave::WithNotice,
+            _ = interrupt.recv() => Leave::AtOnce,
         }
     })
 }

@@ -1,8 +1,10 @@
+use std::time::{Duration, Instant};
+
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::{Db, TenantScope, gate::Gate, guard::Unsafe};
-use crate::ids::TenantId;
+use super::{Class, Db, TenantScope, gate::Gate, guard::Unsafe};
+use crate::{deadline, ids::TenantId};
 
 /// A scope for a tenant that nobody proved: what these tests are about.
 #[expect(clippy::disallowed_methods, reason = "the tests stand in for the verifiers")]
@@ -114,6 +116,65 @@ async fn a_cancelled_begin_loses_no_acknowledged_write(pool: PgPool) {
             .unwrap();
         assert!(seen.is_some(), "an acknowledged write was lost");
     }
+}
+
+/// [I-31] A panic while a tenant's rows are read leaves nothing behind for whoever comes next, on the
+/// same thread and the same connection.
+#[sqlx::test]
+async fn a_panic_leaves_no_tenant_behind(pool: PgPool) {
+    let db = Db::of_size(&pool, 1);
+    let acme = tenant(&pool, "acme").await;
+    let panicking = tokio::spawn({
+        let db = db.clone();
+        deadline::within(Duration::from_secs(9), async move {
+            let mut tx = db.tenant(scope(acme)).await.unwrap();
+            sqlx::query!("select name from vector_stores").fetch_all(tx.conn()).await.unwrap();
+            panic!("as a handler may")
+        })
+    });
+    assert!(panicking.await.is_err_and(|error| error.is_panic()));
+    let next = tokio::spawn(async move {
+        let mut tx = db.control().await.unwrap();
+        let row = sqlx::query!(
+            "select current_user::text as role, current_setting('app.tenant_id', true) as tenant,
+                    current_setting('statement_timeout') as statement_timeout"
+        );
+        (deadline::left(), row.fetch_one(tx.conn()).await.unwrap())
+    });
+    let (left, row) = next.await.unwrap();
+    assert_eq!(left, None);
+    assert_eq!(row.role.as_deref(), Some("app_control"));
+    assert_eq!(row.tenant.unwrap_or_default(), "");
+    assert_eq!(row.statement_timeout.as_deref(), Some("10s"), "what pages may take");
+}
+
+/// [FX-12] No statement runs longer than its kind may, or than anybody waits for it.
+#[sqlx::test]
+async fn a_statement_ends_with_whoever_waits(pool: PgPool) {
+    let db = Db::over(&pool);
+    let limit_of = async |class| {
+        let mut tx = db.of(class).control().await.unwrap();
+        let limit = sqlx::query_scalar!(
+            r#"select setting::bigint as "limit!" from pg_settings where name = 'statement_timeout'"#
+        );
+        limit.fetch_one(tx.conn()).await.unwrap()
+    };
+    assert_eq!(limit_of(Class::Check).await, 2_000);
+    assert_eq!(limit_of(Class::OAuth).await, 2_000);
+    assert_eq!(limit_of(Class::Tool).await, 10_000);
+    let wait = Duration::from_millis(500);
+    let left = deadline::within(wait, limit_of(Class::Tool)).await.unwrap();
+    assert!((1..=500).contains(&left), "{left}");
+
+    let begun = Instant::now();
+    let slept = deadline::until((begun + wait).into(), async {
+        let mut tx = db.of(Class::Tool).control().await.unwrap();
+        sqlx::query!("select pg_sleep(20) as slept").fetch_one(tx.conn()).await
+    });
+    let ended = slept.await.unwrap_err().into_database_error().unwrap();
+    assert_eq!(ended.code().unwrap(), "57014");
+    let took = begun.elapsed();
+    assert!(took < wait + Duration::from_millis(400), "{took:?}");
 }
 
 /// [I-35] A role that row-level security does not bind is refused.

@@ -84,6 +84,12 @@ struct Inner {
 #[derive(Debug)]
 pub struct Admitted {
     standing: Standing,
+    _held: Held,
+}
+
+/// Places among the calls that run, until it is dropped.
+#[derive(Debug)]
+pub struct Held {
     _runs: [Run; 2],
     _lease: Option<Leased>,
 }
@@ -149,25 +155,57 @@ impl Inner {
     async fn admit(&self, call: &Call<'_>) -> Result<Admitted, Limited> {
         let counts = self.counts(call);
         let runs = self.run(&counts)?;
-        let mut standing = self.spend(&counts)?;
-        let mut lease = None;
-        if let Some(shared) = &self.shared {
-            let (charges, places) = self.asked_of(shared, &counts);
-            // From before the question: whoever hangs up meanwhile leaves nothing behind.
-            let mut leased = Leased::of(shared, &places);
-            match shared.admit(&charges, &places, leased.lease).await {
-                Some(Verdict::Admitted(left)) => {
-                    standing = self.tightest(&counts, &left).unwrap_or(standing);
-                    lease = Some(leased);
+        let standing = self.spend(&counts)?;
+        let (lease, left) = self.agree(&counts, &runs, &self.buckets).await?;
+        let standing = self.tightest(&counts, &left).unwrap_or(standing);
+        Ok(Admitted { standing, _held: Held { _runs: runs, _lease: lease } })
+    }
+
+    async fn hold(&self, call: &Call<'_>) -> Result<Held, Limited> {
+        let counts = self.counts(call);
+        let runs = self.run(&counts)?;
+        let (lease, _) = self.agree(&counts, &runs, &[]).await?;
+        Ok(Held { _runs: runs, _lease: lease })
+    }
+
+    /// Have the other nodes agree, where there are any, and pay for these; what is left of each.
+    async fn agree(
+        &self,
+        counts: &Counts,
+        runs: &[Run; 2],
+        paid: &[Bucket],
+    ) -> Result<(Option<Leased>, Vec<Duration>), Limited> {
+        let Some(shared) = &self.shared else { return Ok((None, Vec::new())) };
+        let charges = paid.iter().zip(&counts.spent);
+        let charges: Vec<Charge> =
+            charges.map(|(bucket, spent)| bucket.charge(spent, shared)).collect();
+        let places = counts.at_once.map(|(key, name, most)| {
+            let name = shared.name(&format!("{name}-at-once"), &key);
+            Place { name, most }
+        });
+        // From before the question: whoever hangs up meanwhile leaves nothing behind.
+        let mut leased = Leased::of(shared, &places);
+        match shared.admit(&charges, &places, leased.lease).await {
+            Some(Verdict::Admitted(left)) => Ok((Some(leased), left)),
+            Some(Verdict::Refused { which, wait }) => {
+                leased.places = None;
+                Err(match which.checked_sub(charges.len()) {
+                    None => Limited::spread(counts.spent[which].rate, wait),
+                    Some(place) => {
+                        let (_, name, most) = counts.at_once[place.min(1)];
+                        Limited::at_once(name, most)
+                    }
+                })
+            }
+            None => {
+                counts.share_of(runs, shared.nodes())?;
+                for (bucket, spent) in paid.iter().zip(&counts.spent) {
+                    let paid = bucket.spend_for_others(spent, shared.nodes());
+                    paid.map_err(|wait| Limited::spread(spent.rate, wait))?;
                 }
-                Some(Verdict::Refused { which, wait }) => {
-                    leased.places = None;
-                    return Err(counts.limited(which, wait));
-                }
-                None => self.admit_alone(&counts, &runs, shared.nodes())?,
+                Ok((None, Vec::new()))
             }
         }
-        Ok(Admitted { standing, _runs: runs, _lease: lease })
     }
 
     fn run(&self, counts: &Counts) -> Result<[Run; 2], Limited> {
@@ -189,45 +227,22 @@ impl Inner {
         Ok(tightest.expect("there are four"))
     }
 
-    fn asked_of(&self, shared: &Shared, counts: &Counts) -> (Vec<Charge>, [Place; 2]) {
-        let charges = self.buckets.iter().zip(&counts.spent);
-        let charges = charges.map(|(bucket, spent)| bucket.charge(spent, shared)).collect();
-        let places = counts.at_once.map(|(key, name, most)| Place {
-            name: shared.name(&format!("{name}-at-once"), &key),
-            most,
-        });
-        (charges, places)
-    }
-
     fn tightest(&self, counts: &Counts, left: &[Duration]) -> Option<Standing> {
         let standings = self.buckets.iter().zip(&counts.spent).zip(left);
         let standings = standings.map(|((bucket, spent), left)| bucket.standing(spent, *left));
         standings.min_by_key(|standing| standing.remaining)
     }
+}
 
-    /// This node's share of what all nodes may let through.
-    fn admit_alone(&self, counts: &Counts, runs: &[Run; 2], nodes: u32) -> Result<(), Limited> {
-        for (run, (_, name, most)) in runs.iter().zip(counts.at_once) {
+impl Counts {
+    /// Whether these are among this node's share of what may run.
+    fn share_of(&self, runs: &[Run; 2], nodes: u32) -> Result<(), Limited> {
+        for (run, (_, name, most)) in runs.iter().zip(self.at_once) {
             if run.place > most.div_ceil(nodes) {
                 return Err(Limited::at_once(name, most));
             }
         }
-        for (bucket, spent) in self.buckets.iter().zip(&counts.spent) {
-            let paid = bucket.spend_for_others(spent, nodes);
-            paid.map_err(|wait| Limited::spread(spent.rate, wait))?;
-        }
         Ok(())
-    }
-}
-
-impl Counts {
-    fn limited(&self, which: usize, wait: Duration) -> Limited {
-        if let Some(spent) = self.spent.get(which) {
-            return Limited::spread(spent.rate, wait);
-        }
-        let place = which.saturating_sub(self.spent.len());
-        let (_, name, most) = self.at_once[place.min(1)];
-        Limited::at_once(name, most)
     }
 }
 
@@ -237,11 +252,22 @@ impl Calls {
     /// # Errors
     /// [`Limited`].
     pub async fn admit(&self, call: &Call<'_>) -> Result<Admitted, Limited> {
-        let admitted = self.0.admit(call).await;
-        if let Err(limited) = &admitted {
+        self.note(call, self.0.admit(call).await)
+    }
+
+    /// Let a call run that was let through before, and whose answer is not waited for.
+    ///
+    /// # Errors
+    /// [`Limited`]: as many run as may.
+    pub async fn hold(&self, call: &Call<'_>) -> Result<Held, Limited> {
+        self.note(call, self.0.hold(call).await)
+    }
+
+    fn note<T>(&self, call: &Call<'_>, outcome: Result<T, Limited>) -> Result<T, Limited> {
+        if let Err(limited) = &outcome {
             self.0.refused.note(call.tenant, limited.limit.label());
         }
-        admitted
+        outcome
     }
 
     /// What was refused, until it is written down.

@@ -33,7 +33,7 @@ use std::{
 use axum::http::Extensions;
 
 use crate::http::client_ip::{ClientIp, SharedEgress};
-pub use calls::{Admitted, Call, Calls, Cost};
+pub use calls::{Admitted, Call, Calls, Cost, Held};
 pub use counter::Counter;
 pub use failures::{Attempt, Failures};
 pub use layer::{By, Layer, Spread};
@@ -95,10 +95,10 @@ impl Limits {
         }
     }
 
-    /// Whether nodes share these limits at the moment.
+    /// Whether nodes share these limits at the moment; `None` where they never do.
     #[must_use]
-    pub fn are_shared(&self) -> bool {
-        self.shared.as_ref().is_some_and(Shared::is_up)
+    pub fn are_shared(&self) -> Option<bool> {
+        self.shared.as_ref().map(Shared::is_up)
     }
 
     /// Where nodes count together, for limits that are made elsewhere.

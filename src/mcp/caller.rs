@@ -43,6 +43,7 @@ struct Proved {
     scope: TenantScope,
     claims: Arc<Claims>,
     vector_stores: Vec<VectorStoreId>,
+    keeps_questions: bool,
     limits: TenantLimits,
     at: OffsetDateTime,
 }
@@ -81,6 +82,11 @@ impl Caller {
         &self.0.vector_stores
     }
 
+    /// Whether the tenant wants questions kept.
+    pub(super) fn keeps_questions(&self) -> bool {
+        self.0.keeps_questions
+    }
+
     /// What the token says, and when it was last known to be alive.
     pub(super) fn proof(&self) -> (&Claims, OffsetDateTime) {
         (&self.0.claims, self.0.at)
@@ -105,6 +111,7 @@ impl Caller {
                 scope,
                 claims,
                 vector_stores: alive.vector_stores,
+                keeps_questions: alive.keeps_questions,
                 limits: alive.limits,
                 at,
             }))
@@ -277,6 +284,7 @@ impl Gate {
             scope,
             claims: Arc::clone(claims),
             vector_stores: alive.vector_stores,
+            keeps_questions: alive.keeps_questions,
             limits: alive.limits,
             at,
         }))))

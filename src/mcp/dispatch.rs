@@ -23,6 +23,7 @@ use crate::{
     deadline,
     fault::Fault,
     oauth::liveness::Liveness,
+    questions::Questions,
     search::Search,
 };
 
@@ -41,6 +42,7 @@ const CHANGED: &str = "What this connection may read has changed meanwhile; ask 
 pub(super) struct Dispatcher {
     pub(super) search: Search,
     pub(super) audit: audit::Log,
+    pub(super) questions: Questions,
     pub(super) clock: Clock,
     pub(super) liveness: Liveness,
 }
@@ -103,7 +105,8 @@ impl Dispatcher {
             return self.withhold(tool, asker).await;
         };
         record::count(tool, &outcome, took);
-        self.append(record::event(tool, asker, &outcome, took, self.clock.now())).await?;
+        let event = record::event(tool, asker, &outcome, took, self.clock.now());
+        self.append(self.with_question(event, asker, tool.question(request)).await).await?;
         // Making the event durable may have taken long too.
         let Some(outcome) = self.still_allowed(asker, outcome, &mut proved_at).await? else {
             return self.withhold(tool, asker).await;
@@ -143,6 +146,21 @@ impl Dispatcher {
         self.append(record::refusal(Some(tool), asker, "revoked", self.clock.now())).await?;
         let (scheme, metadata_url) = (asker.caller.scheme(), asker.metadata_url.clone());
         Ok(Challenge { reason: Reason::InvalidToken, scheme, metadata_url }.into_response())
+    }
+
+    /// The event with what is kept of its call's question.
+    async fn with_question(&self, event: Event, asker: &Asker, question: Option<&str>) -> Event {
+        let Some(question) = question else { return event };
+        let scope = asker.caller.scope();
+        if asker.caller.keeps_questions()
+            && let Err(fault) = self.questions.keep(scope, event.id, question).await
+        {
+            // It is there for people to read; the record does without.
+            fault.log();
+        }
+        event
+            .with("query_characters", question.chars().count())
+            .with("query_fingerprint", self.questions.fingerprint(scope.tenant_id(), question))
     }
 
     /// No answer without its audit event.

@@ -23,7 +23,7 @@ use crate::{config::PublicUrl, http::host};
 const ALLOWED_HEADERS: &str = "authorization, content-type, mcp-protocol-version, mcp-method, \
      mcp-name, mcp-session-id, last-event-id, dpop";
 const EXPOSED_HEADERS: &str = "www-authenticate, retry-after, ratelimit, ratelimit-policy, \
-     mcp-session-id, x-request-id, dpop-nonce";
+     mcp-session-id, mcp-protocol-version, x-request-id, dpop-nonce";
 
 /// Who we are and who may call from a browser.
 #[derive(Clone, Debug)]
@@ -94,26 +94,23 @@ fn share(mut response: Response, origin: HeaderValue) -> Response {
 }
 
 /// `OPTIONS`: a browser asks what its script may send.
-pub(super) async fn preflight(State(front): State<Front>, request: Request) -> Response {
-    tell(&front, &request, "POST")
+pub(super) async fn preflight() -> Response {
+    tell("POST")
 }
 
 /// The same where streams open.
-pub(super) async fn stream_preflight(State(front): State<Front>, request: Request) -> Response {
-    tell(&front, &request, "GET, POST")
+pub(super) async fn stream_preflight() -> Response {
+    tell("GET, POST")
 }
 
-fn tell(front: &Front, request: &Request, methods: &'static str) -> Response {
-    let answer: [(HeaderName, &str); 3] = [
+fn tell(methods: &'static str) -> Response {
+    let answer: [(HeaderName, &str); 4] = [
+        (header::ALLOW, methods),
         (header::ACCESS_CONTROL_ALLOW_METHODS, methods),
         (header::ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED_HEADERS),
         (header::ACCESS_CONTROL_MAX_AGE, "3600"),
     ];
-    match front.origin(request.headers()) {
-        Ok(Some(origin)) => share((StatusCode::NO_CONTENT, answer).into_response(), origin.clone()),
-        Ok(None) => (StatusCode::NO_CONTENT, [(header::ALLOW, methods)]).into_response(),
-        Err(refused) => refused.into_response(),
-    }
+    (StatusCode::NO_CONTENT, answer).into_response()
 }
 
 #[cfg(test)]

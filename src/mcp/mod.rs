@@ -38,10 +38,11 @@ use crate::{
     audit,
     clock::Clock,
     config::PublicUrl,
-    db::Db,
+    db::{Class, Db},
     http::{Access, Draining, Mounted, Routes, deadline},
     limits::{self, Calls, Limited, Limits},
     oauth::{access_token::Verifier, dpop::Dpop, liveness::Liveness, resource::Resources},
+    questions::Questions,
     search::Search,
     secret::seal::MasterKey,
 };
@@ -102,13 +103,17 @@ pub fn routes(parts: Parts, limits: &Limits) -> Mounted {
     let Parts { verifier, liveness, dpop, resources, search, audit, calls: limiter, clock, .. } =
         parts;
     let front = Front::new(&parts.public_url, &parts.allowed_origins);
-    let dispatcher = Dispatcher { search, audit, clock: clock.clone(), liveness: liveness.clone() };
+    let (tools, master_key) = (parts.db.of(Class::Tool), parts.master_key.clone());
+    let questions = Questions::new(tools, clock.clone(), master_key);
+    let dispatcher =
+        Dispatcher { search, audit, questions, clock: clock.clone(), liveness: liveness.clone() };
     let streams = Streams::new(sse::Parts {
         db: parts.db,
         clock: clock.clone(),
         master_key: parts.master_key,
         liveness: liveness.clone(),
         dispatcher: dispatcher.clone(),
+        calls: limiter.clone(),
         draining: parts.draining,
         rules: parts.streams,
     });
@@ -145,8 +150,10 @@ pub fn routes(parts: Parts, limits: &Limits) -> Mounted {
         .route_layer(limits.layer(limits::ADDRESS, limits::by_address, too_many))
         .route_layer(middleware::from_fn(deadline::enforce::<RpcError>))
         .route_layer(middleware::from_fn_with_state(front.clone(), front::check));
+    // A browser's script shall see a 405 as such.
+    let others = others.route_layer(middleware::from_fn_with_state(front, front::check));
     let cards = card::routes(Cards::new(&parts.public_url));
-    calls.mount(endpoint).and(others.mount(front)).and(cards)
+    calls.mount(endpoint).and(others.mount(())).and(cards)
 }
 
 fn too_many(limited: &Limited) -> Response {

@@ -1,4 +1,5 @@
-//! What is kept of a tool call: ids, counts and times; never the question.
+//! What is kept of a tool call: ids, counts and times. What is kept of its question is up to
+//! [`crate::questions`].
 
 use std::time::Duration;
 

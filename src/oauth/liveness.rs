@@ -44,6 +44,8 @@ pub struct Alive {
     pub tenant_slug: String,
     /// The user's name for people, which may change and be shared; none for a service client.
     pub user_name: Option<String>,
+    /// Whether the tenant wants questions kept.
+    pub keeps_questions: bool,
     /// Whether the client named the resource, or left it to us.
     pub resource_was_sent: bool,
     /// What limits the tenant has of its own.

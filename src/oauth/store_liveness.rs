@@ -22,6 +22,7 @@ pub(super) struct Answers {
 struct Row {
     place: i64,
     slug: String,
+    keeps_questions: bool,
     user_name: Option<String>,
     resource_was_sent: bool,
     is_stale: bool,
@@ -45,7 +46,8 @@ pub(super) async fn read(
     let rows = sqlx::query_as!(
         Row,
         r#"
-        select asked.place as "place!", tenants.slug, users.name as "user_name?",
+        select asked.place as "place!", tenants.slug, tenants.keeps_questions,
+               users.name as "user_name?",
                grants.resource_was_sent,
                (grants.last_used_at is null
                 or grants.last_used_at < $6 - interval '5 minutes') as "is_stale!",
@@ -108,6 +110,7 @@ fn answers(rows: Vec<Row>, grants: &[Uuid]) -> Answers {
             *answer = Some(Alive {
                 vector_stores,
                 tenant_slug: row.slug,
+                keeps_questions: row.keeps_questions,
                 user_name: row.user_name,
                 resource_was_sent: row.resource_was_sent,
                 limits,

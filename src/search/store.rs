@@ -13,6 +13,27 @@ pub(super) struct Passage {
     pub(super) body: String,
 }
 
+struct CandidateRow {
+    document_id: Uuid,
+    ordinal: i32,
+    cosine: Option<f64>,
+    bm25: f64,
+    embedding: Option<Vec<f32>>,
+    phrased: bool,
+}
+
+impl From<CandidateRow> for Candidate {
+    fn from(row: CandidateRow) -> Self {
+        Self {
+            place: Place { document: row.document_id.into(), chunk: row.ordinal.unsigned_abs() },
+            cosine: row.cosine,
+            bm25: row.bm25,
+            embedding: row.embedding,
+            phrased: row.phrased,
+        }
+    }
+}
+
 /// The stems of a question's words, without stop words.
 pub(super) async fn stems(tx: &mut TenantTx, query: &str) -> sqlx::Result<Vec<String>> {
     sqlx::query_scalar!(
@@ -58,7 +79,8 @@ pub(super) async fn candidates(
     store: VectorStoreId,
     asked: &Asked<'_>,
 ) -> sqlx::Result<Vec<Candidate>> {
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        CandidateRow,
         r#"
         with question as materialized (
           select format('{%s}/1000000000', string_agg(
@@ -110,14 +132,7 @@ pub(super) async fn candidates(
     )
     .fetch_all(tx.conn())
     .await?;
-    let candidates = rows.into_iter().map(|row| Candidate {
-        place: Place { document: row.document_id.into(), chunk: row.ordinal.unsigned_abs() },
-        cosine: row.cosine,
-        bm25: row.bm25,
-        embedding: row.embedding,
-        phrased: row.phrased,
-    });
-    Ok(candidates.collect())
+    Ok(rows.into_iter().map(Candidate::from).collect())
 }
 
 /// These passages, in their order; without those that were removed meanwhile.

@@ -107,6 +107,7 @@ prepare_demo() {
   export SUITE_WORK=$WORK CALLSLIP_DATA_DIR=$WORK/data
   export CALLSLIP_LISTEN=127.0.0.1:$port CALLSLIP_METRICS_LISTEN=127.0.0.1:$metrics
   export CALLSLIP_RATE_LIMIT_SCALE=${CALLSLIP_RATE_LIMIT_SCALE:-100}
+  export CALLSLIP_CONNECTIONS_PER_ADDRESS=${CALLSLIP_CONNECTIONS_PER_ADDRESS:-1000}
   mkdir "$WORK/home"
   cd "$WORK/home" || exit 1 # no .env of somebody else's
 }

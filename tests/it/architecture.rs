@@ -30,6 +30,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "sign_in",
         &["config", "db", "http", "limits", "outbound", "jose", "audit", "tenants", "users"],
     ),
+    ("questions", &["db", "audit", "tenants"]),
     ("vector_stores", &["db", "outbound", "audit", "tenants"]),
     (
         "oauth",
@@ -51,7 +52,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("embeddings", &[]),
     ("documents", &["db", "audit", "embeddings"]),
     ("search", &["db", "outbound", "vector_stores", "embeddings", "documents"]),
-    ("mcp", &["config", "db", "http", "limits", "telemetry", "audit", "oauth", "search"]),
+    (
+        "mcp",
+        &["config", "db", "http", "limits", "telemetry", "audit", "questions", "oauth", "search"],
+    ),
     (
         "admin",
         &[
@@ -62,6 +66,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "limits",
             "audit",
             "tenants",
+            "questions",
             "users",
             "sign_in",
             "vector_stores",
@@ -84,6 +89,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "outbound",
             "audit",
             "tenants",
+            "questions",
             "users",
             "sign_in",
             "vector_stores",
@@ -107,6 +113,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "outbound",
             "audit",
             "tenants",
+            "questions",
             "users",
             "sign_in",
             "vector_stores",

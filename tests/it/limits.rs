@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
 use callslip::tenants::Role;
-use proptest::{collection::vec, prelude::*};
+use proptest::collection::vec;
 use redis::Script;
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -86,7 +86,7 @@ async fn without_valkey_each_node_lets_its_share_through(pool: PgPool) {
         }
         // Three at once for one node; one each for two.
         assert_eq!(passed(&stages, 10).await, 2);
-        assert!(!stages.iter().any(|stage| stage.app.app.limits.are_shared()));
+        assert!(stages.iter().all(|stage| stage.app.app.limits.are_shared() == Some(false)));
         let forged = stages[0].token().await.rsplit_once('.').unwrap().0.to_owned() + ".AAAA";
         let refused = stages[0].send(stages[0].request_with("/mcp", &forged), &fetch()).await;
         assert_eq!(refused.status, StatusCode::UNAUTHORIZED);
@@ -163,6 +163,20 @@ async fn burst(nodes: &[TestApp], client_id: &str) -> usize {
     let statuses: Vec<u16> = statuses.into_iter().map(Result::unwrap).collect();
     assert!(statuses.iter().all(|status| [401, 429].contains(status)), "{statuses:?}");
     statuses.into_iter().filter(|status| *status == 401).count()
+}
+
+/// The operator sees whether nodes share their limits, and nothing of it where none shall.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn the_operator_sees_whether_limits_are_shared(pool: PgPool) {
+    let mut valkey = Valkey::start().await;
+    let [node, _] = two_nodes(&pool, &valkey, "1").await;
+    let mut olga = node.app.operator("olga").await.sign_in().await;
+    assert!(olga.get("/operator").await.text().contains("Valkey answers"));
+    valkey.kill();
+    assert_eq!(passed(&[node], 1).await, 1);
+    assert!(olga.get("/operator").await.text().contains("Valkey does not answer"));
+    let alone = TestApp::new(&pool).await.operator("olaf").await;
+    assert!(!alone.sign_in().await.get("/operator").await.text().contains("Valkey"));
 }
 
 /// [L-05] Signing in, tokens and registering are counted together, and do not open when nobody

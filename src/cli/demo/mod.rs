@@ -67,7 +67,7 @@ async fn perform(context: &Context, listeners: Listeners, print: bool) -> Result
     let mut stop = Box::pin(serve::stop_signal()?);
     let note = tokio::select! {
         note = stage::set(&context.parts) => note?,
-        () = &mut stop => return Ok(()),
+        _ = &mut stop => return Ok(()),
     };
     if print {
         note.print(&context.parts.config)?;

@@ -65,7 +65,7 @@ pub(super) async fn stop(data_dir: &Path) -> Result<(), Stop> {
         println!("Nothing runs on {}.", data_dir.display());
         return Ok(());
     };
-    kill(pid, Signal::SIGTERM)
+    kill(pid, Signal::SIGINT)
         .map_err(|error| Stop(format!("cannot stop process {pid}: {error}")))?;
     let since = Instant::now();
     while find(data_dir)?.is_some() {

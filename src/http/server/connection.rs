@@ -22,7 +22,7 @@ const EARLY_RESETS: usize = 20;
 /// HTTP/2: how often we reset what a peer asked for in a wrong way.
 const OUR_RESETS: usize = 200;
 /// HTTP/2: what a peer may send of one body, and of all, before they are read.
-const STREAM_WINDOW: u32 = 128 * 1024;
+pub(super) const STREAM_WINDOW: u32 = 128 * 1024;
 const CONNECTION_WINDOW: u32 = 512 * 1024;
 /// HTTP/2: what is kept of an answer that the peer has no room for.
 const SEND_BUFFER: usize = 32 * 1024;
@@ -76,6 +76,7 @@ pub(super) async fn serve(stream: TcpStream, peer: SocketAddr, front: &Arc<Front
                 break;
             }
             connection.as_mut().graceful_shutdown();
+            pulse.told();
             is_told = true;
         }
         loop {

@@ -43,6 +43,15 @@ pub struct Server {
     draining: Draining,
 }
 
+/// How to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leave {
+    /// Not ready for a while before taking no more, so that nobody finds the door shut.
+    WithNotice,
+    /// There is nobody to tell.
+    AtOnce,
+}
+
 /// How serving ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -74,7 +83,7 @@ impl Server {
         self,
         listener: TcpListener,
         router: Router,
-        stop: impl Future<Output = ()>,
+        stop: impl Future<Output = Leave>,
     ) -> Outcome {
         let Self { admission, deadlines, draining } = self;
         let front = Arc::new(Front {
@@ -99,10 +108,12 @@ impl Server {
             }
         };
         let mut leaving = pin!(async {
-            stop.await;
+            let leave = stop.await;
             draining.advance(Phase::Leaving);
-            tracing::info!("stopping: not ready any more");
-            tokio::time::sleep(deadlines.grace).await;
+            if leave == Leave::WithNotice {
+                tracing::info!("stopping: not ready any more");
+                tokio::time::sleep(deadlines.grace).await;
+            }
         });
         loop {
             tokio::select! {

@@ -12,7 +12,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::Deadlines;
+use super::{Deadlines, connection::STREAM_WINDOW};
 
 /// Bytes that may come besides bodies: this much, and [`HEAD`] for each request, and [`DRIP`] for
 /// each second. More is a flood: of empty frames, of pings, of whatever else leads to nothing.
@@ -21,6 +21,8 @@ const HEAD: u64 = 16 * 1024;
 const DRIP: u64 = 1024;
 /// What carries a piece of a body: HTTP/2's frame header and padding, HTTP/1.1's chunk sizes.
 const WRAPPING: u64 = 64;
+/// How long a peer may think about our goodbye when nothing is in flight (HTTP/2 waits for a word).
+const GOODBYE: Duration = Duration::from_secs(5);
 /// Requests that a peer may begin and take back, besides as many as it let us answer.
 const TAKEN_BACK: u64 = 100;
 
@@ -39,6 +41,8 @@ struct Notes {
     in_flight: u64,
     /// When nothing was in flight any more.
     quiet_since: Instant,
+    /// When the peer was told that the connection ends.
+    told_at: Option<Instant>,
     /// When the first byte came of a request that has not begun.
     head_since: Option<Instant>,
     /// Whether bytes came that the request in flight does not account for.
@@ -89,6 +93,7 @@ impl Pulse {
             taken_back: 0,
             in_flight: 0,
             quiet_since: opened,
+            told_at: None,
             head_since: None,
             is_ahead: false,
             is_body_open: false,
@@ -136,6 +141,11 @@ impl Pulse {
         notes.head_since = None;
         notes.is_ahead = false;
         notes.is_body_open = has_body;
+        if has_body && is_http2 {
+            // It may be refused, with this much of it on its way, on a connection that a proxy
+            // shares out among many.
+            notes.useful += u64::from(STREAM_WINDOW);
+        }
         Flight { pulse: self.clone(), number: notes.requests, is_answered: false }
     }
 
@@ -157,6 +167,11 @@ impl Pulse {
         notes.in_flight > 0 || (notes.requests > 0 && is_between)
     }
 
+    /// The peer was told that the connection ends.
+    pub(super) fn told(&self) {
+        self.notes().told_at = Some(Instant::now());
+    }
+
     /// When the connection is to be cut unless something happens, and why.
     pub(super) fn due(&self, deadlines: &Deadlines) -> Option<(Instant, Cut)> {
         self.notes().due(deadlines)
@@ -170,9 +185,12 @@ impl Notes {
         }
         let stall = self.offered.values().chain(&self.write_waits_since).min();
         let stall = stall.map(|since| (*since + deadlines.stall, Cut::Stall));
-        let quiet = (self.in_flight == 0).then(|| match self.head_since {
+        let quiet = (self.in_flight == 0).then(|| match (self.head_since, self.told_at) {
+            (_, Some(at)) if self.write_waits_since.is_none() => {
+                (at.max(self.quiet_since) + GOODBYE.min(deadlines.idle), Cut::Idle)
+            }
             _ if self.requests == 0 => (self.opened + deadlines.head, Cut::Head),
-            Some(since) if !self.is_http2 => (since + deadlines.head, Cut::Head),
+            (Some(since), _) if !self.is_http2 => (since + deadlines.head, Cut::Head),
             _ => (self.quiet_since + deadlines.idle, Cut::Idle),
         });
         stall.into_iter().chain(quiet).min_by_key(|(at, _)| *at)

@@ -7,19 +7,31 @@ use axum::{
 };
 
 use super::session::Delivery;
-use crate::mcp::{
-    dispatch::Dispatcher,
-    era,
-    jsonrpc::{self, RpcError, code},
-    server_info,
+use crate::{
+    limits::{Calls, Cost},
+    mcp::{
+        dispatch::Dispatcher,
+        era,
+        jsonrpc::{self, RpcError, code},
+        server_info,
+    },
 };
 
 /// The revision that this transport belongs to; whoever speaks a later one here speaks this too.
 pub(super) const REVISION: &str = "2024-11-05";
 
 /// The answer in JSON; `None` when the token died while the request ran.
-pub(super) async fn answer(dispatcher: &Dispatcher, delivery: &Delivery) -> Option<Bytes> {
-    let answer = respond(dispatcher, delivery).await;
+pub(super) async fn answer(
+    dispatcher: &Dispatcher,
+    calls: &Calls,
+    delivery: &Delivery,
+) -> Option<Bytes> {
+    // It was paid for when it was posted; what runs at the same time is bounded here.
+    let call = delivery.asker.caller.call(Cost::Other);
+    let answer = match calls.hold(&call).await {
+        Ok(_held) => respond(dispatcher, delivery).await,
+        Err(limited) => Err(RpcError::limited(&limited)),
+    };
     let response = answer
         .unwrap_or_else(|error| error.answering(Some(delivery.request.id.clone())).into_response());
     if response.status() == StatusCode::UNAUTHORIZED {

@@ -22,9 +22,11 @@
 //! nothing is resumed.
 
 mod answer;
+mod end;
 mod event;
 pub(super) mod handlers;
 mod letter;
+mod mail;
 mod outlet;
 mod postman;
 mod refusal;
@@ -48,6 +50,7 @@ use crate::{
     db::{Db, TenantScope},
     fault::Fault,
     http::{Draining, Phase},
+    limits::Calls,
     oauth::liveness::Liveness,
     secret::{Kind, Plaintext, SecretHash, seal::MasterKey},
 };
@@ -99,6 +102,7 @@ pub(super) struct Parts {
     pub(super) master_key: MasterKey,
     pub(super) liveness: Liveness,
     pub(super) dispatcher: Dispatcher,
+    pub(super) calls: Calls,
     pub(super) draining: Draining,
     pub(super) rules: StreamRules,
 }
@@ -116,6 +120,7 @@ struct Inner {
     master_key: MasterKey,
     liveness: Liveness,
     dispatcher: Dispatcher,
+    calls: Calls,
     draining: Draining,
     rules: StreamRules,
     room: Arc<Semaphore>,
@@ -153,7 +158,7 @@ enum Posting {
 
 impl Streams {
     pub(super) fn new(parts: Parts) -> Self {
-        let Parts { db, clock, master_key, liveness, dispatcher, draining, rules } = parts;
+        let Parts { db, clock, master_key, liveness, dispatcher, calls, draining, rules } = parts;
         Self(Arc::new(Inner {
             node: Uuid::now_v7(),
             room: Arc::new(Semaphore::new(rules.per_node.into())),
@@ -164,6 +169,7 @@ impl Streams {
             master_key,
             liveness,
             dispatcher,
+            calls,
             draining,
             rules,
         }))

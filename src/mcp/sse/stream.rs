@@ -13,10 +13,12 @@ use tokio::{
 };
 
 use super::{
-    Posting, StreamRules, Streams, answer, event, letter,
+    Posting, StreamRules, Streams, answer,
+    end::{End, Gauge},
+    event,
+    mail::{self, Fetched},
     outlet::{self, Item, Pass},
     session::{Delivery, Principal, Session},
-    store,
 };
 use crate::{
     clock::LEEWAY, db::TenantScope, fault::Fault, http::Phase, mcp::caller::Caller,
@@ -31,36 +33,6 @@ pub(super) const MOST_WAITING: usize = 24;
 const MOST_UNREAD: usize = 8;
 /// For how long a stream goes on whose token nobody can tell to be alive.
 const UNPROVED: time::Duration = time::Duration::seconds(20);
-
-/// Why a stream is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    /// The client hung up.
-    Left,
-    /// Its time was over, or the server's.
-    Over,
-    /// Its token is dead.
-    Revoked,
-    /// Nobody says whether its token lives.
-    Unproved,
-    /// The client did not read.
-    Stalled,
-    /// Ours.
-    Broken,
-}
-
-impl End {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Left => "left",
-            Self::Over => "over",
-            Self::Revoked => "revoked",
-            Self::Unproved => "unproved",
-            Self::Stalled => "stalled",
-            Self::Broken => "broken",
-        }
-    }
-}
 
 /// What happens to a stream.
 enum Event {
@@ -84,12 +56,6 @@ enum Done {
     /// Messages from the database.
     Fetched(Result<Fetched, Fault>),
     Rechecked(Result<bool, Fault>),
-}
-
-struct Fetched {
-    deliveries: Vec<Delivery>,
-    /// Whether these were the last ever.
-    last: bool,
 }
 
 /// The task's state.
@@ -203,14 +169,15 @@ impl Stream {
                 break end;
             }
         };
-        metrics::counter!("callslip_sse_streams_ended_total", "reason" => end.name()).increment(1);
-        tracing::debug!(reason = end.name(), "a stream ended");
+        end.count();
         if end != End::Over {
             self.pass.cut();
         }
         self.streams.0.remove(&self.name);
-        if !self.ending.nothing_waits
-            && let Err(fault) = fetch_last(&self.streams, self.scope, &self.name).await
+        let Self { out, work, streams, scope, name, ending, _room, .. } = self;
+        drop((out, work));
+        if !ending.nothing_waits
+            && let Err(fault) = mail::fetch_last(&streams, scope, &name).await
         {
             // The postman forgets it later.
             fault.log();
@@ -286,20 +253,7 @@ impl Stream {
             }
             Done::Fetched(fetched) => {
                 self.is_fetching = false;
-                match fetched {
-                    Ok(Fetched { deliveries, last }) => {
-                        self.ending.nothing_waits = last;
-                        if !deliveries.is_empty() && !last {
-                            self.session.poke.notify_one();
-                        }
-                        self.waiting.extend(deliveries);
-                    }
-                    Err(fault) => {
-                        fault.log();
-                        // The postman pokes again; at the end there is nobody left to wait for it.
-                        self.ending.nothing_waits = self.ending.begun;
-                    }
-                }
+                return self.take_letters(fetched);
             }
             Done::Rechecked(alive) => {
                 self.is_rechecking = false;
@@ -319,6 +273,26 @@ impl Stream {
         None
     }
 
+    fn take_letters(&mut self, fetched: Result<Fetched, Fault>) -> Option<End> {
+        match fetched {
+            Ok(Fetched::Letters { deliveries, last }) => {
+                self.ending.nothing_waits = last;
+                if !deliveries.is_empty() && !last {
+                    self.session.poke.notify_one();
+                }
+                self.waiting.extend(deliveries);
+            }
+            Ok(Fetched::Dead) => return Some(End::Revoked),
+            Ok(Fetched::Lost) => return Some(End::Broken),
+            Err(fault) => {
+                fault.log();
+                // The postman pokes again; at the end there is nobody left to wait for it.
+                self.ending.nothing_waits = self.ending.begun;
+            }
+        }
+        None
+    }
+
     fn begin_calls(&mut self) {
         while self.calls < MOST_CALLS
             && self.unread.len() < MOST_UNREAD
@@ -327,7 +301,7 @@ impl Stream {
             self.calls += 1;
             let streams = self.streams.clone();
             self.work.spawn(async move {
-                let json = answer::answer(&streams.0.dispatcher, &delivery).await;
+                let json = answer::answer(&streams.0.dispatcher, &streams.0.calls, &delivery).await;
                 Done::Answer(json.map(|json| (json, delivery.asker.caller)))
             });
         }
@@ -339,9 +313,9 @@ impl Stream {
         let is_last = self.ending.begun;
         self.work.spawn(async move {
             let fetched = if is_last {
-                fetch_last(&streams, scope, &name).await
+                mail::fetch_last(&streams, scope, &name).await
             } else {
-                fetch(&streams, scope, &name).await
+                mail::fetch(&streams, scope, &name).await
             };
             Done::Fetched(fetched)
         });
@@ -381,61 +355,5 @@ impl Stream {
             && self.calls == 0
             && self.waiting.is_empty()
             && self.unread.is_empty()
-    }
-}
-
-async fn fetch(streams: &Streams, scope: TenantScope, name: &SecretHash) -> Result<Fetched, Fault> {
-    let mut tx = streams.0.db.tenant(scope).await?;
-    let letters = store::take(&mut tx, name, MOST_CALLS.try_into()?).await?;
-    tx.commit().await?;
-    let deliveries = open_all(streams, scope, name, letters).await?;
-    Ok(Fetched { deliveries, last: false })
-}
-
-/// The same for all that there are, and then none can come any more.
-async fn fetch_last(
-    streams: &Streams,
-    scope: TenantScope,
-    name: &SecretHash,
-) -> Result<Fetched, Fault> {
-    let mut tx = streams.0.db.tenant(scope).await?;
-    store::hold_session(&mut tx, name).await?;
-    let letters = store::take(&mut tx, name, MOST_WAITING.try_into()?).await?;
-    store::close(&mut tx, name).await?;
-    tx.commit().await?;
-    let deliveries = open_all(streams, scope, name, letters).await?;
-    Ok(Fetched { deliveries, last: true })
-}
-
-async fn open_all(
-    streams: &Streams,
-    scope: TenantScope,
-    name: &SecretHash,
-    letters: Vec<Vec<u8>>,
-) -> Result<Vec<Delivery>, Fault> {
-    let mut deliveries = Vec::with_capacity(letters.len());
-    for sealed in letters {
-        match letter::open(&streams.0, scope, name, &sealed).await? {
-            Some(delivery) => deliveries.push(delivery),
-            // Its token has died on the way: what becomes of the stream is seen by the next check.
-            None => tracing::debug!("a message was posted with a token that has died since"),
-        }
-    }
-    Ok(deliveries)
-}
-
-/// Counts a stream as open for as long as it is there.
-struct Gauge;
-
-impl Gauge {
-    fn new() -> Self {
-        metrics::gauge!("callslip_sse_streams").increment(1.0);
-        Self
-    }
-}
-
-impl Drop for Gauge {
-    fn drop(&mut self) {
-        metrics::gauge!("callslip_sse_streams").decrement(1.0);
     }
 }

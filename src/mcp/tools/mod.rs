@@ -6,7 +6,7 @@ mod search;
 
 use serde_json::{Value, json};
 
-use super::{caller::Caller, challenge::NEEDED};
+use super::{caller::Caller, challenge::NEEDED, jsonrpc::Request};
 use crate::{audit::Kind, fault::Fault, search::Search};
 
 /// How long a client may keep the list.
@@ -59,6 +59,14 @@ impl Tool {
             "openWorldHint": false,
         });
         definition
+    }
+
+    /// What a call asks in words.
+    pub(super) fn question(self, request: &Request) -> Option<&str> {
+        match self {
+            Self::Search => search::question(request.params.get("arguments")),
+            Self::Fetch => None,
+        }
     }
 
     /// Run it.

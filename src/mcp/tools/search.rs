@@ -55,6 +55,11 @@ pub(super) fn definition() -> Value {
     })
 }
 
+/// The question, if it is one.
+pub(super) fn question(arguments: Option<&Value>) -> Option<&str> {
+    only_argument(arguments, "query", MAX_QUERY).ok()
+}
+
 pub(super) async fn call(
     search: &Search,
     caller: &Caller,

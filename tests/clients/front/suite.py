@@ -36,12 +36,19 @@ class Stage:
 
     def node(self) -> Node:
         if not self._token:
-            client = self.demo.client("Front")
-            tokens = client.redeem(*client.code(self.demo.person("reader"))).json()
-            self._token = tokens["access_token"]
+            self._token = self._connect("Front")
         place = urlsplit(self.server.address)
         return Node(place.port, urlsplit(self.server.origin).netloc,
                     urlsplit(self.demo.mcp_url).path, self._token)
+
+    def another(self) -> Node:
+        """With a token of its own."""
+        return replace(self.node(), token=self._connect("Another"))
+
+    def _connect(self, name: str) -> str:
+        client = self.demo.client(name)
+        answer = client.redeem(*client.code(self.demo.person("reader")))
+        return answer.json()["access_token"]
 
     def asset(self) -> str:
         """The largest file that a page names."""
@@ -76,7 +83,7 @@ def test_slow_clients_slow_nobody_else_down(stage: Stage) -> None:
     before = measure(node, 10)
     print(f"        alone: {before}")
     for kind, (seconds, longest) in {
-        "body": (10, 7.5), "read": (40, 33),
+        "silent": (10, 6.5), "headers": (10, 6.5), "body": (10, 7.5), "read": (40, 33),
     }.items():
         cut = metric("callslip_http_connections_cut_total")
         with attack(node, kinds(node, stage.asset())[kind], SLOW) as held:
@@ -258,7 +265,8 @@ def answers(port: int) -> bool:
     return True
 
 
-# [FX-24] SIGTERM behind a balancer with 500 requests in flight: none fails, and the process ends.
+# [FX-24] SIGTERM behind a balancer with 500 requests in flight and 100 open streams: no request
+# fails, the streams end and do not break, and the process ends.
 def test_the_way_out_under_load(stage: Stage) -> None:
     node = stage.node()
     port, *ports = (int(port) for port in os.environ["SUITE_PORTS"].split())
@@ -269,9 +277,11 @@ def test_the_way_out_under_load(stage: Stage) -> None:
     leaving.stop()
     leaving.start()
     staying.start()
+    path = urlsplit(stage.demo.sse_url).path
+    streams = [stream for _ in range(20) for stream in [replace(stage.another(), path=path)] * 5]
     try:
         with balanced(node.authority, leaving, staying, port):
-            counts, took = asyncio.run(leave_under_load(replace(node, port=port), leaving))
+            counts, took = asyncio.run(leave_under_load(replace(node, port=port), leaving, streams))
     finally:
         staying.stop()
         for name in trusted:
@@ -282,8 +292,8 @@ def test_the_way_out_under_load(stage: Stage) -> None:
     assert took <= 30, f"{took:.1f} s"
 
 
-async def leave_under_load(node: Node, leaving: Server) -> tuple[dict, float]:
-    """500 callers, a signal in the middle; what they were answered. Most take their time over the
+async def leave_under_load(node: Node, leaving: Server, streams: list[Node]) -> tuple[dict, float]:
+    """520 callers, a signal in the middle; what they were answered. Most take their time over the
     request, so that all of them are in the middle of one at any moment."""
     counts: dict = {}
     in_flight, since = 0, time.monotonic()
@@ -310,18 +320,41 @@ async def leave_under_load(node: Node, leaving: Server) -> tuple[dict, float]:
             counts[outcome] = counts.get(outcome, 0) + 1
         visitor.hang_up()
 
-    callers = [asyncio.create_task(call(number)) for number in range(500)]
+    listeners = [asyncio.create_task(listen(stream)) for stream in streams]
+    callers = [asyncio.create_task(call(number)) for number in range(520)]
     await asyncio.sleep(8)
-    print(f"        {in_flight} calls in flight at the signal")
+    open_streams = sum(not one.done() for one in listeners)
+    assert in_flight >= 500, in_flight
+    print(f"        {in_flight} calls in flight and {open_streams} streams open at the signal")
+    assert open_streams == len(streams), {one.result() for one in listeners if one.done()}
     since = time.monotonic()
     leaving.process.terminate()
     status = await asyncio.to_thread(leaving.process.wait, 60)
     took = time.monotonic() - since
     assert status == 0, f"the server ended with {status}"
+    broken = [one for one in await asyncio.gather(*listeners) if one != "ended"]
+    assert not broken, f"{len(broken)} streams: {broken[0]}"
     await asyncio.sleep(1)
     is_over.set()
     await asyncio.gather(*callers)
     return counts, took
+
+
+async def listen(node: Node) -> str:
+    """Hold a stream; how it ended."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", node.port)
+    writer.write(
+        f"GET {node.path} HTTP/1.1\r\nHost: {node.authority}\r\nAccept: text/event-stream\r\n"
+        f"Authorization: Bearer {node.token}\r\n\r\n".encode()
+    )
+    try:
+        said = await reader.read()
+    except OSError as error:
+        return f"broke off: {error}"
+    finally:
+        writer.close()
+    is_whole = b"event: endpoint" in said and said.endswith(b"\r\n0\r\n\r\n")
+    return "ended" if is_whole else said.decode("utf-8", "replace")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,10 @@ from discovery import (  # noqa: F401 - checks of this suite too
 )
 from mcp.client.auth import OAuthFlowError
 from oauth import Client, Person, error_of
+from older import (  # noqa: F401 - checks of this suite too
+    test_openai_agents_over_http_with_sse,
+    test_the_main_job_over_http_with_sse,
+)
 from others import (  # noqa: F401 - checks of this suite too
     test_authlib_with_a_secret_by_basic,
     test_authlib_with_a_secret_in_the_body,

@@ -20,7 +20,7 @@ from victims import sql
 COLLECTIONS = Path(os.environ["SUITE_COLLECTIONS"])
 # A little below what is reached, and not below the best baseline that was measured: the sum of cosine
 # and BM25 over whole documents.
-FLOORS = {"cranfield": 0.44, "cacm": 0.553}
+FLOORS = {"cranfield": 0.455, "cacm": 0.57}
 
 
 def test_cranfield(demo: Demo) -> None:

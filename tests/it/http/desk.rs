@@ -8,7 +8,7 @@ use std::{
 use axum::Router;
 use callslip::http::{
     Draining,
-    server::{Deadlines, Outcome, Server, Settings},
+    server::{Deadlines, Leave, Outcome, Server, Settings},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A server that runs for one test.
 pub struct Desk {
     pub address: SocketAddr,
-    stop: oneshot::Sender<()>,
+    stop: oneshot::Sender<Leave>,
     server: JoinHandle<Outcome>,
 }
 
@@ -59,7 +59,7 @@ impl Desk {
         let (stop, stopped) = oneshot::channel();
         let server = tokio::spawn(async move {
             // A test that ends without stopping it keeps it until the runtime goes.
-            let stopped = async { stopped.await.unwrap_or_else(|_| ()) };
+            let stopped = async { stopped.await.unwrap_or(Leave::AtOnce) };
             Server::new(settings, draining).serve(listener, router, stopped).await
         });
         Self { address, stop, server }
@@ -71,7 +71,7 @@ impl Desk {
 
     /// As a signal does: the way out begins.
     pub fn stop(self) -> JoinHandle<Outcome> {
-        self.stop.send(()).unwrap();
+        self.stop.send(Leave::WithNotice).unwrap();
         self.server
     }
 }

@@ -94,12 +94,22 @@ async fn plant_rules(app: &TestApp, tenant: TenantId, user: UserId, mark: &str) 
                 false, false, 'https://' || $3 || '.example/a', 'https://' || $3 || '.example/t',
                 'https://' || $3 || '.example/j', now()
           where $2::uuid is not null",
+        "insert into questions (tenant_id, event_id, at, text_sealed)
+         select $1, gen_random_uuid(), now(), $3::bytea where $2::uuid is not null",
         "insert into sso_links (tenant_id, issuer, subject, user_id, created_at, used_at)
          select $1, 'https://' || $3 || '.example', $3, $2, now(), now()",
         "insert into sso_sign_ins
                 (secret_hash, tenant_id, browser_hash, revision, return_to, created_at, expires_at)
          select sha256($3::bytea), $1, sha256($3::bytea), gen_random_uuid(), '/t/' || $3, now(),
                 now() + interval '10 minutes'
+          where $2::uuid is not null",
+        "with node as (
+           insert into sse_nodes (id, seen_at) values (gen_random_uuid(), 'infinity') returning id)
+         insert into sse_sessions
+                (tenant_id, secret_hash, node_id, grant_id, user_id, client_id, opened_at)
+         select $1, sha256($3::bytea), node.id, gen_random_uuid(), $2, $3, now() from node",
+        "insert into sse_messages (tenant_id, id, secret_hash, sealed, posted_at)
+         select $1, gen_random_uuid(), sha256($3::bytea), $3::bytea, 'infinity'
           where $2::uuid is not null",
     ] {
         let insert = sqlx::query(sql).bind(tenant.uuid()).bind(user.uuid()).bind(&client_id);

@@ -148,6 +148,53 @@ async fn a_refused_call_is_on_record(pool: PgPool) {
     assert_eq!(stage.call(unknown, json!({})).await.status, StatusCode::SERVICE_UNAVAILABLE);
 }
 
+/// [G-05] Of a question there is its length on record and what it is known again by in its tenant;
+/// its text only where an admin says so, sealed, for seven days, or until they say otherwise.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn a_question_is_kept_only_where_an_admin_says_so(pool: PgPool) {
+    let stage = Stage::new(&pool).await;
+    let other = Stage::on(stage.app.clone()).await;
+    let question = "who feeds the zyzzyva";
+    let ask = async |stage: &Stage| {
+        stage.call("search", json!({ "query": question })).await;
+        stage.events().await.pop().unwrap().1["query_fingerprint"].as_str().unwrap().to_owned()
+    };
+    let known_by = ask(&stage).await;
+    assert_eq!((ask(&stage).await, known_by.len()), (known_by.clone(), 32));
+    assert_ne!(ask(&other).await, known_by);
+    assert_eq!(stage.events().await[0].1["query_characters"], 21);
+    assert_eq!(stage.app.count("questions").await, 0);
+
+    let admin = stage.app.member(&stage.slug, "grace", Role::Admin).await;
+    let mut browser = admin.sign_in().await;
+    let (page, activity) =
+        (format!("/t/{}/settings", stage.slug), format!("/t/{}/activity", stage.slug));
+    let action = format!("{page}/questions");
+    browser.submit(&page, &action, &[("keep", "on")]).await;
+    assert_eq!(browser.get(&page).await.attribute("input[name=keep][checked]", "name").len(), 1);
+    ask(&stage).await;
+    ask(&other).await;
+    let kept = sqlx::query!("select tenant_id, text_sealed from questions").fetch_all(&pool).await;
+    let kept = kept.unwrap();
+    assert_eq!(kept.iter().map(|row| row.tenant_id).collect::<Vec<_>>(), [stage.tenant.uuid()]);
+    assert!(!String::from_utf8_lossy(&kept[0].text_sealed).contains("zyzzyva"));
+    let whole: String = sqlx::query_scalar("select string_agg(e::text, '') from audit_events e")
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    assert!(!whole.contains("zyzzyva"));
+    assert_eq!(browser.get(&activity).await.text().matches("zyzzyva").count(), 1);
+
+    browser.submit(&page, &action, &[]).await;
+    assert_eq!(stage.app.count("questions").await, 0);
+    browser.submit(&page, &action, &[("keep", "on")]).await;
+    ask(&stage).await;
+    stage.app.clock.advance(time::Duration::days(7));
+    assert!(!browser.get(&activity).await.text().contains("zyzzyva"));
+    stage.app.app.forget(stage.app.db(), &stage.app.clock).await.unwrap();
+    assert_eq!(stage.app.count("questions").await, 0);
+}
+
 /// From here on no event can be written.
 async fn refuse_events(pool: &PgPool) {
     sqlx::raw_sql(

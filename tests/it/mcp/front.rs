@@ -92,9 +92,14 @@ async fn a_browser_client_may_ask_and_read(pool: PgPool) {
     let answer = stage.send(request, &ping()).await;
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
     let exposed = answer.header("access-control-expose-headers");
-    for name in ["www-authenticate", "retry-after", "ratelimit", "dpop-nonce"] {
+    for name in ["www-authenticate", "retry-after", "ratelimit", "mcp-session-id", "dpop-nonce"] {
         assert!(exposed.contains(name), "{exposed}");
     }
+    // The SDK asks for a stream and takes a 405 for a no, and a failed request for trouble.
+    let asked = Request::get("/mcp").header("origin", ORIGIN).body(Body::empty()).unwrap();
+    let answer = stage.app.send(asked).await;
+    assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(answer.header("access-control-allow-origin"), ORIGIN);
 }
 
 /// A megabyte and no more; and nothing compressed.

@@ -41,7 +41,8 @@ macro_rules! on_both {
     };
 }
 
-async fn stage(pool: &PgPool, valkey: Option<&Valkey>) -> Stage {
+/// What each test plays on.
+async fn test_stage(pool: &PgPool, valkey: Option<&Valkey>) -> Stage {
     let url = valkey.map(Valkey::url).unwrap_or_default();
     let stage = Stage::with(pool, &[TENTH, ("CALLSLIP_VALKEY_URL", &url)]).await;
     stage.app.app.limits.ready().await;
@@ -84,7 +85,7 @@ fn is_limited(answer: &Answer, by: &str) {
 /// [L-01] [L-03] One grant's burst; then 429 for that grant alone. Every answer says where its
 /// sender stands.
 async fn a_token_has_its_burst_and_then_waits(pool: &PgPool, valkey: Option<&Valkey>) {
-    let stage = stage(pool, valkey).await;
+    let stage = test_stage(pool, valkey).await;
     let other = Stage::on(stage.app.clone()).await;
     for left in [2, 1, 0] {
         let answer = stage.post(&fetch()).await;
@@ -104,7 +105,7 @@ on_both!(token: a_token_has_its_burst_and_then_waits);
 /// [L-06] A tool costs one; what every connection begins with costs a tenth of that, and what makes
 /// no sense is not free either.
 async fn a_call_costs_what_it_is_worth(pool: &PgPool, valkey: Option<&Valkey>) {
-    let stage = stage(pool, valkey).await;
+    let stage = test_stage(pool, valkey).await;
     assert_eq!(stage.post(&fetch()).await.status, StatusCode::OK);
     for _ in 0..10 {
         assert_eq!(stage.post(&ping()).await.status, StatusCode::OK);
@@ -116,7 +117,7 @@ on_both!(cost: a_call_costs_what_it_is_worth);
 
 /// [L-01] Many clients of one user share the user's limit.
 async fn a_user_cannot_multiply_by_connecting_twice(pool: &PgPool, valkey: Option<&Valkey>) {
-    let stage = stage(pool, valkey).await;
+    let stage = test_stage(pool, valkey).await;
     let mut answers = Vec::new();
     for _ in 0..4 {
         let token = connect(&stage, stage.user, &stage.client_id).await;
@@ -131,11 +132,8 @@ async fn a_user_cannot_multiply_by_connecting_twice(pool: &PgPool, valkey: Optio
 on_both!(user: a_user_cannot_multiply_by_connecting_twice);
 
 /// [L-01] [L-02] The address is counted first and before authentication.
-async fn strangers_spend_their_addresss_quota_and_nobody_elses(
-    pool: &PgPool,
-    valkey: Option<&Valkey>,
-) {
-    let stage = stage(pool, valkey).await;
+async fn strangers_spend_their_own_quota(pool: &PgPool, valkey: Option<&Valkey>) {
+    let stage = test_stage(pool, valkey).await;
     let token = stage.token().await;
     // A token of ours without its signature: names the grant, proves nothing.
     let forged = token.rsplit_once('.').unwrap().0.to_owned() + ".AAAA";
@@ -161,11 +159,11 @@ async fn strangers_spend_their_addresss_quota_and_nobody_elses(
     assert!(passed > 200, "{passed}");
     is_limited(&limited, "address");
 }
-on_both!(address: strangers_spend_their_addresss_quota_and_nobody_elses);
+on_both!(address: strangers_spend_their_own_quota);
 
 /// [L-01] All users of one app in a tenant share its limit, and leave room for another.
 async fn an_app_does_not_take_everything(pool: &PgPool, valkey: Option<&Valkey>) {
-    let stage = stage(pool, valkey).await;
+    let stage = test_stage(pool, valkey).await;
     let answers = crowd(&stage, &[&stage.client_id], 6).await;
     assert!(answers[..15].iter().all(|answer| answer.status == StatusCode::OK));
     is_limited(&answers[15], "client");
@@ -179,7 +177,7 @@ on_both!(client: an_app_does_not_take_everything);
 /// [L-01] [I-15] All of a tenant's users together share its limit; the next tenant has its own, of
 /// which it sees nothing and loses nothing.
 async fn a_tenant_has_one_limit_for_all_its_users(pool: &PgPool, valkey: Option<&Valkey>) {
-    let stage = stage(pool, valkey).await;
+    let stage = test_stage(pool, valkey).await;
     let other = Stage::on(stage.app.clone()).await;
     let app = another_app(&stage).await;
     let answers = crowd(&stage, &[&stage.client_id, &app], 7).await;
@@ -195,8 +193,8 @@ on_both!(tenant: a_tenant_has_one_limit_for_all_its_users);
 /// [L-01] So many calls run at the same time, of one grant and of one tenant; when one has ended,
 /// another may begin.
 async fn calls_at_the_same_time_are_bounded(pool: &PgPool, valkey: Option<&Valkey>) {
-    let url = valkey.map(Valkey::url).unwrap_or_default();
-    let (stage, fake, id) = stage_with(pool, &[TENTH, ("CALLSLIP_VALKEY_URL", &url)]).await;
+    let tested = valkey.map(Valkey::url).unwrap_or_default();
+    let (stage, fake, id) = stage_with(pool, &[TENTH, ("CALLSLIP_VALKEY_URL", &tested)]).await;
     stage.app.app.limits.ready().await;
     let message = call("fetch", json!({ "id": id }));
     // One of eight and two of twenty, a tenth of it.
@@ -232,7 +230,7 @@ on_both!(at_once: calls_at_the_same_time_are_bounded);
 
 /// What an admin has chosen holds from the next call on, as far as the operator lets it.
 async fn a_tenant_may_have_limits_of_its_own(pool: &PgPool, valkey: Option<&Valkey>) {
-    let stage = stage(pool, valkey).await;
+    let stage = test_stage(pool, valkey).await;
     let other = Stage::on(stage.app.clone()).await;
     sqlx::query!(
         "insert into tenant_limits (tenant_id, token_per_minute) values ($1, 20)",

@@ -10,6 +10,7 @@ mod gate;
 mod limits;
 mod malformed;
 pub(crate) mod slow;
+mod sse;
 pub(crate) mod stage;
 mod tokens;
 mod tools;

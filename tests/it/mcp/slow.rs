@@ -82,7 +82,7 @@ pub(super) async fn held(
 }
 
 /// [S-08] A token that is revoked while its call runs gets a 401 and nothing of what was found, and
-/// the audit says so. There are no subscriptions and no streams, so a slow call is all there is.
+/// the audit says so. There are no subscriptions; for streams see `sse`.
 #[sqlx::test(migrator = "callslip::db::MIGRATOR")]
 async fn what_is_revoked_meanwhile_is_not_read_any_more(pool: PgPool) {
     let (stage, fake, id) = stage(&pool).await;

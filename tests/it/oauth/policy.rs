@@ -185,9 +185,9 @@ async fn attempts_beyond_the_quota_leave_nothing(pool: PgPool) {
             assert_eq!(answer.status, 201, "{n}");
         } else {
             assert_eq!(answer.status, 429, "{n}");
-            // 60 an hour: one a minute.
+            // 60 an hour: one a minute, and somewhat later, so that not all come back at once.
             let wait: u32 = answer.header("retry-after").parse().unwrap();
-            assert!((1..=61).contains(&wait), "{wait}");
+            assert!((1..=74).contains(&wait), "{wait}");
             assert_eq!(answer.json()["error"], "temporarily_unavailable");
         }
     }
@@ -207,13 +207,16 @@ async fn attempts_beyond_the_quota_leave_nothing(pool: PgPool) {
         ],
     )
     .await;
-    let mut told = 0;
+    let (started, mut told) = (std::time::Instant::now(), 0);
     for n in 0..100_000 {
         let answer = register(&few, &format!("198.51.{}.{}:1", n % 7, n % 250), "").await;
         told += i32::from(answer.status == 429 && !answer.header("retry-after").is_empty());
     }
-    assert_eq!(few.count("oauth_clients").await, 48);
-    assert_eq!(told, 99_992);
+    // Eight an hour; on a slow machine time gives some back meanwhile.
+    let made = few.count("oauth_clients").await - 40;
+    let given_back = i64::try_from(started.elapsed().as_secs() / 450).unwrap();
+    assert!((8..=8 + given_back).contains(&made), "{made}");
+    assert_eq!(told, 100_000 - made);
 }
 
 /// [M-02] There is one issuer, without a path: below its well-known address there is no document of

@@ -16,7 +16,7 @@ use crate::{
     support::openai_fake::Mode,
 };
 
-/// [FX-12] What a test may take longer than the deadline on a busy machine; the row says 100 ms.
+/// What a test may take longer than the deadline on a busy machine; spec row FX-12 says 100 ms.
 const LATE: Duration = Duration::from_millis(if cfg!(debug_assertions) { 400 } else { 100 });
 
 /// When the deadline passes, the answer says so, and neither Postgres nor a store elsewhere

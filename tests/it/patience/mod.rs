@@ -64,12 +64,10 @@ async fn until_asleep(pool: &PgPool, wanted: impl Fn(i64) -> bool) -> Duration {
 }
 
 /// Listen on a port of this machine.
-async fn listen(app: &TestApp) -> String {
+pub(crate) async fn listen(app: &TestApp) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let service = app.app.router.clone();
-    let service = service.into_make_service_with_connect_info::<std::net::SocketAddr>();
-    tokio::spawn(async move { axum::serve(listener, service).await.unwrap() });
+    app.serve(listener);
     address
 }
 

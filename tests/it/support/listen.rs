@@ -1,6 +1,6 @@
 //! The application on a socket, behind the server that it really has.
 
-use callslip::http::server::{Server, Settings};
+use callslip::http::server::{Leave, Server, Settings};
 use tokio::net::TcpListener;
 
 use super::TestApp;
@@ -11,6 +11,6 @@ impl TestApp {
         let settings = Settings::for_this_process(1000, [].into());
         let server = Server::new(settings, self.app.draining.clone());
         let router = self.app.router.clone();
-        tokio::spawn(server.serve(listener, router, std::future::pending()));
+        tokio::spawn(server.serve(listener, router, std::future::pending::<Leave>()));
     }
 }

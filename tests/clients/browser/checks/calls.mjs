@@ -74,6 +74,8 @@ test("a page of another origin connects, searches and fetches", async (stage) =>
   assert.ok(results.length > 0, "the search found nothing");
   assert.equal((await call("fetch", { id: results[0].id })).title, results[0].title);
 
+  const stream = { url, headers: { authorization: `Bearer ${client.token}`, accept: "text/event-stream" } };
+  assert.equal((await page.evaluate(ask, stream)).status, 405, "the SDK's question after a stream");
   const search = modern(client.token, { name: "search", arguments: { query: QUESTION } });
   const withCookies = await page.evaluate(ask, { url, ...search, credentials: "include" });
   assert.equal(withCookies.failed, "TypeError", JSON.stringify(withCookies));

@@ -35,3 +35,6 @@ test("mcp-remote lists, searches and fetches", ({ mcpUrl }) =>
 
 test("mcp-remote does so over whichever protocol is newest", ({ mcpUrl }) =>
   behind("mcp-remote-auto", mcpUrl, ["--transport", "http-only", "--protocol", "auto"]));
+
+test("mcp-remote does so over HTTP with SSE", ({ sseUrl }) =>
+  behind("mcp-remote-sse", sseUrl, ["--transport", "sse-only"]));

@@ -5,7 +5,7 @@ import * as modern from "@modelcontextprotocol/client";
 
 import { test } from "../../common/runner.mjs";
 import { Provider } from "../lib/provider.mjs";
-import { V1, V2, connect, listSearchFetch, search } from "../lib/sdk.mjs";
+import { V1, V1_SSE, V2, connect, listSearchFetch, search } from "../lib/sdk.mjs";
 
 async function mainJob(sdk, url, provider, options) {
   const client = await connect(sdk, url, provider, options);
@@ -24,6 +24,9 @@ async function mainJob(sdk, url, provider, options) {
 
 test("SDK v1 connects, searches, fetches and refreshes", ({ mcpUrl }) =>
   mainJob(V1, mcpUrl, new Provider("TypeScript SDK v1")));
+
+test("SDK v1 does so over HTTP with SSE", ({ sseUrl }) =>
+  mainJob(V1_SSE, sseUrl, new Provider("TypeScript SDK v1, SSE")));
 
 test("SDK v2 does so over the legacy protocol", ({ mcpUrl }) =>
   mainJob(V2, mcpUrl, new Provider("TypeScript SDK v2")));

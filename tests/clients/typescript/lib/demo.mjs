@@ -12,6 +12,7 @@ export const REDIRECT_URI = "http://127.0.0.1:9/callback";
 export const demo = {
   origin: told.origin,
   mcpUrl: told.mcp_url,
+  sseUrl: told.sse_url,
   tenant: told.tenant,
 };
 

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 
 import * as modern from "@modelcontextprotocol/client";
 import { UnauthorizedError as LegacyUnauthorizedError } from "@modelcontextprotocol/sdk/client/auth.js";
+import { SSEClientTransport } from "@modelcontextprotocol/sdk/client/sse.js";
 import { Client as LegacyClient } from "@modelcontextprotocol/sdk/client/index.js";
 import { StreamableHTTPClientTransport as LegacyTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
 
@@ -14,6 +15,8 @@ export const V1 = {
   UnauthorizedError: LegacyUnauthorizedError,
   back: (url) => url.searchParams.get("code"),
 };
+/** The first over the transport before Streamable HTTP. */
+export const V1_SSE = { ...V1, Transport: SSEClientTransport };
 export const V2 = {
   Client: modern.Client,
   Transport: modern.StreamableHTTPClientTransport,
