@@ -151,6 +151,7 @@ class Demo:
             "CALLSLIP_METRICS_LISTEN": f"127.0.0.1:{free_port()}",
             "CALLSLIP_DATA_DIR": str(folder / "data"),
             "CALLSLIP_RATE_LIMIT_SCALE": "1000000",
+            "CALLSLIP_CONNECTIONS_PER_ADDRESS": "10000",
             "CALLSLIP_LOG": "warn",
         }
 

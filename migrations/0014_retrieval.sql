@@ -112,7 +112,8 @@ select tenant_id, chunk.vector_store_id, document_id, ordinal,
        term_vector(concat_ws(' ', document.title, chunk.heading, chunk.body))
   from chunks chunk
   join documents document using (tenant_id)
- where document.id = chunk.document_id;
+ where document.id = chunk.document_id
+   and document.held_at is null; -- what waits for an admin is not found
 insert into term_frequencies
 select tenant_id, vector_store_id, term, count(*)
   from chunk_index, lateral (select terms_in(terms) union all select 0) as has (term)

@@ -1,11 +1,12 @@
-//! Every parser of the authorization server and of the MCP front that reads bytes from outside,
-//! behind one name and one function of bytes each. Only for fuzzers (feature `fuzzing`) and tests.
+//! Every parser of the authorization server and of the MCP front that reads bytes from outside, and
+//! what makes documents harmless, behind one name and one function of bytes each. Only for fuzzers
+//! (feature `fuzzing`) and tests.
 //!
 //! A function panics when what it calls does, or when a property of it does not hold. `fuzz/` has a
 //! program for each, and `fuzz/seeds` inputs to begin with; the tests here feed all of them a few
 //! thousand inputs made from those seeds, with the stable compiler.
 
-use crate::{http, mcp, oauth};
+use crate::{http, mcp, neutral, oauth};
 
 /// What eats the bytes.
 pub type Target = fn(&[u8]);
@@ -24,6 +25,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("json_rpc", mcp::fuzzing::json_rpc),
     ("jws", oauth::fuzzing::jws),
     ("mcp_headers", mcp::fuzzing::headers),
+    ("neutral", neutral::fuzzing::text),
     ("pkce", oauth::fuzzing::pkce),
     ("redirect_uri", oauth::fuzzing::redirect_uri),
     ("registration", oauth::fuzzing::registration),

@@ -5,6 +5,8 @@
 //! `tests/it/architecture.rs` says.
 //!
 //! - kernel: [`ids`], [`clock`], [`secret`], [`fault`], [`deadline`]
+//! - kernel: [`ids`], [`clock`], [`secret`], [`fault`]
+//! - [`neutral`]: what documents say, made harmless to show
 //! - platform: [`config`], [`db`], [`problems`], [`http`], [`telemetry`], [`limits`], [`outbound`],
 //!   `jose`
 //! - [`audit`]: what happened, append-only
@@ -45,6 +47,7 @@ pub mod ids;
 mod jose;
 pub mod limits;
 pub mod mcp;
+pub mod neutral;
 pub mod oauth;
 pub mod outbound;
 pub mod problems;

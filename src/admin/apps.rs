@@ -27,7 +27,7 @@ use crate::{
     ids::{GrantId, VectorStoreId},
     oauth::apps::{self, AppKey, Connection, Face, Of, Summary},
     sign_in::{Member, TenantAdmin},
-    vector_stores,
+    tenants, vector_stores,
 };
 
 /// The most apps of one user's that a page lists.
@@ -39,6 +39,7 @@ pub(super) const MOST: i64 = 500;
 struct Apps {
     frame: Frame,
     base: String,
+    connection: tenants::connection::Connection,
     rule: &'static str,
     approvals: Option<approvals::Lists>,
     apps: Vec<App>,
@@ -58,6 +59,7 @@ struct App {
 struct OwnApps {
     frame: Frame,
     base: String,
+    connection: tenants::connection::Connection,
     connections: Vec<Row>,
 }
 
@@ -133,12 +135,15 @@ pub(super) async fn index(
     let desk = Desk::from(member);
     let (now, base) = (clock.now(), desk.base());
     let frame = desk.frame("apps", after.notice.as_deref());
+    let mut tx = db.tenant(desk.scope).await?;
+    let connection = tenants::connection::find(&mut tx).await?;
+    drop(tx);
     let mut tx = db.control().await?;
     if desk.may_manage {
         let (rule, approvals) = approvals::lists(&mut tx, &desk).await?;
         let apps = apps::summaries(&mut tx, desk.tenant.id, None, now).await?;
         let apps = apps.into_iter().map(|app| summary(app, &base)).collect();
-        return Ok(Page(Apps { frame, base, rule, approvals, apps }).into_response());
+        return Ok(Page(Apps { frame, base, connection, rule, approvals, apps }).into_response());
     }
     let of = Of { tenant: Some(desk.tenant.id), user: Some(desk.user.id), app: None };
     let own = apps::connections(&mut tx, of, now, (MOST, 0)).await?;
@@ -146,7 +151,7 @@ pub(super) async fn index(
     let names = store_names(&db, desk.scope).await?;
     let revoke = format!("{base}/apps");
     let connections = own.into_iter().map(|app| row(app, &names, &revoke)).collect();
-    Ok(Page(OwnApps { frame, base, connections }).into_response())
+    Ok(Page(OwnApps { frame, base, connection, connections }).into_response())
 }
 
 fn summary(app: Summary, base: &str) -> App {

@@ -69,7 +69,7 @@ pub(super) async fn show(
         drop(tx);
         let document = match &reference.document {
             Target::Builtin { document, chunk } => {
-                builtin(&db, desk.scope, &reference, *document, *chunk).await?
+                builtin(&db, &desk, &reference, *document, *chunk).await?
             }
             Target::Outside { .. } => outside(&search, desk.scope, &reference).await?,
         };
@@ -94,14 +94,15 @@ pub(super) fn link(document: &Document) -> String {
 
 async fn builtin(
     db: &Db,
-    scope: TenantScope,
+    desk: &Desk,
     reference: &Reference,
     id: DocumentId,
     chunk: u32,
 ) -> sqlx::Result<Option<Shown>> {
-    let mut tx = db.tenant(scope).await?;
+    let mut tx = db.tenant(desk.scope).await?;
     let Some(document) = documents::store::find(&mut tx, id).await? else { return Ok(None) };
-    if document.vector_store_id != reference.store {
+    let is_hidden = document.is_held && !desk.may_manage;
+    if document.vector_store_id != reference.store || is_hidden {
         return Ok(None);
     }
     let passage = match i32::try_from(chunk) {
@@ -131,15 +132,18 @@ async fn outside(
     scope: TenantScope,
     reference: &Reference,
 ) -> Result<Option<Shown>, PageError> {
-    match search.fetch(scope, &[reference.store], &reference.to_string()).await? {
+    match search.fetch(scope, &[reference.store], &reference.to_string(), None).await? {
         Fetch::Found(found) => Ok(Some(Shown {
             title: found.title,
             source_url: None,
             changed: None,
+            text: Text {
+                cut_after: found.next.is_some(),
+                ..Text::of(&view::unwrap_lines(&found.text), None)
+            },
             fields: found.metadata.into_iter().collect(),
-            text: Text::of(&view::unwrap_lines(&found.text), None),
         })),
-        Fetch::NotFound => Ok(None),
+        Fetch::NotFound | Fetch::Changed => Ok(None),
         Fetch::Failed(_) => Err(PageError::Busy),
     }
 }

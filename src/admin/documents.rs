@@ -11,13 +11,14 @@ use super::{
 use crate::{
     audit::{self, Event, Kind, Origin},
     db::Db,
-    documents::{self, Document},
+    documents::{self, Document, Wanted},
     http::{
         Frame, Page, PageError,
         csrf::CsrfForm,
         extract::{Path, Query},
     },
     ids::{DocumentId, VectorStoreId},
+    neutral::Flag,
     sign_in::{Member, TenantAdmin},
     vector_stores::{self, Backend, VectorStore},
 };
@@ -29,6 +30,7 @@ pub(super) struct Documents {
     base: String,
     may_manage: bool,
     query: String,
+    flagged: bool,
     accept: &'static str,
     upload_limit: usize,
     vector_stores_url: String,
@@ -52,6 +54,9 @@ struct Row {
     kind: String,
     size: String,
     when: Moment,
+    findings: Vec<String>,
+    /// Where it is let go, if it waits.
+    release_url: Option<String>,
     delete_url: String,
 }
 
@@ -64,6 +69,9 @@ pub(super) struct Filter {
     /// A store's id; the first one when it names none.
     #[serde(default)]
     pub(super) store: String,
+    /// Whether to show flagged documents only.
+    #[serde(default)]
+    pub(super) flagged: String,
     /// Counted from 1.
     #[serde(default)]
     pub(super) page: String,
@@ -89,6 +97,7 @@ pub(super) async fn list(
 ) -> Result<Documents, PageError> {
     let base = format!("{}/documents", desk.base());
     let page = filter.page.parse().unwrap_or(1).clamp(1, 100_000);
+    let flagged = !filter.flagged.is_empty();
     let mut tx = db.tenant(desk.scope).await?;
     let stores = builtin_stores(vector_stores::store::list(&mut tx).await?);
     let chosen = stores.iter().find(|store| store.id.to_string() == filter.store);
@@ -96,7 +105,9 @@ pub(super) async fn list(
     let listing = match chosen {
         Some(store) => {
             let offset = (page - 1) * view::PAGE;
-            documents::store::list(&mut tx, store, Some(&filter.q), offset, view::PAGE).await?
+            let flagged = desk.may_manage && flagged;
+            let wanted = Wanted { name: &filter.q, flagged, released: !desk.may_manage };
+            documents::store::list(&mut tx, store, wanted, offset, view::PAGE).await?
         }
         None => documents::Listing { documents: Vec::new(), total: 0 },
     };
@@ -104,6 +115,9 @@ pub(super) async fn list(
     let pager = Pager::numbered(page, listing.documents.len(), listing.total, |page| {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         query.append_pair("q", &filter.q).append_pair("store", &filter.store);
+        if flagged {
+            query.append_pair("flagged", "on");
+        }
         format!("{base}?{}", query.append_pair("page", &page.to_string()).finish())
     });
     Ok(Documents {
@@ -120,18 +134,21 @@ pub(super) async fn list(
                 name: store.name,
             })
             .collect(),
-        documents: listing.documents.into_iter().map(|document| row(document, &base)).collect(),
+        documents: listing.documents.into_iter().map(|one| row(one, &base, desk)).collect(),
         pager,
         refused,
         query: filter.q,
+        flagged,
         base,
     })
 }
 
-fn row(document: Document, base: &str) -> Row {
+fn row(document: Document, base: &str, desk: &Desk) -> Row {
     Row {
+        findings: if desk.may_manage { findings(&document) } else { Vec::new() },
         url: document::link(&document),
         delete_url: format!("{base}/{}/delete", document.id),
+        release_url: document.is_held.then(|| format!("{base}/{}/release", document.id)),
         id: document.id,
         kind: view::media_type(&document.media_type).to_owned(),
         size: view::size(document.byte_size),
@@ -139,6 +156,24 @@ fn row(document: Document, base: &str) -> Row {
         source: source(&document.source_key).to_owned(),
         title: document.title,
     }
+}
+
+/// What an admin should know of a document, in words.
+fn findings(document: &Document) -> Vec<String> {
+    let count = |count: i32, one: &str, many: &str| {
+        (count > 0).then(|| view::count(count.into(), one, many))
+    };
+    let removed = [
+        count(document.hidden_characters, "hidden character removed", "hidden characters removed"),
+        count(document.active_content, "image or script left out", "images or scripts left out"),
+    ];
+    let flags = document.content_flags.iter().filter_map(|name| Flag::from_name(name));
+    let words = flags.map(|flag| match flag {
+        Flag::Instructions => "reads like instructions to assistants".to_owned(),
+        Flag::EncodedBlob => "holds encoded data".to_owned(),
+        Flag::SuspiciousUrl => "holds a suspicious address".to_owned(),
+    });
+    removed.into_iter().flatten().chain(words).collect()
 }
 
 /// Where a document came from, without the word for the kind of source.
@@ -154,6 +189,29 @@ pub(super) fn builtin_stores(stores: Vec<VectorStore>) -> Vec<VectorStore> {
 /// A form with nothing in it but its token.
 #[derive(Debug, Deserialize)]
 pub(super) struct Nothing {}
+
+/// `POST /t/{tenant}/documents/{document}/release`
+pub(super) async fn release(
+    admin: TenantAdmin,
+    State(state): State<Admin>,
+    Path((slug, document)): Path<(String, DocumentId)>,
+    origin: Origin,
+    CsrfForm(Nothing {}): CsrfForm<Nothing>,
+) -> Result<Redirect, PageError> {
+    let mut tx = state.db.tenant(admin.scope()).await?;
+    let Some(title) = documents::store::release(&mut tx, document).await? else {
+        return Err(PageError::NotFound);
+    };
+    let event = Event::new(Kind::DocumentReleased, state.clock.now())
+        .tenant(admin.tenant.id)
+        .user(admin.user.id)
+        .from(&origin)
+        .with("document", document.to_string())
+        .with("title", title);
+    audit::store::append(&mut tx, &event).await?;
+    tx.commit().await?;
+    Ok(back(&format!("/t/{slug}/documents"), Notice::DocumentReleased))
+}
 
 /// `POST /t/{tenant}/documents/{document}/delete`
 pub(super) async fn delete(

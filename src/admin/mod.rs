@@ -7,6 +7,7 @@ mod account;
 mod activity;
 mod approvals;
 mod apps;
+mod connection;
 mod document;
 mod documents;
 mod home;
@@ -166,6 +167,7 @@ pub fn routes(state: Admin) -> Mounted {
         .get("/t/{tenant}", Access::Member, overview::index)
         .get("/t/{tenant}/documents", Access::Member, documents::index)
         .post("/t/{tenant}/documents/{document}/delete", Access::TenantAdmin, documents::delete)
+        .post("/t/{tenant}/documents/{document}/release", Access::TenantAdmin, documents::release)
         .get("/t/{tenant}/vector-stores", Access::TenantAdmin, vector_stores::index)
         .post("/t/{tenant}/vector-stores", Access::TenantAdmin, vector_stores::create)
         .post(
@@ -181,6 +183,8 @@ pub fn routes(state: Admin) -> Mounted {
         .get("/t/{tenant}/settings", Access::TenantAdmin, settings::index)
         .post("/t/{tenant}/settings", Access::TenantAdmin, settings::update)
         .post("/t/{tenant}/settings/questions", Access::TenantAdmin, questions::decide)
+        .get("/t/{tenant}/settings/connection", Access::TenantAdmin, connection::index)
+        .post("/t/{tenant}/settings/connection", Access::TenantAdmin, connection::update)
         .get("/t/{tenant}/sign-in", Access::TenantAdmin, sign_in::index)
         .post("/t/{tenant}/sign-in", Access::TenantAdmin, sign_in::save)
         .post("/t/{tenant}/sign-in/remove", Access::TenantAdmin, sign_in::remove)
@@ -247,6 +251,7 @@ fn back(path: &str, notice: Notice) -> Redirect {
 enum Notice {
     Uploaded,
     DocumentDeleted,
+    DocumentReleased,
     StoreAdded,
     StoreRemoved,
     Revoked,
@@ -266,9 +271,10 @@ enum Notice {
 }
 
 impl Notice {
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 19] = [
         Self::Uploaded,
         Self::DocumentDeleted,
+        Self::DocumentReleased,
         Self::StoreAdded,
         Self::StoreRemoved,
         Self::Revoked,
@@ -291,6 +297,7 @@ impl Notice {
         match self {
             Self::Uploaded => "uploaded",
             Self::DocumentDeleted => "document-deleted",
+            Self::DocumentReleased => "document-released",
             Self::StoreAdded => "store-added",
             Self::StoreRemoved => "store-removed",
             Self::Revoked => "revoked",
@@ -312,8 +319,9 @@ impl Notice {
 
     const fn text(self) -> &'static str {
         match self {
-            Self::Uploaded => "Every file was added. Assistants can find them now.",
+            Self::Uploaded => "Every file was added.",
             Self::DocumentDeleted => "The document was deleted.",
+            Self::DocumentReleased => "Assistants can find the document now.",
             Self::StoreAdded => "The vector store was added.",
             Self::StoreRemoved => "The vector store was removed.",
             Self::BackEndChanged => "The choice holds from the back end’s next call on.",

@@ -13,7 +13,11 @@ use crate::{
     http::{Frame, Page, PageError},
     oauth,
     sign_in::Member,
-    tenants, vector_stores,
+    tenants::{
+        self,
+        connection::{self, Connection},
+    },
+    vector_stores,
 };
 
 /// How many events the page shows.
@@ -24,6 +28,7 @@ const RECENT: i64 = 6;
 pub(super) struct Overview {
     frame: Frame,
     tenant_name: String,
+    connection: Connection,
     mcp_url: String,
     connector_name: String,
     local: bool,
@@ -63,6 +68,7 @@ pub(super) async fn index(
     let mut tx = db.tenant(desk.scope).await?;
     let (documents, _) = documents::store::usage(&mut tx).await?;
     let stores = vector_stores::store::list(&mut tx).await?;
+    let connection = connection::find(&mut tx).await?;
     let recent = if desk.may_manage {
         audit::store::list(&mut tx, None, None, RECENT).await?
     } else {
@@ -113,6 +119,7 @@ pub(super) async fn index(
         may_manage: desk.may_manage,
         connector_name: desk.tenant.slug,
         tenant_name: desk.tenant.name,
+        connection,
         counts,
         recent,
         problems,

@@ -205,11 +205,11 @@ fn parse_hosts(text: &str) -> Result<Vec<String>, String> {
 }
 
 /// Which state of the settings a form shows.
-fn version(updated_at: Option<OffsetDateTime>) -> String {
+pub(super) fn version(updated_at: Option<OffsetDateTime>) -> String {
     updated_at.map(|at| (at.unix_timestamp_nanos() / 1000).to_string()).unwrap_or_default()
 }
 
-fn parse_version(text: &str) -> Option<OffsetDateTime> {
+pub(super) fn parse_version(text: &str) -> Option<OffsetDateTime> {
     let micros: i128 = text.parse().ok()?;
     OffsetDateTime::from_unix_timestamp_nanos(micros.checked_mul(1000)?).ok()
 }

@@ -57,6 +57,8 @@ pub enum Kind {
     AppRefused,
     /// An admin took an approval back.
     AppWithdrawn,
+    /// An admin changed how the tenant presents its connection.
+    ConnectionChanged,
     /// A `search` was asked for.
     Search,
     /// A `fetch` was asked for.
@@ -73,6 +75,8 @@ pub enum Kind {
     ServiceClientDeleted,
     /// A document was added or replaced.
     DocumentStored,
+    /// An admin let assistants find a document that waited.
+    DocumentReleased,
     /// A document was removed.
     DocumentDeleted,
     /// A vector store was mapped.
@@ -132,6 +136,7 @@ impl Kind {
         Self::AppApproved,
         Self::AppRefused,
         Self::AppWithdrawn,
+        Self::ConnectionChanged,
         Self::Search,
         Self::Fetch,
         Self::UnknownTool,
@@ -140,6 +145,7 @@ impl Kind {
         Self::ServiceClientChanged,
         Self::ServiceClientDeleted,
         Self::DocumentStored,
+        Self::DocumentReleased,
         Self::DocumentDeleted,
         Self::VectorStoreCreated,
         Self::VectorStoreDeleted,
@@ -182,6 +188,7 @@ impl Kind {
             Self::AppApproved => "app.approved",
             Self::AppRefused => "app.refused",
             Self::AppWithdrawn => "app.withdrawn",
+            Self::ConnectionChanged => "connection.changed",
             Self::Search => "tool.search",
             Self::Fetch => "tool.fetch",
             Self::UnknownTool => "tool.unknown",
@@ -190,6 +197,7 @@ impl Kind {
             Self::ServiceClientChanged => "service_client.changed",
             Self::ServiceClientDeleted => "service_client.deleted",
             Self::DocumentStored => "document.stored",
+            Self::DocumentReleased => "document.released",
             Self::DocumentDeleted => "document.deleted",
             Self::VectorStoreCreated => "vector_store.created",
             Self::VectorStoreDeleted => "vector_store.deleted",

@@ -129,7 +129,7 @@ async fn a_panic_leaves_no_tenant_behind(pool: PgPool) {
         deadline::within(Duration::from_secs(9), async move {
             let mut tx = db.tenant(scope(acme)).await.unwrap();
             sqlx::query!("select name from vector_stores").fetch_all(tx.conn()).await.unwrap();
-            panic!("as a handler may")
+            std::panic::panic_any("as a handler may")
         })
     });
     assert!(panicking.await.is_err_and(|error| error.is_panic()));

@@ -6,12 +6,12 @@ use time::OffsetDateTime;
 
 use super::{
     chunk::{Chunk, MOST_CHUNKS, chunks},
-    clean, embed,
+    embed,
     extract::{Extractor, MediaType, Parsed, Unreadable},
     outline::{Composed, compose},
     records::{self, Sightings},
     store,
-    store_save::{self, Known, Ready},
+    store_save::{self, Findings, Known, Ready},
 };
 use crate::{
     audit::{self, Event, Kind, Origin},
@@ -20,6 +20,8 @@ use crate::{
     embeddings::Embedder,
     fault::Fault,
     ids::{DocumentId, UserId, VectorStoreId},
+    neutral,
+    tenants::connection,
 };
 
 /// What came of bringing documents in.
@@ -49,7 +51,7 @@ pub struct SourceFailure {
 impl Report {
     pub(super) fn fail(&mut self, source: &str, reason: impl Into<String>) {
         // Names are shown on terminals and pages: no control characters, no end.
-        let source = clean::line(source, 300);
+        let source = neutral::line(source, 300);
         self.failed.push(SourceFailure { source, reason: reason.into() });
     }
 
@@ -156,25 +158,26 @@ impl Importer {
         &self,
         source: &Source<'_>,
         parsed: Parsed,
-        mut facts: Facts,
+        facts: Facts,
     ) -> Result<Result<Outcome, Unreadable>, Fault> {
         let name = source.name.to_owned();
         // A large text takes a while: not on a thread that answers others.
         let cut = tokio::task::spawn_blocking(move || {
             let composed = compose(&parsed, &name);
             let chunks = chunks(&composed.text, &composed.headings);
-            (composed, chunks)
+            let findings = Findings {
+                hidden: composed.removed,
+                active: neutral::neutralise(&composed.text).active,
+                flags: neutral::flags(&composed.text),
+            };
+            (composed, chunks, findings)
         });
-        let (Composed { title, text, removed, .. }, chunks) = cut.await?;
+        let (Composed { title, text, .. }, chunks, findings) = cut.await?;
         if text.is_empty() {
             return Ok(Err(Unreadable("it has no text that a reader sees".to_owned())));
         }
         if chunks.len() > MOST_CHUNKS {
             return Ok(Err(Unreadable("it is too long: split it into several files".to_owned())));
-        }
-        if removed > 0 {
-            let removed = Value::String(removed.to_string());
-            facts.metadata.insert("hidden_characters_removed".to_owned(), removed);
         }
         let texts =
             chunks.iter().map(|chunk: &Chunk| embed::text(&title, &chunk.heading, &chunk.body));
@@ -184,6 +187,8 @@ impl Importer {
             None
         };
         let hash = content_hash(source.bytes);
+        let mut tx = self.db.tenant(source.scope).await?;
+        let held = connection::holds_documents(&mut tx).await?;
         let ready = Ready {
             store: source.store,
             source_key: &source.key,
@@ -193,12 +198,13 @@ impl Importer {
             media_type: source.media.as_str(),
             content_hash: &hash,
             byte_size: i64::try_from(source.bytes.len())?,
+            findings: &findings,
+            held,
             text: &text,
             chunks: &chunks,
             vectors: vectors.as_deref(),
             uploaded_by: source.uploaded_by,
         };
-        let mut tx = self.db.tenant(source.scope).await?;
         let known = store_save::known(&mut tx, source.store, &source.key, &hash).await?;
         let (id, replaces) = match known {
             Known::Same(id) => return Ok(Ok(Outcome::Unchanged(id))),
@@ -248,7 +254,7 @@ fn content_hash(bytes: &[u8]) -> [u8; 32] {
 
 /// A key that fits the column, whatever the name's length.
 pub(super) fn source_key(kind: &str, name: &str) -> String {
-    let name: String = clean::clean(name).text.replace('\n', " ");
+    let name: String = neutral::clean(name).text.replace('\n', " ");
     if name.chars().count() <= 900 {
         return format!("{kind}:{name}");
     }
@@ -297,7 +303,7 @@ pub async fn ingest_upload(
     let mut report = Report::default();
     // Only the last part: some browsers send a path.
     let name = upload.file_name.rsplit(['/', '\\']).next().unwrap_or_default();
-    let name = clean::line(name, 200);
+    let name = neutral::line(name, 200);
     let shown = if name.is_empty() { "the file" } else { &name };
     if upload.bytes.len() > MAX_UPLOAD {
         report.fail(shown, "the file is larger than 25 MiB");

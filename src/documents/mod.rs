@@ -1,12 +1,11 @@
 //! Documents of the builtin store: what they are, how they come in, how they are cut.
 //!
-//! A file is read by a child process ([`extract`]), cleaned of hidden characters ([`clean`]), cut
-//! into chunks with exact character ranges ([`chunk`]), embedded, and saved in one transaction
-//! ([`store`]). What could not be embedded then is later ([`embed`]).
-//! [`import()`] does that for folders, [`ingest_upload`] for one file.
+//! A file is read by a child process ([`extract`]), cleaned of hidden characters
+//! ([`crate::neutral`]), cut into chunks with exact character ranges ([`chunk`]), embedded, and saved
+//! in one transaction ([`store`]). What could not be embedded then is later ([`embed`]). [`import()`]
+//! does that for folders, [`ingest_upload`] for one file.
 
 mod chunk;
-pub mod clean;
 pub mod embed;
 pub mod extract;
 pub mod import;
@@ -45,10 +44,20 @@ pub struct Document {
     pub metadata: BTreeMap<String, String>,
     /// `text/plain`, `text/markdown`, `text/html`, `application/pdf`, `application/json`.
     pub media_type: String,
+    /// SHA-256 of the original, in hexadecimal digits.
+    pub sha256: String,
     /// Of the original.
     pub byte_size: i64,
     /// Of the extracted text.
     pub char_count: i32,
+    /// How many hidden characters were removed from it.
+    pub hidden_characters: i32,
+    /// How many images, frames, scripts and the like its text holds: assistants get a word on each.
+    pub active_content: i32,
+    /// What a person should look at: [`crate::neutral::Flag`] by name.
+    pub content_flags: Vec<String>,
+    /// Whether it waits for an admin, and no assistant finds it.
+    pub is_held: bool,
     /// Who uploaded it; `None` for an import on the command line.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uploaded_by: Option<UserId>,
@@ -58,6 +67,17 @@ pub struct Document {
     /// When its content last changed.
     #[serde(with = "time::serde::rfc3339")]
     pub updated_at: OffsetDateTime,
+}
+
+/// Which documents a listing is of.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wanted<'a> {
+    /// Those whose title or source has it; all where it is blank.
+    pub name: &'a str,
+    /// Those only in which something was found that a person should look at.
+    pub flagged: bool,
+    /// Those only that assistants may find.
+    pub released: bool,
 }
 
 /// One page of a listing.

@@ -1,9 +1,7 @@
 //! From what a parser found to one clean text with its headings and a title.
 
-use super::{
-    clean::{clean, line},
-    extract::Parsed,
-};
+use super::extract::Parsed;
+use crate::neutral::{clean, line};
 
 /// Beyond these, what looks like a heading is text.
 const MOST_HEADINGS: usize = 10_000;

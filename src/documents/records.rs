@@ -8,12 +8,12 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{
-    clean,
     extract::{MediaType, Parsed},
     ingest::{Facts, Importer, Outcome, Report, Source, source_key},
     outline::Style,
+    store,
 };
-use crate::fault::Fault;
+use crate::{fault::Fault, neutral::line as one_line};
 
 /// The longest line.
 const MAX_LINE: usize = 20 * 1024 * 1024;
@@ -145,8 +145,10 @@ fn flatten(metadata: Value) -> Map<String, Value> {
                 Value::Bool(flag) => flag.to_string(),
                 Value::Null | Value::Array(_) | Value::Object(_) => return None,
             };
-            let (name, text) = (clean::line(&name, 64), clean::line(&text, 512));
-            (!name.is_empty() && !text.is_empty()).then_some((name, Value::String(text)))
+            let (name, text) = (one_line(&name, 64), one_line(&text, 512));
+            let is_ours = name == store::HIDDEN;
+            (!name.is_empty() && !text.is_empty() && !is_ours)
+                .then_some((name, Value::String(text)))
         })
         .take(32)
         .collect()

@@ -1,14 +1,19 @@
 //! Documents and their texts in Postgres: what is read, listed and deleted.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Document, Listing, Passage};
+use super::{Document, Listing, Passage, Wanted};
 use crate::{
     db::TenantTx,
     ids::{DocumentId, VectorStoreId},
 };
+
+/// A name that a source's own metadata does not have.
+pub(super) const HIDDEN: &str = "hidden_characters_removed";
 
 struct DocumentRow {
     id: Uuid,
@@ -18,8 +23,13 @@ struct DocumentRow {
     url: Option<String>,
     metadata: Value,
     media_type: String,
+    content_hash: Vec<u8>,
     byte_size: i64,
     char_count: i32,
+    hidden_characters: i32,
+    active_content: i32,
+    content_flags: Vec<String>,
+    is_held: bool,
     uploaded_by: Option<Uuid>,
     created_at: OffsetDateTime,
     updated_at: OffsetDateTime,
@@ -27,16 +37,25 @@ struct DocumentRow {
 
 impl From<DocumentRow> for Document {
     fn from(row: DocumentRow) -> Self {
+        let mut metadata: BTreeMap<String, String> =
+            serde_json::from_value(row.metadata).unwrap_or_default();
+        // Where it was kept before it had a column.
+        let counted = metadata.remove(HIDDEN).and_then(|count| count.parse().ok()).unwrap_or(0);
         Self {
             id: row.id.into(),
             vector_store_id: row.vector_store_id.into(),
             source_key: row.source_key,
             title: row.title,
             url: row.url,
-            metadata: serde_json::from_value(row.metadata).unwrap_or_default(),
+            metadata,
             media_type: row.media_type,
+            sha256: row.content_hash.iter().map(|byte| format!("{byte:02x}")).collect(),
             byte_size: row.byte_size,
             char_count: row.char_count,
+            hidden_characters: row.hidden_characters.max(counted),
+            active_content: row.active_content,
+            content_flags: row.content_flags,
+            is_held: row.is_held,
             uploaded_by: row.uploaded_by.map(Into::into),
             created_at: row.created_at,
             updated_at: row.updated_at,
@@ -44,32 +63,38 @@ impl From<DocumentRow> for Document {
     }
 }
 
-/// One page of a store's documents, newest first; `name` keeps those whose title or source has it.
+/// One page of a store's documents, newest first.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn list(
     tx: &mut TenantTx,
     store: VectorStoreId,
-    name: Option<&str>,
+    wanted: Wanted<'_>,
     offset: i64,
     limit: i64,
 ) -> sqlx::Result<Listing> {
-    let name = name.map(str::trim).filter(|name| !name.is_empty());
+    let name = Some(wanted.name.trim()).filter(|name| !name.is_empty());
     let rows = sqlx::query_as!(
         DocumentRow,
-        "
-        select id, vector_store_id, source_key, title, url, metadata, media_type, byte_size,
-               char_count, uploaded_by, created_at, updated_at
+        r#"
+        select id, vector_store_id, source_key, title, url, metadata, media_type, content_hash,
+               byte_size, char_count, hidden_characters, active_content, content_flags, uploaded_by,
+               created_at, updated_at, held_at is not null as "is_held!"
           from documents
          where vector_store_id = $1
            and ($2::text is null or strpos(lower(title), lower($2)) > 0
                                  or strpos(lower(source_key), lower($2)) > 0)
+           and (not $3 or hidden_characters > 0 or content_flags <> '{}'
+                       or metadata ? 'hidden_characters_removed' or held_at is not null)
+           and (not $4 or held_at is null)
          order by updated_at desc, id desc
-        offset $3 limit $4
-        ",
+        offset $5 limit $6
+        "#,
         store.uuid(),
         name,
+        wanted.flagged,
+        wanted.released,
         offset.max(0),
         limit.clamp(1, 1_000),
     )
@@ -82,9 +107,14 @@ pub async fn list(
          where vector_store_id = $1
            and ($2::text is null or strpos(lower(title), lower($2)) > 0
                                  or strpos(lower(source_key), lower($2)) > 0)
+           and (not $3 or hidden_characters > 0 or content_flags <> '{}'
+                       or metadata ? 'hidden_characters_removed' or held_at is not null)
+           and (not $4 or held_at is null)
         "#,
         store.uuid(),
         name,
+        wanted.flagged,
+        wanted.released,
     )
     .fetch_one(tx.conn())
     .await?;
@@ -144,12 +174,13 @@ pub async fn usage(tx: &mut TenantTx) -> sqlx::Result<(i64, i64)> {
 pub async fn find(tx: &mut TenantTx, id: DocumentId) -> sqlx::Result<Option<Document>> {
     let row = sqlx::query_as!(
         DocumentRow,
-        "
-        select id, vector_store_id, source_key, title, url, metadata, media_type, byte_size,
-               char_count, uploaded_by, created_at, updated_at
+        r#"
+        select id, vector_store_id, source_key, title, url, metadata, media_type, content_hash,
+               byte_size, char_count, hidden_characters, active_content, content_flags, uploaded_by,
+               created_at, updated_at, held_at is not null as "is_held!"
           from documents
          where id = $1
-        ",
+        "#,
         id.uuid(),
     )
     .fetch_optional(tx.conn())
@@ -190,6 +221,41 @@ pub async fn passage(
     }))
 }
 
+/// Let assistants find a document that waited. Its title; `None` when none waits under this id.
+///
+/// # Errors
+/// When the database fails.
+pub async fn release(tx: &mut TenantTx, id: DocumentId) -> sqlx::Result<Option<String>> {
+    let title = sqlx::query_scalar!(
+        "update documents set held_at = null where id = $1 and held_at is not null returning title",
+        id.uuid(),
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    if title.is_some() {
+        // As `save_chunks` does, but for the embeddings, which follow.
+        sqlx::query!(
+            "
+            with index as (
+              insert into chunk_index (tenant_id, vector_store_id, document_id, ordinal, terms)
+              select chunk.tenant_id, chunk.vector_store_id, document_id, ordinal,
+                     term_vector(concat_ws(' ', document.title, heading, body))
+                from chunks chunk
+                join documents document on document.id = chunk.document_id
+               where document_id = $1
+            )
+            insert into embedding_backlog as known (tenant_id, vector_store_id)
+            select tenant_id, vector_store_id from documents where id = $1
+            on conflict (tenant_id, vector_store_id) do update set noted = known.noted + 1
+            ",
+            id.uuid(),
+        )
+        .execute(tx.conn())
+        .await?;
+    }
+    Ok(title)
+}
+
 /// Remove a document with its text and chunks. `None` when there was none.
 ///
 /// # Errors
@@ -197,12 +263,13 @@ pub async fn passage(
 pub async fn delete(tx: &mut TenantTx, id: DocumentId) -> sqlx::Result<Option<Document>> {
     let row = sqlx::query_as!(
         DocumentRow,
-        "
+        r#"
         delete from documents
          where id = $1
-        returning id, vector_store_id, source_key, title, url, metadata, media_type, byte_size,
-                  char_count, uploaded_by, created_at, updated_at
-        ",
+        returning id, vector_store_id, source_key, title, url, metadata, media_type, content_hash,
+                  byte_size, char_count, hidden_characters, active_content, content_flags,
+                  uploaded_by, created_at, updated_at, held_at is not null as "is_held!"
+        "#,
         id.uuid(),
     )
     .fetch_optional(tx.conn())

@@ -8,6 +8,7 @@ use crate::{
     db::TenantTx,
     embeddings::Vector,
     ids::{DocumentId, UserId, VectorStoreId},
+    neutral::Flag,
 };
 
 /// What is known of a source before it is read.
@@ -73,11 +74,28 @@ pub(super) struct Ready<'a> {
     pub(super) media_type: &'a str,
     pub(super) content_hash: &'a [u8; 32],
     pub(super) byte_size: i64,
+    pub(super) findings: &'a Findings,
+    /// Whether it waits for an admin.
+    pub(super) held: bool,
     pub(super) text: &'a str,
     pub(super) chunks: &'a [Chunk],
     /// Of the chunks, in their order; without a model there are none yet.
     pub(super) vectors: Option<&'a [Vector]>,
     pub(super) uploaded_by: Option<UserId>,
+}
+
+/// What was found in a document on its way in.
+#[derive(Debug)]
+pub(super) struct Findings {
+    pub(super) hidden: usize,
+    pub(super) active: usize,
+    pub(super) flags: Vec<Flag>,
+}
+
+impl Findings {
+    fn names(&self) -> Vec<String> {
+        self.flags.iter().map(|flag| flag.as_str().to_owned()).collect()
+    }
 }
 
 /// Save a document with its text and chunks: a new one, or in place of what `replaces` holds.
@@ -94,29 +112,33 @@ pub(super) async fn save(
     } else {
         insert(tx, id, ready, now).await?
     };
-    if saved {
+    if let Some(held) = saved {
         save_text(tx, id, ready.text).await?;
-        save_chunks(tx, id, ready).await?;
+        save_chunks(tx, id, ready, held).await?;
     }
-    Ok(saved)
+    Ok(saved.is_some())
 }
 
+/// Whether it is held now; `None` when there is no such store.
 async fn insert(
     tx: &mut TenantTx,
     id: DocumentId,
     ready: &Ready<'_>,
     now: OffsetDateTime,
-) -> sqlx::Result<bool> {
-    let done = sqlx::query!(
-        "
+) -> sqlx::Result<Option<bool>> {
+    sqlx::query_scalar!(
+        r#"
         insert into documents (tenant_id, id, vector_store_id, source_key, title, url, metadata,
                                media_type, content_hash, byte_size, char_count, uploaded_by,
-                               created_at, updated_at)
-        select tenant_id, $1, id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12
+                               created_at, updated_at, hidden_characters, active_content,
+                               content_flags, held_at)
+        select tenant_id, $1, id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12, $13, $14, $15,
+               case when $16 then $12::timestamptz end
           from vector_stores
          where id = $2 and backend = 'builtin'
            for key share
-        ",
+        returning documents.held_at is not null as "held!"
+        "#,
         id.uuid(),
         ready.store.uuid(),
         ready.source_key,
@@ -126,13 +148,16 @@ async fn insert(
         ready.media_type,
         ready.content_hash.as_slice(),
         ready.byte_size,
-        char_count(ready.text),
+        whole(ready.text.chars().count()),
         ready.uploaded_by.map(UserId::uuid),
         now,
+        whole(ready.findings.hidden),
+        whole(ready.findings.active),
+        &ready.findings.names(),
+        ready.held,
     )
-    .execute(tx.conn())
-    .await?;
-    Ok(done.rows_affected() == 1)
+    .fetch_optional(tx.conn())
+    .await
 }
 
 async fn update(
@@ -140,14 +165,17 @@ async fn update(
     id: DocumentId,
     ready: &Ready<'_>,
     now: OffsetDateTime,
-) -> sqlx::Result<bool> {
-    let done = sqlx::query!(
-        "
+) -> sqlx::Result<Option<bool>> {
+    sqlx::query_scalar!(
+        r#"
         update documents
            set title = $2, url = $3, metadata = $4, media_type = $5, content_hash = $6,
-               byte_size = $7, char_count = $8, uploaded_by = $9, updated_at = $10
+               byte_size = $7, char_count = $8, uploaded_by = $9, updated_at = $10,
+               hidden_characters = $11, active_content = $12, content_flags = $13,
+               held_at = case when $14 then $10::timestamptz else held_at end
          where id = $1
-        ",
+        returning held_at is not null as "held!"
+        "#,
         id.uuid(),
         ready.title,
         ready.url,
@@ -155,13 +183,16 @@ async fn update(
         ready.media_type,
         ready.content_hash.as_slice(),
         ready.byte_size,
-        char_count(ready.text),
+        whole(ready.text.chars().count()),
         ready.uploaded_by.map(UserId::uuid),
         now,
+        whole(ready.findings.hidden),
+        whole(ready.findings.active),
+        &ready.findings.names(),
+        ready.held,
     )
-    .execute(tx.conn())
-    .await?;
-    Ok(done.rows_affected() == 1)
+    .fetch_optional(tx.conn())
+    .await
 }
 
 async fn save_text(tx: &mut TenantTx, id: DocumentId, text: &str) -> sqlx::Result<()> {
@@ -184,7 +215,14 @@ const AT_ONCE: usize = 500;
 
 /// Save chunks, and what of them is searched. Documents of one store that are saved at once count
 /// their terms one after the other, so there is patience for a long one.
-async fn save_chunks(tx: &mut TenantTx, id: DocumentId, ready: &Ready<'_>) -> sqlx::Result<()> {
+///
+/// The chunks of a document that is held are not in the index: no question finds it.
+async fn save_chunks(
+    tx: &mut TenantTx,
+    id: DocumentId,
+    ready: &Ready<'_>,
+    held: bool,
+) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
         with waits as (select set_config('lock_timeout', '9s', true)),
@@ -199,9 +237,9 @@ async fn save_chunks(tx: &mut TenantTx, id: DocumentId, ready: &Ready<'_>) -> sq
     for (number, chunks) in ready.chunks.chunks(AT_ONCE).enumerate() {
         let first = number * AT_ONCE;
         let vectors = ready.vectors.and_then(|all| all.get(first..first + chunks.len()));
-        save_some(tx, id, ready, (first, chunks), vectors).await?;
+        save_some(tx, id, ready, (first, chunks, vectors), held).await?;
     }
-    if ready.vectors.is_none() {
+    if ready.vectors.is_none() && !held {
         embed::store::note(tx, ready.store).await?;
     }
     Ok(())
@@ -211,8 +249,8 @@ async fn save_some(
     tx: &mut TenantTx,
     id: DocumentId,
     ready: &Ready<'_>,
-    (first, chunks): (usize, &[Chunk]),
-    vectors: Option<&[Vector]>,
+    (first, chunks, vectors): (usize, &[Chunk], Option<&[Vector]>),
+    held: bool,
 ) -> sqlx::Result<()> {
     let starts: Vec<i32> = chunks.iter().map(|chunk| whole(chunk.start)).collect();
     let ends: Vec<i32> = chunks.iter().map(|chunk| whole(chunk.end)).collect();
@@ -238,6 +276,7 @@ async fn save_some(
         select current_tenant_id(), $1, $2, ordinal, term_vector(concat_ws(' ', $3::text, heading, body)),
                vector::halfvec, case when vector is not null then $10::smallint end
           from chunk
+         where not $11::boolean
         ",
         ready.store.uuid(),
         id.uuid(),
@@ -249,6 +288,7 @@ async fn save_some(
         whole(first),
         &vectors as &[Option<String>],
         crate::embeddings::MODEL,
+        held,
     )
     .execute(tx.conn())
     .await?;
@@ -257,8 +297,4 @@ async fn save_some(
 
 fn whole(number: usize) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
-}
-
-fn char_count(text: &str) -> i32 {
-    i32::try_from(text.chars().count()).unwrap_or(i32::MAX)
 }

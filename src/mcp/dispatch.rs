@@ -15,7 +15,7 @@ use super::{
     era::{self, Era},
     jsonrpc::{self, Request, RpcError, code},
     record, server_info,
-    tools::{self, Outcome, Status, Tool},
+    tools::{self, Handles, Outcome, Status, Tool},
 };
 use crate::{
     audit::{self, Event, Origin},
@@ -41,6 +41,7 @@ const CHANGED: &str = "What this connection may read has changed meanwhile; ask 
 #[derive(Clone, Debug)]
 pub(super) struct Dispatcher {
     pub(super) search: Search,
+    pub(super) handles: Handles,
     pub(super) audit: audit::Log,
     pub(super) questions: Questions,
     pub(super) clock: Clock,
@@ -178,7 +179,8 @@ impl Dispatcher {
         arguments: Option<&Value>,
     ) -> Result<Outcome, Fault> {
         let limit = deadline::at_most(deadline::ANSWER).saturating_sub(AFTERWARDS);
-        let call = || tool.call(&self.search, &asker.caller, arguments);
+        let with = (&self.search, &self.handles);
+        let call = || tool.call(with, &asker.caller, arguments);
         let running = async {
             match call().await {
                 // Tools only read.

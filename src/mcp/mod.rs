@@ -53,6 +53,7 @@ use front::Front;
 use jsonrpc::RpcError;
 pub use sse::{StreamRules, sweep};
 use sse::{Streams, handlers};
+use tools::Handles;
 use transport::Endpoint;
 
 /// Where the endpoint answers. Users paste URLs with and without a trailing slash, and old ones
@@ -89,7 +90,7 @@ pub struct Parts {
     pub allowed_origins: Vec<String>,
     /// For messages on their way between nodes.
     pub db: Db,
-    /// What these are sealed with.
+    /// What these, and ids to read on with, are sealed with.
     pub master_key: MasterKey,
     /// When streams end.
     pub draining: Draining,
@@ -105,8 +106,15 @@ pub fn routes(parts: Parts, limits: &Limits) -> Mounted {
     let front = Front::new(&parts.public_url, &parts.allowed_origins);
     let (tools, master_key) = (parts.db.of(Class::Tool), parts.master_key.clone());
     let questions = Questions::new(tools, clock.clone(), master_key);
-    let dispatcher =
-        Dispatcher { search, audit, questions, clock: clock.clone(), liveness: liveness.clone() };
+    let handles = Handles::new(&parts.master_key, clock.clone());
+    let dispatcher = Dispatcher {
+        search,
+        handles,
+        audit,
+        questions,
+        clock: clock.clone(),
+        liveness: liveness.clone(),
+    };
     let streams = Streams::new(sse::Parts {
         db: parts.db,
         clock: clock.clone(),

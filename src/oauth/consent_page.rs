@@ -13,6 +13,7 @@ use super::{
 use crate::{
     http::{Frame, Page, PageError, headers},
     sign_in::{Member, SignedIn},
+    tenants::connection::{self, Connection},
     vector_stores::{self, Backend},
 };
 
@@ -55,6 +56,7 @@ impl Way {
 struct TenantChoice {
     id: String,
     name: String,
+    connection: Connection,
     chosen: bool,
     ruling: Ruling,
     stores: Vec<StoreChoice>,
@@ -96,10 +98,14 @@ pub(super) async fn page(
         let mut tx = server.db.control().await?;
         let ruling = Ruling::find(&mut tx, pending, member).await?;
         drop(tx);
+        let mut tx = server.db.tenant(member.scope()).await?;
+        let connection = connection::find(&mut tx).await?;
+        drop(tx);
         choices.push(TenantChoice {
             chosen: again.is_some_and(|again| again.tenant == id),
             id,
             name: member.tenant.name.clone(),
+            connection,
             ruling,
             stores: store_choices(server, member, again).await?,
         });

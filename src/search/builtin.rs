@@ -1,7 +1,5 @@
 //! The builtin backend: our own documents, in Postgres, under row-level security.
 
-use std::collections::BTreeMap;
-
 use super::{
     Found, Parts, Text,
     id::{Reference, Target},
@@ -14,6 +12,7 @@ use crate::{
     documents,
     fault::Fault,
     ids::{DocumentId, VectorStoreId},
+    neutral::{Flag, neutral_line},
 };
 
 /// The best passage of each document that answers.
@@ -61,7 +60,7 @@ pub(super) async fn fetch(
 ) -> Result<Option<Text>, Fault> {
     let mut tx = parts.db.tenant(scope).await?;
     let Some(document) = documents::store::find(&mut tx, id).await? else { return Ok(None) };
-    if document.vector_store_id != store {
+    if document.vector_store_id != store || document.is_held {
         return Ok(None);
     }
     // An id can name a passage that no document has.
@@ -70,18 +69,33 @@ pub(super) async fn fetch(
         Err(_) => None,
     };
     let text = documents::store::text(&mut tx, id).await?.unwrap_or_default();
-    let mut metadata: BTreeMap<String, String> = document.metadata;
     let date = |at: time::OffsetDateTime| {
         at.format(&time::format_description::well_known::Rfc3339).unwrap_or_default()
     };
-    metadata.insert("updated_at".to_owned(), date(document.updated_at));
-    metadata.insert("media_type".to_owned(), document.media_type);
+    let uploader = document.uploaded_by.map_or("import".to_owned(), |user| user.to_string());
+    let mut provenance = vec![
+        ("document_id", document.id.to_string()),
+        ("uploaded_by", uploader),
+        ("uploaded_at", date(document.created_at)),
+        ("updated_at", date(document.updated_at)),
+        ("sha256", document.sha256),
+        ("media_type", document.media_type),
+    ];
     if let Some(url) = document.url {
-        metadata.insert("source_url".to_owned(), url);
+        provenance.push(("source_url", url));
     }
     let place = passage.as_ref().map(|passage| passage.start..passage.end);
     if let Some(passage) = passage.filter(|passage| !passage.heading.is_empty()) {
-        metadata.insert("passage_heading".to_owned(), passage.heading);
+        provenance.push(("passage_heading", neutral_line(&passage.heading, 300)));
     }
-    Ok(Some(Text { title: document.title, text, passage: place, metadata }))
+    Ok(Some(Text {
+        title: document.title,
+        text,
+        is_whole: true,
+        passage: place,
+        hidden: usize::try_from(document.hidden_characters)?,
+        flags: document.content_flags.iter().filter_map(|name| Flag::from_name(name)).collect(),
+        declared: document.metadata,
+        provenance,
+    }))
 }

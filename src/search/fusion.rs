@@ -33,6 +33,7 @@ mod tests {
                     title: String::new(),
                     url: String::new(),
                     snippet: String::new(),
+                    flags: Vec::new(),
                     store,
                 })
                 .collect()

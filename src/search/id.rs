@@ -38,6 +38,19 @@ pub enum Target {
     },
 }
 
+impl Target {
+    /// The same document, and no passage of it.
+    #[must_use]
+    pub fn whole(&self) -> Self {
+        match self {
+            Self::Builtin { document, .. } => {
+                Self::Builtin { document: *document, chunk: u32::MAX }
+            }
+            Self::Outside { .. } => self.clone(),
+        }
+    }
+}
+
 impl Reference {
     /// Read an id that somebody presented; `None` unless it is exactly as we would write it.
     #[must_use]

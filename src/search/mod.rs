@@ -1,6 +1,7 @@
 //! A question to hits, an id to its document: over every store that a grant names.
 
 mod builtin;
+mod fetched;
 mod fusion;
 pub mod id;
 mod openai;
@@ -10,24 +11,26 @@ mod snippet;
 mod store;
 mod window;
 
-use std::{collections::BTreeMap, ops::Range, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
+use fetched::Text;
+pub use fetched::{Fetched, Onward};
 pub use id::{Reference, Target};
-use window::window;
 
 use crate::{
     clock::Clock,
     db::{Db, TenantScope},
     deadline,
-    documents::clean,
     embeddings::Embedder,
     fault::Fault,
     ids::{DocumentId, VectorStoreId},
+    neutral::{self, Flag, neutral_line, neutralise},
     outbound::Outbound,
     secret::seal::MasterKey,
+    tenants::connection,
     vector_stores::{self, Backend, VectorStore, openai::Client},
 };
 
@@ -37,8 +40,9 @@ const MAX_QUERY: usize = 2_000;
 const MAX_HITS: usize = 20;
 /// The most documents that a measurement looks at.
 const MAX_MEASURED: usize = 100;
-/// The most characters of one fetch (spec row N-06).
-const MAX_FETCH: usize = 100_000;
+/// The most characters of a document in one fetch. A little less than the most that may go out
+/// (spec row N-06): how to read on is said beside it.
+pub const MAX_FETCH: usize = 98_500;
 
 /// What [`Search`] is made of.
 #[derive(Clone, Debug)]
@@ -76,6 +80,8 @@ pub struct Hit {
     pub url: String,
     /// The passage, or the part of it that says most.
     pub snippet: String,
+    /// What a person should look at in it.
+    pub flags: Vec<Flag>,
     /// Where it was found.
     pub store: VectorStoreId,
 }
@@ -87,6 +93,8 @@ pub struct Answer {
     pub hits: Vec<Hit>,
     /// The stores that did not answer.
     pub failures: Vec<StoreFailure>,
+    /// Whether the tenant wants what documents say between marks.
+    pub delimits_text: bool,
 }
 
 /// A store that did not answer.
@@ -98,21 +106,6 @@ pub struct StoreFailure {
     pub reason: String,
 }
 
-/// A document with its text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fetched {
-    /// As it was asked for.
-    pub id: String,
-    /// The document's.
-    pub title: String,
-    /// The whole text, or up to 100,000 characters of it: with the passage that `id` names.
-    pub text: String,
-    /// Opens the document with the passage highlighted.
-    pub url: String,
-    /// Provenance: store, source, media type, dates, and that the text is not ours.
-    pub metadata: BTreeMap<String, String>,
-}
-
 /// What came of a fetch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fetch {
@@ -120,6 +113,8 @@ pub enum Fetch {
     Found(Fetched),
     /// No such document in these stores.
     NotFound,
+    /// What was read before is not what the document says now.
+    Changed,
     /// The store did not answer; the reason is in words.
     Failed(String),
 }
@@ -143,13 +138,13 @@ impl Search {
         limit: usize,
     ) -> Result<Answer, Fault> {
         let limit = limit.clamp(1, MAX_HITS);
-        let query: String = clean::clean(query).text.chars().take(MAX_QUERY).collect();
-        let stores = self.stores(scope, stores).await?;
+        let query: String = neutral::clean(query).text.chars().take(MAX_QUERY).collect();
+        let (stores, delimits_text) = self.stores(scope, stores).await?;
+        let mut answer = Answer { delimits_text, ..Answer::default() };
         if query.trim().is_empty() {
-            return Ok(Answer::default());
+            return Ok(answer);
         }
         let asked = stores.iter().map(|store| self.ask(scope, store, &query, limit));
-        let mut answer = Answer::default();
         let mut lists = Vec::new();
         for (store, outcome) in stores.iter().zip(join_all(asked).await) {
             match outcome? {
@@ -157,7 +152,8 @@ impl Search {
                     lists.push(found.iter().map(|found| self.hit(found)).collect());
                 }
                 Err(reason) => {
-                    answer.failures.push(StoreFailure { store: store.name.clone(), reason });
+                    let store = neutral_line(&store.name, 80);
+                    answer.failures.push(StoreFailure { store, reason });
                 }
             }
         }
@@ -175,7 +171,7 @@ impl Search {
         store: VectorStoreId,
         query: &str,
     ) -> Result<Vec<DocumentId>, Fault> {
-        let query: String = clean::clean(query).text.chars().take(MAX_QUERY).collect();
+        let query: String = neutral::clean(query).text.chars().take(MAX_QUERY).collect();
         let found = builtin::search(&self.parts, scope, store, &query, MAX_MEASURED);
         let found = deadline::within(self.parts.deadline, found).await??;
         let documents = found.into_iter().filter_map(|found| match found.reference.document {
@@ -185,7 +181,8 @@ impl Search {
         Ok(documents.collect())
     }
 
-    /// The document that `id` names, if it is in one of `stores`.
+    /// The document that `id` names, if it is in one of `stores`; or, from where an earlier fetch
+    /// of it ended, what follows.
     ///
     /// # Errors
     /// When our own database fails.
@@ -194,30 +191,52 @@ impl Search {
         scope: TenantScope,
         stores: &[VectorStoreId],
         id: &str,
+        from: Option<&Onward>,
     ) -> Result<Fetch, Fault> {
         let Some(reference) = Reference::parse(id) else { return Ok(Fetch::NotFound) };
         // The id is no leave to read: the caller's stores are, and the tenant's own rows.
         if !stores.contains(&reference.store) {
             return Ok(Fetch::NotFound);
         }
-        let stores = self.stores(scope, &[reference.store]).await?;
+        let (stores, delimits_text) = self.stores(scope, &[reference.store]).await?;
         let Some(store) = stores.first() else { return Ok(Fetch::NotFound) };
-        match self.read(scope, store, &reference.document).await? {
-            Ok(Some(text)) => Ok(Fetch::Found(self.fetched(&reference, store, text))),
-            Ok(None) => Ok(Fetch::NotFound),
-            Err(reason) => Ok(Fetch::Failed(reason)),
-        }
+        let enough = from.map_or(0, |from| from.start).saturating_add(MAX_FETCH);
+        let text = match self.read(scope, store, &reference.document, enough).await? {
+            Ok(Some(text)) => text,
+            Ok(None) => return Ok(Fetch::NotFound),
+            Err(reason) => return Ok(Fetch::Failed(reason)),
+        };
+        let Some(part) = text.part(from) else { return Ok(Fetch::Changed) };
+        let mut metadata = text.metadata(&part);
+        let mut add = |name: &str, value| metadata.insert(name.to_owned(), value);
+        add("tenant_id", scope.tenant_id().to_string());
+        add("vector_store", neutral_line(&store.name, 80));
+        let whole = Reference { document: reference.document.whole(), ..reference.clone() };
+        Ok(Fetch::Found(Fetched {
+            id: reference.to_string(),
+            title: neutral_line(&text.title, 200),
+            text: part.text,
+            url: self.url(&reference),
+            metadata,
+            delimits_text,
+            range: part.range,
+            whole: part.whole,
+            beginning: whole.to_string(),
+            next: part.next,
+        }))
     }
 
-    /// Those of the named stores that the tenant still has, in the order of the names.
+    /// Those of the named stores that the tenant still has, in the order of the names; and whether
+    /// it wants what documents say between marks.
     async fn stores(
         &self,
         scope: TenantScope,
         named: &[VectorStoreId],
-    ) -> Result<Vec<VectorStore>, Fault> {
+    ) -> Result<(Vec<VectorStore>, bool), Fault> {
         let mut tx = self.parts.db.tenant(scope).await?;
-        let all = vector_stores::store::list(&mut tx).await?;
-        Ok(all.into_iter().filter(|store| named.contains(&store.id)).collect())
+        let mut stores = vector_stores::store::list(&mut tx).await?;
+        stores.retain(|store| named.contains(&store.id));
+        Ok((stores, connection::delimits_text(&mut tx).await?))
     }
 
     /// One store's answer within the deadline, or why there is none in words.
@@ -257,14 +276,17 @@ impl Search {
         scope: TenantScope,
         store: &VectorStore,
         target: &Target,
+        enough: usize,
     ) -> Result<Result<Option<Text>, String>, Fault> {
         match (&store.backend, target) {
             (Backend::Builtin, Target::Builtin { document, chunk }) => {
                 builtin::fetch(&self.parts, scope, store.id, *document, *chunk).await.map(Ok)
             }
             (Backend::OpenAi { .. }, Target::Outside { file_id }) => {
-                self.outside(scope, store, async |client| openai::fetch(&client, file_id).await)
-                    .await
+                self.outside(scope, store, async |client| {
+                    openai::fetch(&client, file_id, enough).await
+                })
+                .await
             }
             (Backend::Builtin, Target::Outside { .. })
             | (Backend::OpenAi { .. }, Target::Builtin { .. }) => Ok(Ok(None)),
@@ -326,28 +348,10 @@ impl Search {
         Hit {
             id: found.reference.to_string(),
             url: self.url(&found.reference),
-            title: clean::line(&found.title, 200),
-            snippet: clean::clean(&found.snippet).text,
+            title: neutral_line(&found.title, 200),
+            snippet: neutralise(&found.snippet).text,
+            flags: neutral::flags(&found.snippet),
             store: found.reference.store,
-        }
-    }
-
-    fn fetched(&self, reference: &Reference, store: &VectorStore, found: Text) -> Fetched {
-        let mut metadata = found.metadata;
-        metadata.insert("vector_store".to_owned(), clean::line(&store.name, 80));
-        // Whoever reads it should not take orders from it.
-        metadata.insert("trust".to_owned(), "untrusted_document".to_owned());
-        let shown = window(clean::clean(&found.text).text, found.passage.as_ref());
-        if let Some(characters) = shown.characters {
-            metadata.insert("truncated".to_owned(), "true".to_owned());
-            metadata.insert("characters".to_owned(), characters);
-        }
-        Fetched {
-            id: reference.to_string(),
-            title: clean::line(&found.title, 200),
-            text: shown.text,
-            url: self.url(reference),
-            metadata,
         }
     }
 
@@ -367,14 +371,4 @@ struct Found {
     reference: Reference,
     title: String,
     snippet: String,
-}
-
-/// What a backend fetched, before it is made fit to be shown.
-#[derive(Debug)]
-struct Text {
-    title: String,
-    text: String,
-    /// Where in the text the passage is that was asked for, in characters.
-    passage: Option<Range<usize>>,
-    metadata: BTreeMap<String, String>,
 }

@@ -3,15 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use super::{
-    Found, MAX_FETCH, Text,
+    Found, Text,
     id::{Reference, Target},
     snippet::snippet,
 };
 use crate::{
-    documents::clean,
     ids::VectorStoreId,
+    neutral,
     vector_stores::openai::{Client, Error},
 };
 
@@ -41,18 +42,22 @@ pub(super) async fn search(
         let text: String = found.text().chars().take(MAX_PASSAGE).collect();
         Found {
             title: title(found.attributes.as_ref(), found.filename.as_deref(), &found.file_id),
-            snippet: snippet(&clean::clean(&text).text, &words),
+            snippet: snippet(&neutral::clean(&text).text, &words),
             reference: Reference { store, document: Target::Outside { file_id: found.file_id } },
         }
     });
     Ok(hits.collect())
 }
 
-/// A file's whole text, if it is in this store.
-pub(super) async fn fetch(client: &Client<'_>, file_id: &str) -> Result<Option<Text>, Error> {
-    let Some(file) = client.file(file_id, MAX_FETCH).await? else { return Ok(None) };
+/// A file's text, of `enough` characters or all of it, if it is in this store.
+pub(super) async fn fetch(
+    client: &Client<'_>,
+    file_id: &str,
+    enough: usize,
+) -> Result<Option<Text>, Error> {
+    let Some(file) = client.file(file_id, enough).await? else { return Ok(None) };
     let title = title(Some(&file.attributes), file.filename.as_deref(), file_id);
-    let metadata: BTreeMap<String, String> = file
+    let declared = file
         .attributes
         .into_iter()
         .filter_map(|(name, value)| {
@@ -62,10 +67,26 @@ pub(super) async fn fetch(client: &Client<'_>, file_id: &str) -> Result<Option<T
                 Value::Bool(flag) => flag.to_string(),
                 Value::Null | Value::Array(_) | Value::Object(_) => return None,
             };
-            Some((clean::line(&name, 64), clean::line(&text, 512)))
+            Some((name, text))
         })
         .collect();
-    Ok(Some(Text { title, text: file.text, passage: None, metadata }))
+    let mut provenance = vec![("document_id", file_id.to_owned())];
+    if file.is_whole {
+        let digest = Sha256::digest(&file.text);
+        provenance.push(("sha256", digest.iter().map(|byte| format!("{byte:02x}")).collect()));
+    }
+    // What nobody has read before is looked at now.
+    let cleaned = neutral::clean(&file.text);
+    Ok(Some(Text {
+        title,
+        flags: neutral::flags(&cleaned.text),
+        text: cleaned.text,
+        is_whole: file.is_whole,
+        passage: None,
+        hidden: cleaned.removed,
+        declared,
+        provenance,
+    }))
 }
 
 fn title(
@@ -77,7 +98,7 @@ fn title(
     [declared, filename]
         .into_iter()
         .flatten()
-        .map(|title| clean::line(title, 200))
+        .map(|title| neutral::line(title, 200))
         .find(|title| !title.is_empty())
         .unwrap_or_else(|| file_id.to_owned())
 }

@@ -66,6 +66,12 @@ impl MasterKey {
         DerivationKey::new(&self.0, purpose)
     }
 
+    /// A key that seals for one purpose: the same every time, and on every node.
+    #[must_use]
+    pub fn sealing_key(&self, purpose: &str) -> DataKey {
+        DataKey(self.derivation_key(purpose).derive(b"seal"))
+    }
+
     /// Seal `plain` for the place that `context` names.
     #[must_use]
     pub fn seal(&self, plain: &[u8], context: &str) -> Vec<u8> {
@@ -183,5 +189,8 @@ mod tests {
         let again = MasterKey::from_hex(&master.to_hex()).unwrap();
         assert!(again.open(&master.seal(b"x", "c"), "c").is_ok());
         assert!(MasterKey::from_hex("abcd").is_none());
+        let sealed = master.sealing_key("one").seal(b"x", "c");
+        assert!(again.sealing_key("one").open(&sealed, "c").is_ok());
+        assert!(again.sealing_key("two").open(&sealed, "c").is_err());
     }
 }

@@ -2,7 +2,9 @@
 //!
 //! A suspended tenant and a disabled user count as absent wherever access is decided.
 
+pub mod connection;
 pub mod store;
+mod store_connection;
 mod store_keys;
 pub mod vault;
 

@@ -100,6 +100,8 @@ pub struct File {
     pub attributes: BTreeMap<String, Value>,
     /// The text, up to what was asked for and a page more.
     pub text: String,
+    /// Whether that is all of it.
+    pub is_whole: bool,
 }
 
 /// Why the API gave no answer, in words for the tenant.
@@ -170,15 +172,17 @@ impl Client<'_> {
             self.call::<Named>(Method::GET, &name, None),
             self.content(file_id, enough)
         );
+        let (text, is_whole) = text?;
         Ok(Some(File {
             // A key that may read the store and not the file list still reads the text.
             filename: named.ok().and_then(|named| named.filename),
             attributes: attached.attributes.unwrap_or_default(),
-            text: text?,
+            text,
+            is_whole,
         }))
     }
 
-    async fn content(&self, file_id: &str, enough: usize) -> Result<String, Error> {
+    async fn content(&self, file_id: &str, enough: usize) -> Result<(String, bool), Error> {
         let mut url =
             self.url(&["vector_stores", self.external_id, "files", file_id, "content"])?;
         let mut text = String::new();
@@ -192,7 +196,7 @@ impl Client<'_> {
                 text.push_str(&part.text);
             }
             let Some(next) = page.next_page.filter(|next| page.has_more && !next.is_empty()) else {
-                break;
+                return Ok((text, true));
             };
             // A token that comes twice would go round for ever.
             if seen.contains(&next) || text.chars().count() > enough {
@@ -201,7 +205,7 @@ impl Client<'_> {
             url.query_pairs_mut().clear().append_pair("page", &next);
             seen.push(next);
         }
-        Ok(text)
+        Ok((text, false))
     }
 
     fn url(&self, segments: &[&str]) -> Result<Url, Error> {

@@ -15,6 +15,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("secret", &[]),
     ("fault", &[]),
     ("deadline", &[]),
+    ("neutral", &[]),
     ("config", &[]),
     ("db", &[]),
     ("problems", &["db"]),
@@ -24,7 +25,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("outbound", &[]),
     ("jose", &["http", "limits", "outbound"]),
     ("audit", &["db", "http"]),
-    ("tenants", &["db", "audit"]),
+    ("tenants", &["neutral", "db", "audit"]),
     ("users", &["db", "audit", "tenants"]),
     (
         "sign_in",
@@ -50,15 +51,30 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     ("embeddings", &[]),
-    ("documents", &["db", "audit", "embeddings"]),
-    ("search", &["db", "outbound", "vector_stores", "embeddings", "documents"]),
+    ("documents", &["neutral", "db", "audit", "tenants", "embeddings"]),
+    (
+        "search",
+        &["neutral", "db", "outbound", "tenants", "vector_stores", "embeddings", "documents"],
+    ),
     (
         "mcp",
-        &["config", "db", "http", "limits", "telemetry", "audit", "questions", "oauth", "search"],
+        &[
+            "neutral",
+            "config",
+            "db",
+            "http",
+            "limits",
+            "telemetry",
+            "audit",
+            "questions",
+            "oauth",
+            "search",
+        ],
     ),
     (
         "admin",
         &[
+            "neutral",
             "config",
             "db",
             "problems",
@@ -76,7 +92,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "outbound",
         ],
     ),
-    ("fuzzing", &["http", "oauth", "mcp"]),
+    ("fuzzing", &["neutral", "http", "oauth", "mcp"]),
     (
         "app",
         &[

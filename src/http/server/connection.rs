@@ -6,6 +6,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
 };
+use socket2::SockRef;
 use tokio::{net::TcpStream, time::Instant};
 
 use super::{Front, pulse::Pulse, service::Service, watched::Watched};
@@ -28,6 +29,9 @@ const CONNECTION_WINDOW: u32 = 512 * 1024;
 const SEND_BUFFER: usize = 32 * 1024;
 /// HTTP/2: how often a silent peer is asked whether it is there, and how long it may think.
 const PING: Duration = Duration::from_secs(20);
+
+/// The kernel's share of it; it takes twice as much.
+const KERNEL_BUFFER: usize = 128 * 1024;
 
 pub(super) type Http = auto::Builder<TokioExecutor>;
 
@@ -54,10 +58,19 @@ pub(super) fn http() -> Http {
     http
 }
 
+/// What the kernel keeps for a peer that does not read, and for how long: an answer that fits would
+/// look as if it were taken. Where it cannot be said, the deadlines above it hold alone.
+fn bound(stream: &TcpStream, stall: Duration) {
+    let socket = SockRef::from(stream);
+    let _ = socket.set_send_buffer_size(KERNEL_BUFFER);
+    let _ = socket.set_tcp_user_timeout(Some(stall));
+    // An answer is written whole: there is nothing to wait for.
+    let _ = socket.set_tcp_nodelay(true);
+}
+
 /// Answer the requests of one connection until it ends, or is cut.
 pub(super) async fn serve(stream: TcpStream, peer: SocketAddr, front: &Arc<Front>) {
-    // An answer is written whole: there is nothing to wait for.
-    let _ = stream.set_nodelay(true);
+    bound(&stream, front.deadlines.stall);
     let pulse = Pulse::new();
     let io = TokioIo::new(Watched::new(stream, pulse.clone()));
     let service = Service { front: Arc::clone(front), peer, pulse: pulse.clone() };
@@ -94,6 +107,6 @@ pub(super) async fn serve(stream: TcpStream, peer: SocketAddr, front: &Arc<Front
         }
     });
     if let Some(cut) = cut.await {
-        cut.count();
+        pulse.cut(cut);
     }
 }

@@ -41,6 +41,8 @@ struct Notes {
     in_flight: u64,
     /// When nothing was in flight any more.
     quiet_since: Instant,
+    /// Whether what the kernel still keeps for the peer is to go with the connection.
+    is_hopeless: bool,
     /// When the peer was told that the connection ends.
     told_at: Option<Instant>,
     /// When the first byte came of a request that has not begun.
@@ -71,7 +73,7 @@ pub(super) enum Cut {
 }
 
 impl Cut {
-    pub(super) fn count(self) {
+    fn count(self) {
         let reason = match self {
             Self::Head => "head",
             Self::Idle => "idle",
@@ -93,6 +95,7 @@ impl Pulse {
             taken_back: 0,
             in_flight: 0,
             quiet_since: opened,
+            is_hopeless: false,
             told_at: None,
             head_since: None,
             is_ahead: false,
@@ -170,6 +173,17 @@ impl Pulse {
     /// The peer was told that the connection ends.
     pub(super) fn told(&self) {
         self.notes().told_at = Some(Instant::now());
+    }
+
+    /// The connection is cut.
+    pub(super) fn cut(&self, cut: Cut) {
+        cut.count();
+        self.notes().is_hopeless = matches!(cut, Cut::Stall | Cut::Flood);
+    }
+
+    /// Whether the peer takes nothing any more.
+    pub(super) fn is_hopeless(&self) -> bool {
+        self.notes().is_hopeless
     }
 
     /// When the connection is to be cut unless something happens, and why.

@@ -53,7 +53,7 @@ pub struct Deadlines {
     pub behind: Duration,
     /// A whole body, unless it says that it is a large one.
     pub body: Duration,
-    /// A peer that does not take what is sent.
+    /// A peer that does not take what is sent, be it ours to send still or the kernel's.
     pub stall: Duration,
     /// From not being ready to taking no new connections.
     pub grace: Duration,

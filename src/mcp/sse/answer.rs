@@ -8,6 +8,7 @@ use axum::{
 
 use super::session::Delivery;
 use crate::{
+    deadline,
     limits::{Calls, Cost},
     mcp::{
         dispatch::Dispatcher,
@@ -29,7 +30,9 @@ pub(super) async fn answer(
     // It was paid for when it was posted; what runs at the same time is bounded here.
     let call = delivery.asker.caller.call(Cost::Other);
     let answer = match calls.hold(&call).await {
-        Ok(_held) => respond(dispatcher, delivery).await,
+        Ok(_held) => deadline::within(deadline::ANSWER, respond(dispatcher, delivery))
+            .await
+            .unwrap_or_else(|elapsed| Err(elapsed.into())),
         Err(limited) => Err(RpcError::limited(&limited)),
     };
     let response = answer

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     audit::Origin,
     fault::Fault,
+    limits::Cost,
     mcp::{
         caller::Caller,
         dispatch::Asker,
@@ -42,6 +43,9 @@ pub(in crate::mcp) async fn open(
         || version.is_some_and(|version| version.as_bytes() != answer::REVISION.as_bytes())
     {
         return Ok(refusal::method().await);
+    }
+    if let Err(limited) = endpoint.limiter.admit(&caller.call(Cost::Other)).await {
+        return Ok(transport::refuse(&limited, None));
     }
     let streams = endpoint.streams.clone();
     let messages = messages_at(uri.path());

@@ -1,15 +1,19 @@
 //! The two tools, and what a call of one comes to. A file for each, with the same three functions:
 //! `definition`, `call`, and what it answers.
 
+mod delimiter;
 mod fetch;
+mod onward;
 mod search;
 
 use serde_json::{Value, json};
 
+pub(super) use onward::Handles;
+
 use super::{caller::Caller, challenge::NEEDED, jsonrpc::Request};
 use crate::{audit::Kind, fault::Fault, search::Search};
 
-/// How long a client may keep the list.
+/// How long a client may keep the list (spec row H-08).
 const LIST_TTL_MS: u32 = 60_000;
 
 /// A tool.
@@ -72,13 +76,13 @@ impl Tool {
     /// Run it.
     pub(super) async fn call(
         self,
-        search: &Search,
+        (search, handles): (&Search, &Handles),
         caller: &Caller,
         arguments: Option<&Value>,
     ) -> Result<Outcome, Fault> {
         match self {
             Self::Search => search::call(search, caller, arguments).await,
-            Self::Fetch => fetch::call(search, caller, arguments).await,
+            Self::Fetch => fetch::call((search, handles), caller, arguments).await,
         }
     }
 }
@@ -214,7 +218,9 @@ mod tests {
         let digest = Sha256::digest(list().to_string());
         let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(hex, PINNED);
+        let readme = include_str!("../../../README.md");
+        assert!(readme.contains(&hex), "what is published is what is served");
     }
 
-    const PINNED: &str = "d91b5a7ad6b734ae2a924e23bfbe2dbcd15f9fc6269f98dd6f018fd63917ee84";
+    const PINNED: &str = "6689397bd621671a092af2ae44324614642e7f7ed83cb2b5807baa386a591019";
 }

@@ -41,7 +41,7 @@ def kinds(node: Node, asset: str) -> dict[str, Slow]:
         "silent": Slow(b"", b""),
         "headers": Slow(f"GET / HTTP/1.1\r\n{host}".encode(), b"X-a: b\r\n"),
         "body": Slow(f"POST /oauth/token HTTP/1.1\r\n{host}{form}".encode(), b"b"),
-        "read": Slow(node.get(asset) * 400, b"", reads=False),
+        "read": Slow(node.get(asset) * 10, b"", reads=False),
     }
 
 

@@ -75,6 +75,8 @@ async fn plant_rules(app: &TestApp, tenant: TenantId, user: UserId, mark: &str) 
         "insert into limit_refusals (tenant_id, day, limit_name, refused)
          select $1, current_date, 'tenant', 1
           where $2::uuid is not null and $3::text is not null",
+        "insert into tenant_connections (tenant_id, name, description, updated_at)
+         select $1, $3, 'All that ' || $3 || ' knows', now() where $2::uuid is not null",
         "insert into oauth_app_approvals
                 (tenant_id, app_identity, client_name, place, requested_by, requested_at)
          select $1, sha256($3::bytea), $3, $3 || '.example', $2, now()",

@@ -43,7 +43,7 @@ async fn another_tenants_documents_do_not_exist(pool: PgPool) {
         "0".repeat(5_000),
         "\0".to_owned(),
     ] {
-        let answer = a.search.fetch(a.scope, &both, &spelling).await.unwrap();
+        let answer = a.search.fetch(a.scope, &both, &spelling, None).await.unwrap();
         assert_eq!(answer, Fetch::NotFound, "{spelling}");
     }
     // Their document under our store's name.
@@ -96,7 +96,7 @@ async fn a_grant_reaches_its_stores_only(pool: PgPool) {
     for stores in [vec![], vec![other]] {
         let answer = shelf.search.search(shelf.scope, &stores, "pelican", 5).await.unwrap();
         assert!(answer.hits.is_empty());
-        let fetched = shelf.search.fetch(shelf.scope, &stores, &hit.id).await.unwrap();
+        let fetched = shelf.search.fetch(shelf.scope, &stores, &hit.id, None).await.unwrap();
         assert_eq!(fetched, Fetch::NotFound);
     }
 }

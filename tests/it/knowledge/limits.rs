@@ -39,9 +39,8 @@ async fn a_passage_far_down_is_fetched(pool: PgPool) {
     let hit = shelf.ask("quokka").await.remove(0);
     let found = shelf.fetched(&hit.id).await;
     assert!(found.text.contains("The quokka smiles at dusk."));
-    assert!(found.text.starts_with("[Cut here: characters "), "{}", &found.text[..100]);
-    assert!(found.text.ends_with("from the rest.]"));
-    assert!(found.text.chars().count() < 101_000);
+    assert!(found.range.start > 0 && found.next.is_some());
+    assert!(found.text.chars().count() < 100_000);
     assert!(found.metadata["characters"].ends_with(" of 440026"), "{:?}", found.metadata);
     assert_eq!(found.metadata["truncated"], "true");
 

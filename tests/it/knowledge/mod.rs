@@ -89,7 +89,7 @@ impl Shelf {
     }
 
     async fn fetch(&self, id: &str) -> Fetch {
-        self.search.fetch(self.scope, &[self.store], id).await.unwrap()
+        self.search.fetch(self.scope, &[self.store], id, None).await.unwrap()
     }
 
     async fn fetched(&self, id: &str) -> Fetched {
@@ -105,5 +105,5 @@ impl Shelf {
 fn answers_travel_between_threads(search: &Search, scope: TenantScope) {
     fn sends<T: Send>(_: T) {}
     sends(search.search(scope, &[], "", 1));
-    sends(search.fetch(scope, &[], ""));
+    sends(search.fetch(scope, &[], "", None));
 }

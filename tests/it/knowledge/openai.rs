@@ -103,7 +103,8 @@ async fn hits_of_both_backends_are_merged_and_fetched(pool: PgPool) {
     assert_eq!(cloud.url, format!("https://callslip.example/d/{}", cloud.id));
 
     fake.behave(Mode::Working);
-    let Fetch::Found(found) = shelf.search.fetch(shelf.scope, &stores, &cloud.id).await.unwrap()
+    let Fetch::Found(found) =
+        shelf.search.fetch(shelf.scope, &stores, &cloud.id, None).await.unwrap()
     else {
         panic!("not found")
     };
@@ -118,7 +119,7 @@ async fn hits_of_both_backends_are_merged_and_fetched(pool: PgPool) {
         store: store.id,
         document: callslip::search::Target::Outside { file_id: "file-other9".to_owned() },
     };
-    let answer = shelf.search.fetch(shelf.scope, &stores, &other.to_string()).await.unwrap();
+    let answer = shelf.search.fetch(shelf.scope, &stores, &other.to_string(), None).await.unwrap();
     assert_eq!(answer, Fetch::NotFound);
 }
 

@@ -9,6 +9,8 @@ mod front;
 mod gate;
 mod limits;
 mod malformed;
+mod neutral;
+mod onward;
 pub(crate) mod slow;
 mod sse;
 pub(crate) mod stage;

@@ -5,13 +5,19 @@
 
 use axum::{body::Body, extract::Request, http::header};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use callslip::ids::{GrantId, TenantId, UserId, VectorStoreId};
+use callslip::{
+    audit::Origin,
+    db::TenantScope,
+    documents::{Upload, ingest_upload},
+    ids::{GrantId, TenantId, UserId, VectorStoreId},
+};
 use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use time::Duration;
 use uuid::Uuid;
 
+use super::tools::same_twice;
 use crate::support::{Answer, ORIGIN, TestApp, unique};
 
 /// An application with one connected assistant.
@@ -138,6 +144,33 @@ impl Stage {
         .unwrap();
     }
 
+    /// Another tenant's user as a member of this one, with a grant of the same client.
+    pub(crate) async fn colleague(&self, other: &Self) -> Self {
+        let colleague = Self { user: other.user, grant: GrantId::new(), ..self.clone() };
+        for sql in [
+            "insert into memberships (tenant_id, user_id, role, created_at)
+             select $1, $2, 'reader', now() where $3::uuid is not null and $4::uuid is not null",
+            "insert into oauth_grants (tenant_id, id, user_id, client_id, redirect_uri, resource,
+                                       scope, created_at, expires_at)
+             select tenant_id, $3, $2, client_id, redirect_uri, resource, scope, created_at,
+                    expires_at
+               from oauth_grants where tenant_id = $1 and id = $4",
+            "insert into oauth_grant_vector_stores (tenant_id, grant_id, vector_store_id)
+             select tenant_id, $3, vector_store_id from oauth_grant_vector_stores
+              where tenant_id = $1 and grant_id = $4 and $2::uuid is not null",
+        ] {
+            sqlx::query(sql)
+                .bind(self.tenant.uuid())
+                .bind(colleague.user.uuid())
+                .bind(colleague.grant.uuid())
+                .bind(self.grant.uuid())
+                .execute(&self.app.pool)
+                .await
+                .unwrap();
+        }
+        colleague
+    }
+
     /// What a good token for `/mcp` says.
     pub(crate) fn claims(&self) -> Value {
         let now = self.app.clock.now().unix_timestamp();
@@ -255,6 +288,26 @@ impl Stage {
     /// `tools/call`.
     pub(crate) async fn call(&self, tool: &str, arguments: Value) -> Answer {
         self.post(&call(tool, arguments)).await
+    }
+
+    /// Bring a file into the store.
+    pub(crate) async fn upload(&self, name: &str, text: &str) {
+        let importer = self.app.parts.importer();
+        #[expect(clippy::disallowed_methods, reason = "the test made the tenant")]
+        let scope = TenantScope::proven(self.tenant);
+        let upload = Upload {
+            file_name: name.to_owned(),
+            bytes: text.as_bytes().to_vec(),
+            uploaded_by: Some(self.user),
+            origin: Origin::default(),
+        };
+        let report = ingest_upload(&importer, scope, self.store, upload).await.unwrap();
+        assert!(report.failed.is_empty() && report.last.is_some(), "{report:?}");
+    }
+
+    /// What a tool answers, structured.
+    pub(crate) async fn answer(&self, tool: &str, arguments: Value) -> Value {
+        same_twice(&self.call(tool, arguments).await.json()["result"])
     }
 
     /// The audit's events of this tenant, oldest first.

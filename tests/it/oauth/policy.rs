@@ -210,7 +210,7 @@ async fn attempts_beyond_the_quota_leave_nothing(pool: PgPool) {
     let (started, mut told) = (std::time::Instant::now(), 0);
     for n in 0..100_000 {
         let answer = register(&few, &format!("198.51.{}.{}:1", n % 7, n % 250), "").await;
-        told += i32::from(answer.status == 429 && !answer.header("retry-after").is_empty());
+        told += i64::from(answer.status == 429 && !answer.header("retry-after").is_empty());
     }
     // Eight an hour; on a slow machine time gives some back meanwhile.
     let made = few.count("oauth_clients").await - 40;

@@ -196,7 +196,7 @@ async fn an_upload_after_the_session_has_ended_says_so(pool: PgPool) {
 }
 
 /// Send the upload form: its fields, then its files.
-async fn upload(
+pub(super) async fn upload(
     browser: &mut Browser,
     path: &str,
     fields: &[(&str, &str)],

@@ -1,6 +1,7 @@
 //! The pages behind sign-in: who sees what, what each form does, and that nothing of one tenant
 //! shows in another.
 
+mod connection;
 mod documents;
 mod grants;
 mod services;

@@ -1,6 +1,14 @@
-//! A minimal `rmcp` server: stateless, JSON answers, one `search` tool over ten documents in
-//! memory, no authentication. Listens on the address given as the first argument.
+//! A minimal `rmcp` server: stateless, JSON answers, `search` and `fetch` over ten documents in
+//! memory. Listens on the address given as the first argument. With a second one, the `x` of an
+//! Ed25519 key, it verifies the bearer token of every call, and asks nobody whether it still lives.
 
+use axum::{
+    extract::{Request, State},
+    http::{StatusCode, header},
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse, Response},
+};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
 use rmcp::{
     Json, ServerHandler,
     handler::server::{router::tool::ToolRouter, wrapper::Parameters},
@@ -17,6 +25,11 @@ struct Question {
     query: String,
 }
 
+#[derive(Deserialize, JsonSchema)]
+struct Name {
+    id: String,
+}
+
 #[derive(Serialize, JsonSchema)]
 struct Hit {
     id: String,
@@ -27,6 +40,14 @@ struct Hit {
 #[derive(Serialize, JsonSchema)]
 struct Answer {
     results: Vec<Hit>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Document {
+    id: String,
+    title: String,
+    text: String,
+    url: String,
 }
 
 #[derive(Clone)]
@@ -51,11 +72,49 @@ impl Server {
             .collect();
         Json(Answer { results })
     }
+
+    #[tool(description = "Read a document.")]
+    async fn fetch(&self, Parameters(name): Parameters<Name>) -> Result<Json<Document>, String> {
+        let number: usize = name
+            .id
+            .strip_prefix("document-")
+            .and_then(|number| number.parse().ok())
+            .filter(|number| *number < 10)
+            .ok_or_else(|| "Document not found: check the id returned by search.".to_owned())?;
+        Ok(Json(Document {
+            title: format!("A document about subject number {number}"),
+            text: "Cats are attached to their homes.".to_owned(),
+            url: format!("https://example.com/documents/{number}"),
+            id: name.id,
+        }))
+    }
+}
+
+#[derive(Deserialize)]
+struct Claims {
+    #[serde(rename = "sub")]
+    _sub: String,
+}
+
+/// What a careful guide would have one write.
+async fn require_token(State(key): State<DecodingKey>, request: Request, next: Next) -> Response {
+    let mut validation = Validation::new(Algorithm::EdDSA);
+    validation.validate_aud = false;
+    let token = request
+        .headers()
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.strip_prefix("Bearer "));
+    match token.map(|token| decode::<Claims>(token, &key, &validation)) {
+        Some(Ok(_)) => next.run(request).await,
+        _ => StatusCode::UNAUTHORIZED.into_response(),
+    }
 }
 
 #[tokio::main]
 async fn main() {
-    let address = std::env::args().nth(1).expect("an address to listen on");
+    let mut arguments = std::env::args().skip(1);
+    let address = arguments.next().expect("an address to listen on");
     let service: StreamableHttpService<Server, LocalSessionManager> = StreamableHttpService::new(
         || Ok(Server { tool_router: Server::tool_router() }),
         Default::default(),
@@ -63,7 +122,11 @@ async fn main() {
             .with_legacy_session_mode(false)
             .with_json_response(true),
     );
-    let router = axum::Router::new().nest_service("/mcp", service);
+    let mut router = axum::Router::new().nest_service("/mcp", service);
+    if let Some(x) = arguments.next() {
+        let key = DecodingKey::from_ed_components(&x).expect("an Ed25519 key");
+        router = router.layer(from_fn_with_state(key, require_token));
+    }
     let listener = tokio::net::TcpListener::bind(address).await.expect("a free port");
     axum::serve(listener, router).await.expect("serving");
 }

@@ -130,3 +130,20 @@ async fn another_grant(stage: &Stage) -> String {
     .unwrap();
     stage.token_but(json!({ "grant": grant })).await
 }
+
+/// [L-01] Opening streams is counted like a call, so nobody opens and closes them without end.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn opening_streams_is_counted(pool: PgPool) {
+    let stage = Stage::with(&pool, &[("CALLSLIP_RATE_LIMIT_SCALE", "0.1")]).await;
+    let token = stage.token().await;
+    for tries in 0.. {
+        assert!(tries < 500, "it is not counted");
+        if let Err(answer) = Line::try_open(&stage, get("/sse/", &token)).await {
+            assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
+            // The cap on streams has no rate.
+            if !answer.header("ratelimit").is_empty() {
+                break;
+            }
+        }
+    }
+}

@@ -45,9 +45,7 @@ async fn listening(pool: &PgPool) -> (Stage, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let origin = format!("http://{}", listener.local_addr().unwrap());
     let stage = Stage::with(pool, &[("CALLSLIP_PUBLIC_URL", &origin)]).await;
-    let service = stage.app.app.router.clone();
-    let service = service.into_make_service_with_connect_info::<SocketAddr>();
-    tokio::spawn(async move { axum::serve(listener, service).await.unwrap() });
+    stage.app.serve(listener);
     (stage, origin)
 }
 

@@ -1,4 +1,4 @@
-//! Text without hidden characters (spec row N-01): at ingest and again when answering.
+//! Text without hidden characters (spec row N-01).
 //!
 //! What people cannot see and models can read goes: tag characters, variation selectors beyond
 //! emoji, zero-width and bidirectional controls, private use, C0 and C1. Joiners stay where scripts
