@@ -11,6 +11,12 @@ POSTGRES_SHA256=(
   1e1eed1eda17238e64a99031edc404b051caa2ea752361f4826633e3a5ecc702 # macOS, arm64
 )
 
+# The files of the embedding model (models/SOURCE.md): the weights, and the tokeniser.
+MODEL_SHA256=(
+  b7d9da31e3d8f5b2ee1c00e997a73b39263d974fffe70eadefd9c32293e4a8e0
+  be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037
+)
+
 say() { printf '==> %s\n' "$*" >&2; }
 
 fail() {
@@ -208,4 +214,32 @@ for folder, _, _ in os.walk(home):
 PYTHON
   mv "$home.new" "$home"
   rm -rf "$download"
+}
+
+# The embedding model, unpacked from the sources once and verified. Sets CALLSLIP_MODEL_DIR.
+use_model() {
+  [ -z "${CALLSLIP_MODEL_DIR:-}" ] || { export CALLSLIP_MODEL_DIR; return; }
+  export CALLSLIP_MODEL_DIR=$CALLSLIP_CACHE_DIR/model-${MODEL_SHA256[0]:0:16}
+  [ -f "$CALLSLIP_MODEL_DIR/minilm-l6-v2-int8.onnx" ] &&
+    [ -f "$CALLSLIP_MODEL_DIR/tokenizer.json" ] || unpack_model "$CALLSLIP_MODEL_DIR"
+}
+
+#   unpack_model FOLDER
+unpack_model() {
+  python3 - "$REPOSITORY/models" "$1" "${MODEL_SHA256[@]}" <<'PYTHON' ||
+import hashlib, lzma, os, sys
+source, folder, *hashes = sys.argv[1:]
+os.makedirs(folder, exist_ok=True)
+for name, expected in zip(["minilm-l6-v2-int8.onnx", "tokenizer.json"], hashes):
+    with lzma.open(os.path.join(source, name + ".xz")) as packed:
+        content = packed.read()
+    if hashlib.sha256(content).hexdigest() != expected:
+        sys.exit(f"{name} is not what it should be: its SHA-256 is another one")
+    draft = os.path.join(folder, f".{name}.{os.getpid()}")
+    with open(draft, "wb") as file:
+        file.write(content)
+    os.replace(draft, os.path.join(folder, name))
+PYTHON
+    fail "the embedding model could not be unpacked into $1" \
+      "Without it search goes by words alone: set CALLSLIP_MODEL_DIR to an empty folder to do so."
 }

@@ -11,6 +11,7 @@ use crate::{
     config::Config,
     db::{Class, Db},
     documents::{Importer, extract::Extractor},
+    embeddings::Embedder,
     fault::Fault,
     http::{
         Draining, Mounted, PageError, assets,
@@ -56,6 +57,8 @@ pub struct Parts {
     pub streams: StreamRules,
     /// How long a Valkey may take to answer.
     pub valkey_budget: Duration,
+    /// The embedding model, if there is one.
+    pub embedder: Embedder,
 }
 
 impl Parts {
@@ -65,6 +68,7 @@ impl Parts {
         Search::new(search::Parts {
             db: self.db.of(class),
             clock: self.clock.clone(),
+            embedder: self.embedder.clone(),
             outbound: self.outbound.clone(),
             master_key: self.master_key.clone(),
             deadline: STORE_DEADLINE,
@@ -79,6 +83,7 @@ impl Parts {
             db: self.db.of(Class::Work),
             clock: self.clock.clone(),
             extractor: self.extractor.clone(),
+            embedder: self.embedder.clone(),
         }
     }
 }

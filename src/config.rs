@@ -30,6 +30,7 @@ pub const VARIABLES: &[Variable] = &[
     Variable { name: "MIGRATION_DATABASE_URL", default: "" },
     Variable { name: "CALLSLIP_DATABASE_CONNECTIONS", default: "16" },
     Variable { name: "CALLSLIP_POSTGRES_DIR", default: "" },
+    Variable { name: "CALLSLIP_MODEL_DIR", default: "" },
     Variable { name: "CALLSLIP_MASTER_KEY", default: "" },
     Variable { name: "CALLSLIP_METRICS_LISTEN", default: "127.0.0.1:8701" },
     Variable { name: "CALLSLIP_TRUSTED_PROXIES", default: "" },
@@ -80,6 +81,8 @@ pub struct Config {
     pub database_connections: u32,
     /// Where the programs of the private Postgres are.
     pub postgres_dir: Option<PathBuf>,
+    /// Where the embedding model is: `models` under `data_dir` unless another folder is named.
+    pub model_dir: PathBuf,
     /// 64 hexadecimal digits; `None` keeps a key file under `data_dir`.
     pub master_key: Option<Secret>,
     /// Where `/metrics` listens: loopback only.
@@ -143,10 +146,13 @@ impl Config {
     pub fn parse(variables: &BTreeMap<String, String>) -> Result<Self, Vec<Problem>> {
         let mut reader = parse::Reader::new(variables);
         let listen: SocketAddr = reader.parsed("CALLSLIP_LISTEN", "an address and port");
+        let data_dir: PathBuf = reader.parsed("CALLSLIP_DATA_DIR", "a folder");
+        let model_dir = reader.optional("CALLSLIP_MODEL_DIR").map(PathBuf::from);
         let config = Self {
             listen,
             public_url: reader.public_url("CALLSLIP_PUBLIC_URL", listen),
-            data_dir: reader.parsed("CALLSLIP_DATA_DIR", "a folder"),
+            model_dir: model_dir.unwrap_or_else(|| data_dir.join("models")),
+            data_dir,
             database_url: reader.secret("DATABASE_URL"),
             migration_database_url: reader.secret("MIGRATION_DATABASE_URL"),
             database_connections: reader.within("CALLSLIP_DATABASE_CONNECTIONS", 2, 1000),

@@ -14,7 +14,7 @@
 //! - [`questions`]: what assistants ask, for tenants that want it kept
 //! - [`vector_stores`]: a tenant's mappings to what answers searches
 //! - [`oauth`]: the authorization server
-//! - [`documents`]: the builtin store's content; [`search`]: questions to hits, ids to texts
+//! - [`embeddings`]: texts to vectors; [`documents`]: the builtin store's content; [`search`]: questions to hits, ids to texts
 //! - [`mcp`]: the protected resource; [`admin`]: the pages
 //! - [`app`] composes, [`cli`] runs; `fuzzing` (a feature) leads fuzzers to every parser
 //!
@@ -38,6 +38,7 @@ pub mod config;
 pub mod db;
 pub mod deadline;
 pub mod documents;
+pub mod embeddings;
 pub mod fault;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;

@@ -11,6 +11,7 @@ use crate::{
     config::Config,
     db::{Db, MIGRATOR, embedded::Embedded},
     documents::extract::Extractor,
+    embeddings::Embedder,
     fault::Fault,
     limits::shared,
     mcp::StreamRules,
@@ -74,6 +75,7 @@ impl Context {
         let parts = Parts {
             outbound,
             clock,
+            embedder: Embedder::local(config.model_dir.clone()),
             config,
             db,
             master_key,

@@ -2,6 +2,7 @@
 
 mod context;
 mod demo;
+mod eval;
 mod import;
 mod keys;
 mod knowledge;
@@ -38,6 +39,8 @@ enum Command {
     Import(import::Args),
     /// Ask a tenant's stores a question and print what they find.
     Search(search::Args),
+    /// Import a collection with judged questions and print how well they are answered.
+    Eval(eval::Args),
     /// Bring the database's tables up to date.
     Migrate,
     /// Manage who runs the installation.
@@ -99,6 +102,7 @@ async fn run_command(command: Command) -> Result<(), Stop> {
         Command::Demo(args) => demo::run(args).await,
         Command::Import(args) => import::run(args).await,
         Command::Search(args) => search::run(args).await,
+        Command::Eval(args) => eval::run(args).await,
         Command::Migrate => migrate::run().await,
         Command::Operator(command) => operator::run(command).await,
         Command::Keys(command) => keys::run(command).await,

@@ -5,6 +5,7 @@ use std::{io, net::SocketAddr, time::Duration};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
+    time::MissedTickBehavior,
 };
 
 use super::{Context, Stop, context::configuration};
@@ -13,6 +14,7 @@ use crate::{
     config::Config,
     fault::Fault,
     http::server::{self, Leave, Outcome, Server},
+    problems::{Kind, Problems},
     telemetry,
 };
 
@@ -86,9 +88,11 @@ pub(super) async fn serve(
         .map_err(|fault| Stop(format!("cannot start: {}", fault.chain())))?;
     tracing::info!(listen = %config.listen, public_url = config.public_url.as_str(), "serving");
     let sweeper = tokio::spawn(sweep_hourly(app.clone(), context.parts.clone()));
+    let embedding = tokio::spawn(embed_regularly(context.parts.clone(), app.problems.clone()));
     let (problems, calls) = (app.problems.clone(), app.calls.clone());
     serve_until(listeners.public, app, config, stop).await;
     sweeper.abort();
+    embedding.abort();
     let write_down = async {
         if let Err(fault) = problems.flush().await {
             fault.log();
@@ -109,6 +113,31 @@ async fn sweep_hourly(app: App, parts: Parts) {
         hours.tick().await;
         if let Err(fault) = app.sweep(&parts.db, &parts.clock).await {
             fault.log();
+        }
+    }
+}
+
+/// Embed what was brought in where there was no model, and say where there is none.
+async fn embed_regularly(parts: Parts, problems: Problems) {
+    const HOUR: u32 = 360;
+    let importer = parts.importer();
+    let mut rounds = tokio::time::interval(Duration::from_secs(10));
+    rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    for round in 0_u32.. {
+        rounds.tick().await;
+        if !parts.embedder.is_there() && round % HOUR == 0 {
+            let folder = parts.config.model_dir.display().to_string();
+            problems.record(Kind::Embedding, &folder);
+        }
+        loop {
+            match importer.embed_waiting().await {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(fault) => {
+                    fault.log();
+                    break;
+                }
+            }
         }
     }
 }

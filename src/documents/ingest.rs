@@ -5,7 +5,8 @@ use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
 use super::{
-    chunk::{MOST_CHUNKS, chunks},
+    chunk::{Chunk, MOST_CHUNKS, chunks},
+    embed,
     extract::{Extractor, MediaType, Parsed, Unreadable},
     outline::{Composed, compose},
     records::Sightings,
@@ -18,6 +19,7 @@ use crate::{
     audit::{self, Event, Kind, Origin},
     clock::Clock,
     db::{Db, TenantScope},
+    embeddings::Embedder,
     fault::Fault,
     ids::{DocumentId, UserId, VectorStoreId},
     neutral,
@@ -76,6 +78,8 @@ pub struct Importer {
     pub clock: Clock,
     /// What reads files.
     pub extractor: Extractor,
+    /// What makes passages comparable with questions, where there is a model.
+    pub embedder: Embedder,
 }
 
 /// One file's bytes, from a person.
@@ -177,16 +181,7 @@ impl Importer {
             facts.metadata.insert(name.clone(), Value::String(neutral::line(value, 512)));
         }
         // A large text takes a while: not on a thread that answers others.
-        let cut = tokio::task::spawn_blocking(move || {
-            let composed = compose(&parsed, &name);
-            let chunks = chunks(&composed.text, &composed.headings);
-            let findings = Findings {
-                hidden: composed.removed,
-                active: neutral::neutralise(&composed.text).active,
-                flags: neutral::flags(&composed.text),
-            };
-            (composed, chunks, findings)
-        });
+        let cut = tokio::task::spawn_blocking(move || cut(&parsed, &name));
         let (Composed { title, text, .. }, chunks, findings) = cut.await?;
         if text.is_empty() {
             return Ok(Err(Unreadable("it has no text that a reader sees".to_owned())));
@@ -194,6 +189,13 @@ impl Importer {
         if chunks.len() > MOST_CHUNKS {
             return Ok(Err(Unreadable("it is too long: split it into several files".to_owned())));
         }
+        let texts =
+            chunks.iter().map(|chunk: &Chunk| embed::text(&title, &chunk.heading, &chunk.body));
+        let vectors = if embeds_now(source, chunks.len()) {
+            self.embedder.passages(texts.collect()).await
+        } else {
+            None
+        };
         let hash = content_hash(source.bytes);
         let mut tx = self.db.tenant(source.scope).await?;
         let held = connection::holds_documents(&mut tx).await?;
@@ -210,6 +212,7 @@ impl Importer {
             held,
             text: &text,
             chunks: &chunks,
+            vectors: vectors.as_deref(),
             uploaded_by: source.uploaded_by,
         };
         let known = store_save::known(&mut tx, source.store, &source.key, &hash).await?;
@@ -226,6 +229,25 @@ impl Importer {
         tx.commit().await?;
         Ok(Ok(if replaces { Outcome::Updated(id) } else { Outcome::Added(id) }))
     }
+}
+
+/// The text of what was read, its chunks, and what is odd about it.
+fn cut(parsed: &Parsed, name: &str) -> (Composed, Vec<Chunk>, Findings) {
+    let composed = compose(parsed, name);
+    let chunks = chunks(&composed.text, &composed.headings);
+    let findings = Findings {
+        hidden: composed.removed,
+        active: neutral::neutralise(&composed.text).active,
+        flags: neutral::flags(&composed.text),
+    };
+    (composed, chunks, findings)
+}
+
+/// Whether passages are embedded before the document is there, or in the background: a person who
+/// uploads much waits for none of it.
+fn embeds_now(source: &Source<'_>, chunks: usize) -> bool {
+    const FEW: usize = 64;
+    source.origin.is_none() || (source.media != MediaType::JsonLines && chunks <= FEW)
 }
 
 /// What the audit says of a document that came in; nobody's where the command line brought it.

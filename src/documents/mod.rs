@@ -1,11 +1,12 @@
 //! Documents of the builtin store: what they are, how they come in, how they are cut.
 //!
 //! A file is read by a child process ([`extract`]), and so is each that it holds ([`whole`]); its
-//! text is cleaned of hidden characters ([`crate::neutral`]), cut into chunks with exact character ranges
-//! ([`chunk`]) and saved in one transaction ([`store`]).
-//! [`import()`] does that for folders, [`ingest_upload`] for one file.
+//! text is cleaned of hidden characters ([`crate::neutral`]), cut into chunks with exact character
+//! ranges ([`chunk`]), embedded, and saved in one transaction ([`store`]). What could not be embedded
+//! then is later ([`embed`]). [`import()`] does that for folders, [`ingest_upload`] for one file.
 
 mod chunk;
+pub mod embed;
 pub mod extract;
 pub mod import;
 mod ingest;

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::{
     extract::{MediaType, Parsed},
-    ingest::{Facts, Importer, Report, Source, source_key},
+    ingest::{Facts, Importer, Outcome, Report, Source, source_key},
     outline::Style,
     store,
 };
@@ -88,6 +88,10 @@ pub(super) async fn line(
         uploaded_by: file.uploaded_by,
         origin: file.origin,
     };
+    if let Some(id) = importer.unchanged(&source).await? {
+        report.count(&place, Ok(Outcome::Unchanged(id)));
+        return Ok(());
+    }
     let facts = Facts {
         url: record.url.as_deref().and_then(web_address),
         metadata: record.metadata.map(flatten).unwrap_or_default(),
@@ -95,8 +99,12 @@ pub(super) async fn line(
     let markdown =
         record.text.lines().any(|line| line.starts_with("# ") || line.starts_with("## "));
     let style = if markdown { Style::Markdown } else { Style::Plain };
-    let parsed =
-        Parsed { style, title: record.title, sections: vec![record.text], ..Parsed::default() };
+    // A title alone is a document too: then it is its text.
+    let text = match &record.title {
+        Some(title) if record.text.trim().is_empty() => title.clone(),
+        _ => record.text,
+    };
+    let parsed = Parsed { style, title: record.title, sections: vec![text], ..Parsed::default() };
     let outcome = importer.parsed(&source, parsed, facts).await?;
     report.count(&place, outcome);
     Ok(())

@@ -121,6 +121,23 @@ pub async fn list(
     Ok(Listing { documents: rows.into_iter().map(Document::from).collect(), total })
 }
 
+/// What the sources call a store's documents.
+///
+/// # Errors
+/// When the database fails.
+pub async fn source_keys(
+    tx: &mut TenantTx,
+    store: VectorStoreId,
+) -> sqlx::Result<Vec<(DocumentId, String)>> {
+    let rows = sqlx::query!(
+        "select id, source_key from documents where vector_store_id = $1",
+        store.uuid(),
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.id.into(), row.source_key)).collect())
+}
+
 /// How many documents a store holds.
 ///
 /// # Errors
@@ -215,18 +232,23 @@ pub async fn release(tx: &mut TenantTx, id: DocumentId) -> sqlx::Result<Option<S
     )
     .fetch_optional(tx.conn())
     .await?;
-    if let Some(title) = &title {
-        // As `save_chunks` weighs them.
+    if title.is_some() {
+        // As `save_chunks` does, but for the embeddings, which follow.
         sqlx::query!(
             "
-            update chunks
-               set lexemes = setweight(to_tsvector('english', $2), 'A')
-                               || setweight(to_tsvector('english', heading), 'B')
-                               || to_tsvector('english', body)
-             where document_id = $1
+            with index as (
+              insert into chunk_index (tenant_id, vector_store_id, document_id, ordinal, terms)
+              select chunk.tenant_id, chunk.vector_store_id, document_id, ordinal,
+                     term_vector(concat_ws(' ', document.title, heading, body))
+                from chunks chunk
+                join documents document on document.id = chunk.document_id
+               where document_id = $1
+            )
+            insert into embedding_backlog as known (tenant_id, vector_store_id)
+            select tenant_id, vector_store_id from documents where id = $1
+            on conflict (tenant_id, vector_store_id) do update set noted = known.noted + 1
             ",
             id.uuid(),
-            title,
         )
         .execute(tx.conn())
         .await?;

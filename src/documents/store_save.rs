@@ -3,9 +3,10 @@
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::chunk::Chunk;
+use super::{chunk::Chunk, embed};
 use crate::{
     db::TenantTx,
+    embeddings::Vector,
     ids::{DocumentId, UserId, VectorStoreId},
     neutral::Flag,
 };
@@ -78,6 +79,8 @@ pub(super) struct Ready<'a> {
     pub(super) held: bool,
     pub(super) text: &'a str,
     pub(super) chunks: &'a [Chunk],
+    /// Of the chunks, in their order; without a model there are none yet.
+    pub(super) vectors: Option<&'a [Vector]>,
     pub(super) uploaded_by: Option<UserId>,
 }
 
@@ -145,11 +148,11 @@ async fn insert(
         ready.media_type,
         ready.content_hash.as_slice(),
         ready.byte_size,
-        count(ready.text.chars().count()),
+        whole(ready.text.chars().count()),
         ready.uploaded_by.map(UserId::uuid),
         now,
-        count(ready.findings.hidden),
-        count(ready.findings.active),
+        whole(ready.findings.hidden),
+        whole(ready.findings.active),
         &ready.findings.names(),
         ready.held,
     )
@@ -180,11 +183,11 @@ async fn update(
         ready.media_type,
         ready.content_hash.as_slice(),
         ready.byte_size,
-        count(ready.text.chars().count()),
+        whole(ready.text.chars().count()),
         ready.uploaded_by.map(UserId::uuid),
         now,
-        count(ready.findings.hidden),
-        count(ready.findings.active),
+        whole(ready.findings.hidden),
+        whole(ready.findings.active),
         &ready.findings.names(),
         ready.held,
     )
@@ -207,32 +210,73 @@ async fn save_text(tx: &mut TenantTx, id: DocumentId, text: &str) -> sqlx::Resul
     Ok(())
 }
 
-/// The title and the headings weigh more than the body: A and B against D.
+/// How many chunks one statement saves: a book takes several, and none of them too long.
+const AT_ONCE: usize = 500;
+
+/// Save chunks, and what of them is searched. Documents of one store that are saved at once count
+/// their terms one after the other, so there is patience for a long one.
 ///
-/// A document that is held has no lexemes: no question finds it.
+/// The chunks of a document that is held are not in the index: no question finds it.
 async fn save_chunks(
     tx: &mut TenantTx,
     id: DocumentId,
     ready: &Ready<'_>,
     held: bool,
 ) -> sqlx::Result<()> {
-    sqlx::query!("delete from chunks where document_id = $1", id.uuid()).execute(tx.conn()).await?;
-    let position = |at: usize| i32::try_from(at).unwrap_or(i32::MAX);
-    let starts: Vec<i32> = ready.chunks.iter().map(|chunk| position(chunk.start)).collect();
-    let ends: Vec<i32> = ready.chunks.iter().map(|chunk| position(chunk.end)).collect();
-    let headings: Vec<String> = ready.chunks.iter().map(|chunk| chunk.heading.clone()).collect();
-    let bodies: Vec<String> = ready.chunks.iter().map(|chunk| chunk.body.clone()).collect();
+    sqlx::query!(
+        r#"
+        with waits as (select set_config('lock_timeout', '9s', true)),
+             index as (delete from chunk_index where document_id = $1),
+             chunk as (delete from chunks where document_id = $1)
+        select count(*) as "count!" from waits
+        "#,
+        id.uuid(),
+    )
+    .fetch_one(tx.conn())
+    .await?;
+    for (number, chunks) in ready.chunks.chunks(AT_ONCE).enumerate() {
+        let first = number * AT_ONCE;
+        let vectors = ready.vectors.and_then(|all| all.get(first..first + chunks.len()));
+        save_some(tx, id, ready, (first, chunks, vectors), held).await?;
+    }
+    if ready.vectors.is_none() && !held {
+        embed::store::note(tx, ready.store).await?;
+    }
+    Ok(())
+}
+
+async fn save_some(
+    tx: &mut TenantTx,
+    id: DocumentId,
+    ready: &Ready<'_>,
+    (first, chunks, vectors): (usize, &[Chunk], Option<&[Vector]>),
+    held: bool,
+) -> sqlx::Result<()> {
+    let starts: Vec<i32> = chunks.iter().map(|chunk| whole(chunk.start)).collect();
+    let ends: Vec<i32> = chunks.iter().map(|chunk| whole(chunk.end)).collect();
+    let headings: Vec<String> = chunks.iter().map(|chunk| chunk.heading.clone()).collect();
+    let bodies: Vec<String> = chunks.iter().map(|chunk| chunk.body.clone()).collect();
+    let vectors: Vec<Option<String>> = match vectors {
+        Some(vectors) => vectors.iter().map(|vector| Some(embed::store::literal(vector))).collect(),
+        None => vec![None; chunks.len()],
+    };
     sqlx::query!(
         "
-        insert into chunks (tenant_id, vector_store_id, document_id, ordinal, start_char, end_char,
-                            heading, body, lexemes)
-        select current_tenant_id(), $1, $2, ordinal - 1, starts, ends, heading, body,
-               case when $8 then ''::tsvector
-                    else setweight(to_tsvector('english', $3), 'A')
-                           || setweight(to_tsvector('english', heading), 'B')
-                           || to_tsvector('english', body) end
-          from unnest($4::int[], $5::int[], $6::text[], $7::text[])
-               with ordinality as chunk (starts, ends, heading, body, ordinal)
+        with chunk as materialized (
+          select $8::int + ordinal - 1 as ordinal, starts, ends, heading, body, vector
+            from unnest($4::int[], $5::int[], $6::text[], $7::text[], $9::text[])
+                 with ordinality as chunk (starts, ends, heading, body, vector, ordinal)
+        ), saved as (
+          insert into chunks (tenant_id, vector_store_id, document_id, ordinal, start_char, end_char,
+                              heading, body)
+          select current_tenant_id(), $1, $2, ordinal, starts, ends, heading, body from chunk
+        )
+        insert into chunk_index (tenant_id, vector_store_id, document_id, ordinal, terms,
+                                 embedding, embedded_by)
+        select current_tenant_id(), $1, $2, ordinal, term_vector(concat_ws(' ', $3::text, heading, body)),
+               vector::halfvec, case when vector is not null then $10::smallint end
+          from chunk
+         where not $11::boolean
         ",
         ready.store.uuid(),
         id.uuid(),
@@ -241,6 +285,9 @@ async fn save_chunks(
         &ends,
         &headings,
         &bodies,
+        whole(first),
+        &vectors as &[Option<String>],
+        crate::embeddings::MODEL,
         held,
     )
     .execute(tx.conn())
@@ -248,6 +295,6 @@ async fn save_chunks(
     Ok(())
 }
 
-fn count(of: usize) -> i32 {
-    i32::try_from(of).unwrap_or(i32::MAX)
+fn whole(number: usize) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
 }

@@ -15,12 +15,21 @@ pub enum Kind {
     Outbound,
     /// A peer that is not trusted sends `X-Forwarded-For`.
     Proxy,
+    /// The embedding model is not there.
+    Embedding,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 6] =
-        [Self::Host, Self::Resource, Self::Issuer, Self::Clock, Self::Outbound, Self::Proxy];
+    pub const ALL: [Self; 7] = [
+        Self::Host,
+        Self::Resource,
+        Self::Issuer,
+        Self::Clock,
+        Self::Outbound,
+        Self::Proxy,
+        Self::Embedding,
+    ];
 
     /// As stored, and in URLs.
     #[must_use]
@@ -32,6 +41,7 @@ impl Kind {
             Self::Clock => "clock",
             Self::Outbound => "outbound",
             Self::Proxy => "proxy",
+            Self::Embedding => "embedding",
         }
     }
 
@@ -66,6 +76,10 @@ impl Kind {
                 "Requests come through a proxy that CALLSLIP_TRUSTED_PROXIES does not name, so \
                  everybody behind it shares one limit and one address in the log."
             }
+            Self::Embedding => {
+                "The embedding model is not there, so searches go by words alone and miss what is \
+                 said in others."
+            }
         }
     }
 
@@ -97,6 +111,10 @@ impl Kind {
             Self::Proxy => {
                 "If this is your proxy, add its address to CALLSLIP_TRUSTED_PROXIES. If you have \
                  none, somebody sent the X-Forwarded-For header by hand: nothing came of it."
+            }
+            Self::Embedding => {
+                "Set CALLSLIP_MODEL_DIR to the folder with the model, which scripts/demo unpacks \
+                 from models in the sources. What is there already is then embedded by itself."
             }
         }
     }

@@ -3,6 +3,7 @@
 use super::{
     Found, Parts, Text,
     id::{Reference, Target},
+    quoted, ranking,
     snippet::snippet,
     store,
 };
@@ -22,19 +23,26 @@ pub(super) async fn search(
     query: &str,
     limit: usize,
 ) -> Result<Vec<Found>, Fault> {
+    // Before a connection is taken.
+    let vector = parts.embedder.question(scope.tenant_id(), query).await;
     let mut tx = parts.db.tenant(scope).await?;
+    store::pin_the_plan(&mut tx).await?;
     let stems = store::stems(&mut tx, query).await?;
-    if stems.is_empty() {
-        return Ok(Vec::new());
-    }
-    let passages = store::ranked(&mut tx, store, query, i64::try_from(limit)?).await?;
+    let phrases = quoted::phrases(query);
+    let asked = store::Asked { text: query, vector: vector.as_deref(), phrases: &phrases };
+    let candidates = store::candidates(&mut tx, store, &asked).await?;
+    let places = ranking::rank(vector.as_deref(), &candidates, limit);
+    let passages = store::passages(&mut tx, &places).await?;
     drop(tx);
     Ok(passages
         .into_iter()
         .map(|passage| Found {
             reference: Reference {
                 store,
-                document: Target::Builtin { document: passage.document, chunk: passage.chunk },
+                document: Target::Builtin {
+                    document: passage.place.document,
+                    chunk: passage.place.chunk,
+                },
             },
             snippet: snippet(&passage.body, &stems),
             title: passage.title,

@@ -5,6 +5,8 @@ mod fetched;
 mod fusion;
 pub mod id;
 mod openai;
+mod quoted;
+mod ranking;
 mod snippet;
 mod store;
 mod window;
@@ -22,8 +24,9 @@ use crate::{
     clock::Clock,
     db::{Db, TenantScope},
     deadline,
+    embeddings::Embedder,
     fault::Fault,
-    ids::VectorStoreId,
+    ids::{DocumentId, VectorStoreId},
     neutral::{self, Flag, neutral_line, neutralise},
     outbound::Outbound,
     secret::seal::MasterKey,
@@ -35,6 +38,8 @@ use crate::{
 const MAX_QUERY: usize = 2_000;
 /// The most hits of one search (spec row N-06).
 const MAX_HITS: usize = 20;
+/// The most documents that a measurement looks at.
+const MAX_MEASURED: usize = 100;
 /// The most characters of a document in one fetch. A little less than the most that may go out
 /// (spec row N-06): how to read on is said beside it.
 pub const MAX_FETCH: usize = 98_500;
@@ -46,6 +51,8 @@ pub struct Parts {
     pub db: Db,
     /// Now.
     pub clock: Clock,
+    /// What makes questions comparable with passages, where there is a model.
+    pub embedder: Embedder,
     /// The guarded HTTP client.
     pub outbound: Outbound,
     /// What data keys are wrapped with.
@@ -152,6 +159,26 @@ impl Search {
         }
         answer.hits = fusion::merge(lists, limit);
         Ok(answer)
+    }
+
+    /// The documents of a builtin store that answer, best first, for measuring: up to a hundred.
+    ///
+    /// # Errors
+    /// When our own database fails, or does not answer within the deadline.
+    pub async fn documents(
+        &self,
+        scope: TenantScope,
+        store: VectorStoreId,
+        query: &str,
+    ) -> Result<Vec<DocumentId>, Fault> {
+        let query: String = neutral::clean(query).text.chars().take(MAX_QUERY).collect();
+        let found = builtin::search(&self.parts, scope, store, &query, MAX_MEASURED);
+        let found = deadline::within(self.parts.deadline, found).await??;
+        let documents = found.into_iter().filter_map(|found| match found.reference.document {
+            Target::Builtin { document, .. } => Some(document),
+            Target::Outside { .. } => None,
+        });
+        Ok(documents.collect())
     }
 
     /// The document that `id` names, if it is in one of `stores`; or, from where an earlier fetch

@@ -1,35 +1,35 @@
-//! Ranked passages of the builtin store in Postgres.
+//! Candidates and passages of the builtin store in Postgres.
 
 use uuid::Uuid;
 
-use crate::{
-    db::TenantTx,
-    ids::{DocumentId, VectorStoreId},
-};
+use super::ranking::{Candidate, Place};
+use crate::{db::TenantTx, embeddings::MODEL, ids::VectorStoreId};
 
-/// The best passage of a document.
+/// A passage with its document's title.
 #[derive(Debug)]
 pub(super) struct Passage {
-    pub(super) document: DocumentId,
+    pub(super) place: Place,
     pub(super) title: String,
-    pub(super) chunk: u32,
     pub(super) body: String,
 }
 
-struct PassageRow {
+struct CandidateRow {
     document_id: Uuid,
-    title: String,
     ordinal: i32,
-    body: String,
+    cosine: Option<f64>,
+    bm25: f64,
+    embedding: Option<Vec<f32>>,
+    phrased: bool,
 }
 
-impl From<PassageRow> for Passage {
-    fn from(row: PassageRow) -> Self {
+impl From<CandidateRow> for Candidate {
+    fn from(row: CandidateRow) -> Self {
         Self {
-            document: row.document_id.into(),
-            title: row.title,
-            chunk: row.ordinal.unsigned_abs(),
-            body: row.body,
+            place: Place { document: row.document_id.into(), chunk: row.ordinal.unsigned_abs() },
+            cosine: row.cosine,
+            bm25: row.bm25,
+            embedding: row.embedding,
+            phrased: row.phrased,
         }
     }
 }
@@ -44,71 +44,196 @@ pub(super) async fn stems(tx: &mut TenantTx, query: &str) -> sqlx::Result<Vec<St
     .await
 }
 
-/// The documents of a store that have any of a question's words, best first, with the passage that
-/// answers best.
+/// A question, as far as Postgres is asked.
+#[derive(Debug)]
+pub(super) struct Asked<'a> {
+    pub(super) text: &'a str,
+    /// Of length one; `None` where there is no model.
+    pub(super) vector: Option<&'a [f32]>,
+    /// In lower case: what passages must have word for word to be favoured.
+    pub(super) phrases: &'a [String],
+}
+
+/// Let the planner have no second thoughts about reading a store through its index. One plan serves
+/// every store: made for each question, with 32 partitions to think of, it would take longer than it
+/// runs.
+pub(super) async fn pin_the_plan(tx: &mut TenantTx) -> sqlx::Result<()> {
+    sqlx::query!(
+        "select set_config('enable_seqscan', 'off', true) as scan,
+                set_config('plan_cache_mode', 'force_generic_plan', true) as plan,
+                set_config('jit', 'off', true) as jit",
+    )
+    .fetch_one(tx.conn())
+    .await
+    .map(drop)
+}
+
+/// The passages of a store that may answer a question: the best hundred by both halves added up, the
+/// best twenty by words alone, and those with its phrases.
 ///
-/// A passage scores the sum over the question's words of how rare the word is in this store times
-/// how much of the passage it makes up, saturating (`ts_rank` of one word is the partial sum of
-/// 1/n², the headings' words weighing more). Words are OR-ed: questions rarely have all their
-/// words in one passage. A document scores its best passage, and a little of the rest.
-///
-/// What is counted once is materialized: the planner takes every step for a row or two, and would
-/// count the store again for each passage.
-pub(super) async fn ranked(
+/// Every chunk of the store is scored, exactly, by the cosine of its embedding and the question's,
+/// and by BM25: the inner product of its terms, weighed when they were stored, and the question's,
+/// weighed by how rare they are in this store, as often as they are in the question.
+pub(super) async fn candidates(
     tx: &mut TenantTx,
     store: VectorStoreId,
-    query: &str,
-    limit: i64,
-) -> sqlx::Result<Vec<Passage>> {
+    asked: &Asked<'_>,
+) -> sqlx::Result<Vec<Candidate>> {
     let rows = sqlx::query_as!(
-        PassageRow,
+        CandidateRow,
         r#"
-        with word as materialized (
-          select lexeme, cardinality(positions) as times,
-                 ('''' || replace(replace(lexeme, '\', '\\'), '''', '''''') || '''')::tsquery as query
-            from unnest(to_tsvector('english', $2))
-           order by cardinality(positions) desc, lexeme
-           limit 64
-        ), posting as materialized (
-          select word.lexeme, word.times, chunk.document_id, chunk.ordinal,
-                 ts_rank('{0.6, 0.6, 0.8, 1.0}', chunk.lexemes, word.query) as weight
-            from chunks chunk
-            join word on chunk.lexemes @@ word.query
-           where chunk.vector_store_id = $1
-        ), rarity as materialized (
-          select lexeme, ln(1 + (size.n - found.n + 0.5) / (found.n + 0.5)) as factor
-            from (select lexeme, count(*)::float8 as n from posting group by lexeme) found
-           cross join (select count(*)::float8 as n from chunks where vector_store_id = $1) size
-        ), passage as materialized (
-          select document_id, ordinal, sum(times * factor * weight) as score
-            from posting join rarity using (lexeme)
-           group by document_id, ordinal
-        ), placed as (
-          select document_id, ordinal, score,
-                 row_number() over (partition by document_id order by score desc, ordinal) as place
-            from passage
-        ), best as (
-          select document_id,
-                 min(ordinal) filter (where place = 1) as ordinal,
-                 sum(score * case place when 1 then 1.0 when 2 then 0.1 else 0.05 end) as score
-            from placed
-           where place <= 3
-           group by document_id
-           order by 3 desc, 1
-           limit $3
+        with question as materialized (
+          select format('{%s}/1000000000', string_agg(
+                   known.term || ':' || word.times
+                     * ln(1 + (size.chunks - known.chunks + 0.5) / (known.chunks + 0.5)), ','
+                 ))::sparsevec as terms
+            from (select term, sum(times) as times from words_of($2) group by term) word
+            join term_frequencies known on known.vector_store_id = $1 and known.term = word.term
+            join term_frequencies size on size.vector_store_id = $1 and size.term = 0
+        ), scored as materialized (
+          select document_id, ordinal,
+                 case when embedded_by = $5 then -(embedding <#> $3::real[]::halfvec) end as cosine,
+                 -(terms <#> (select terms from question)) as bm25
+            from chunk_index
+           where vector_store_id = $1
+        ), phrased as materialized (
+          select document_id, ordinal
+            from chunks
+           where vector_store_id = $1 and cardinality($4::text[]) > 0
+             and (select bool_and(strpos(regexp_replace(lower(body), '\s+', ' ', 'g'), phrase) > 0)
+                    from unnest($4::text[]) phrase)
+           limit 100
+        ), chosen as (
+          (select document_id, ordinal
+             from scored
+            where cosine > 0.1 or bm25 > 0
+            order by coalesce(cosine, 0)
+                     + 0.4 * bm25 / greatest((select max(bm25) from scored), 0.001) desc,
+                     document_id, ordinal
+            limit 100)
+          union
+          (select document_id, ordinal from scored where bm25 > 0
+            order by bm25 desc, document_id, ordinal limit 20)
+          union
+          select document_id, ordinal from phrased
         )
-        select best.document_id as "document_id!", document.title, best.ordinal as "ordinal!",
-               chunk.body
-          from best
-          join documents document on document.id = best.document_id
-          join chunks chunk on chunk.document_id = best.document_id and chunk.ordinal = best.ordinal
-         order by best.score desc, best.document_id
+        select document_id as "document_id!", ordinal as "ordinal!", cosine, bm25 as "bm25!",
+               case when cosine is not null then embedding::real[] end as embedding,
+               (document_id, ordinal) in (select document_id, ordinal from phrased) as "phrased!"
+          from chosen
+          join scored using (document_id, ordinal)
+          join chunk_index using (document_id, ordinal)
         "#,
         store.uuid(),
-        query,
-        limit,
+        asked.text,
+        asked.vector as Option<&[f32]>,
+        asked.phrases,
+        MODEL,
     )
     .fetch_all(tx.conn())
     .await?;
-    Ok(rows.into_iter().map(Passage::from).collect())
+    Ok(rows.into_iter().map(Candidate::from).collect())
+}
+
+/// These passages, in their order; without those that were removed meanwhile.
+pub(super) async fn passages(tx: &mut TenantTx, places: &[Place]) -> sqlx::Result<Vec<Passage>> {
+    let documents: Vec<Uuid> = places.iter().map(|place| place.document.uuid()).collect();
+    let ordinals: Vec<i32> =
+        places.iter().map(|place| i32::try_from(place.chunk).unwrap_or(i32::MAX)).collect();
+    let rows = sqlx::query!(
+        r#"
+        select place.document_id as "document_id!", place.ordinal as "ordinal!",
+               document.title, chunk.body
+          from unnest($1::uuid[], $2::int[]) with ordinality as place (document_id, ordinal, rank)
+          join documents document on document.id = place.document_id
+          join chunks chunk
+            on chunk.document_id = place.document_id and chunk.ordinal = place.ordinal
+         order by rank
+        "#,
+        &documents,
+        &ordinals,
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    let passages = rows.into_iter().map(|row| Passage {
+        place: Place { document: row.document_id.into(), chunk: row.ordinal.unsigned_abs() },
+        title: row.title,
+        body: row.body,
+    });
+    Ok(passages.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::{AssertSqlSafe, PgPool, Row};
+
+    use super::*;
+    use crate::{
+        db::{Db, TenantScope},
+        ids::TenantId,
+    };
+
+    /// Two tenants with 3,000 chunks each, one of whom is asked.
+    async fn plant(pool: &PgPool, tenant: TenantId, store: VectorStoreId) {
+        sqlx::query!(
+            "with tenant as (
+               insert into tenants (id, slug, name, created_at)
+               values ($1::uuid, 't' || substr(md5($1::uuid::text), 1, 8), 'T', now()) returning id
+             ), store as (
+               insert into vector_stores (tenant_id, id, name, backend, created_at)
+               select id, $2, 'Books', 'builtin', now() from tenant returning tenant_id, id
+             ), document as (
+               insert into documents (tenant_id, id, vector_store_id, source_key, title, media_type,
+                                      content_hash, byte_size, char_count, created_at, updated_at)
+               select tenant_id, id, id, 'k', 'T', 'text/plain', sha256('k'), 1, 1, now(), now()
+                 from store returning tenant_id, id
+             )
+             insert into chunk_index (tenant_id, vector_store_id, document_id, ordinal, terms)
+             select tenant_id, id, id, n, term_vector('cats and homes ' || n)
+               from document, generate_series(1, 3000) n",
+            tenant.uuid(),
+            store.uuid(),
+        )
+        .execute(pool)
+        .await
+        .unwrap();
+    }
+
+    /// One partition, and of that the pages of one store, whatever the planner knows of the tables.
+    #[sqlx::test(migrator = "crate::db::MIGRATOR")]
+    async fn a_search_reads_its_own_store_and_no_more(pool: PgPool) {
+        let (tenant, store) = (TenantId::new(), VectorStoreId::new());
+        plant(&pool, tenant, store).await;
+        plant(&pool, TenantId::new(), VectorStoreId::new()).await;
+        for statistics in ["select 1", "analyze chunk_index"] {
+            sqlx::raw_sql(statistics).execute(&pool).await.unwrap();
+            #[expect(clippy::disallowed_methods, reason = "the test made the tenant")]
+            let scope = TenantScope::proven(tenant);
+            let mut tx = Db::over(&pool).tenant(scope).await.unwrap();
+            pin_the_plan(&mut tx).await.unwrap();
+            let asked = Asked { text: "cats 17", vector: None, phrases: &[] };
+            let found = candidates(&mut tx, store, &asked).await.unwrap();
+            assert!(found.len() >= 100);
+            let best = found.iter().max_by(|a, b| a.bm25.total_cmp(&b.bm25)).unwrap();
+            assert_eq!(best.place.chunk, 17);
+
+            let name = sqlx::query_scalar!(
+                r#"select name as "name!" from pg_prepared_statements
+                    where statement like '%scored as materialized%'
+                      and statement not like '%pg_prepared_statements%'"#
+            )
+            .fetch_one(tx.conn())
+            .await
+            .unwrap();
+            let explain = format!(
+                "explain (costs off) execute \"{name}\" ('{store}', 'cats', null, '{{}}', 1)"
+            );
+            let plan = sqlx::raw_sql(AssertSqlSafe(explain)).fetch_all(tx.conn()).await.unwrap();
+            let plan: Vec<String> = plan.iter().map(|line| line.get(0)).collect();
+            let plan = plan.join("\n");
+            assert!(plan.contains("Subplans Removed: 31"), "{plan}");
+            assert!(!plan.contains("Seq Scan"), "{plan}");
+            assert!(plan.contains("vector_store_id = $1"), "{plan}");
+        }
+    }
 }

@@ -50,8 +50,12 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "vector_stores",
         ],
     ),
-    ("documents", &["neutral", "db", "audit", "tenants"]),
-    ("search", &["neutral", "db", "outbound", "tenants", "vector_stores", "documents"]),
+    ("embeddings", &[]),
+    ("documents", &["neutral", "db", "audit", "tenants", "embeddings"]),
+    (
+        "search",
+        &["neutral", "db", "outbound", "tenants", "vector_stores", "embeddings", "documents"],
+    ),
     (
         "mcp",
         &[
@@ -106,6 +110,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "sign_in",
             "vector_stores",
             "oauth",
+            "embeddings",
             "documents",
             "search",
             "mcp",
@@ -129,6 +134,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "sign_in",
             "vector_stores",
             "oauth",
+            "embeddings",
             "documents",
             "search",
             "mcp",

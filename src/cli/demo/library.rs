@@ -7,7 +7,8 @@ use crate::{
     app::Parts,
     audit::Actor,
     db::TenantScope,
-    documents::{self, Progress},
+    documents::{self, Importer, Progress},
+    embeddings::Embedder,
     fault::Fault,
     ids::VectorStoreId,
     tenants::Tenant,
@@ -57,7 +58,8 @@ impl Shelf<'_> {
             return Ok(());
         }
         eprintln!("  importing {told}");
-        let importer = self.parts.importer();
+        // Nobody waits for the embeddings: the server makes them in its first seconds.
+        let importer = Importer { embedder: Embedder::none(), ..self.parts.importer() };
         let quietly = |_: Progress<'_>| {};
         let sources = [file.to_owned()];
         let report = documents::import(&importer, self.scope, store, &sources, &quietly).await?;

@@ -3,7 +3,7 @@
 use callslip::{
     audit::{Actor, Origin},
     db::TenantScope,
-    documents::{Importer, Upload, ingest_upload},
+    documents::{Upload, ingest_upload},
     ids::{DocumentId, TenantId, UserId, VectorStoreId},
     outbound::{Outbound, Policy},
     search::{Reference, Target},
@@ -302,11 +302,7 @@ async fn fill(app: &TestApp, scope: TenantScope, store: VectorStoreId, mark: &st
         (format!("{mark}-volumes.jsonl"), lines.join("\n").into_bytes()),
         (format!("zzz-{mark}-notes.txt"), text.into_bytes()),
     ];
-    let importer = Importer {
-        db: app.db().clone(),
-        clock: app.clock.clone(),
-        extractor: app.parts.extractor.clone(),
-    };
+    let importer = app.parts.importer();
     for (file_name, bytes) in files {
         let upload = Upload { file_name, bytes, uploaded_by: None, origin: Origin::default() };
         let report = ingest_upload(&importer, scope, store, upload).await.unwrap();

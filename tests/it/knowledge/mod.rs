@@ -3,9 +3,11 @@
 mod extract;
 mod hostile;
 mod import;
+mod index;
 mod isolation;
 mod limits;
 mod openai;
+mod retrieval;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -53,12 +55,12 @@ impl Shelf {
             .await
             .unwrap();
         tx.commit().await.unwrap();
-        let importer =
-            Importer { db: app.db().clone(), clock: app.clock.clone(), extractor: extractor() };
+        let importer = app.parts.importer();
         let allowed = allowed.iter().map(|host| (*host).to_owned()).collect();
         let search = Search::new(Parts {
             db: app.db().clone(),
             clock: app.clock.clone(),
+            embedder: app.parts.embedder.clone(),
             outbound: Outbound::new(Policy { allowed, ..Policy::default() }),
             master_key: app.parts.master_key.clone(),
             deadline: Duration::from_secs(3),

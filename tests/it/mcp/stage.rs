@@ -8,7 +8,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use callslip::{
     audit::Origin,
     db::TenantScope,
-    documents::{Importer, Upload, ingest_upload},
+    documents::{Upload, ingest_upload},
     ids::{GrantId, TenantId, UserId, VectorStoreId},
 };
 use jsonwebtoken::{Algorithm, EncodingKey};
@@ -292,12 +292,7 @@ impl Stage {
 
     /// Bring a file into the store.
     pub(crate) async fn upload(&self, name: &str, text: &str) {
-        let parts = &self.app.parts;
-        let importer = Importer {
-            db: parts.db.clone(),
-            clock: parts.clock.clone(),
-            extractor: parts.extractor.clone(),
-        };
+        let importer = self.app.parts.importer();
         #[expect(clippy::disallowed_methods, reason = "the test made the tenant")]
         let scope = TenantScope::proven(self.tenant);
         let upload = Upload {

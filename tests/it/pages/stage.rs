@@ -96,8 +96,8 @@ impl Stage {
                insert into document_texts (tenant_id, document_id, body)
                select tenant_id, id, $5 from document)
              insert into chunks (tenant_id, vector_store_id, document_id, ordinal, start_char,
-                                 end_char, body, lexemes)
-             select tenant_id, $3, id, 1, $6, $7, '', '' from document",
+                                 end_char, body)
+             select tenant_id, $3, id, 1, $6, $7, '' from document",
             tenant.uuid(),
             id.uuid(),
             store.uuid(),

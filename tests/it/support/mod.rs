@@ -6,6 +6,7 @@ mod browser;
 pub mod document_host;
 mod dpop;
 mod listen;
+mod model;
 mod oauth;
 pub mod openai_fake;
 mod people;
@@ -27,6 +28,7 @@ use callslip::{
     config::Config,
     db::Db,
     documents::extract::Extractor,
+    embeddings::Embedder,
     mcp::StreamRules,
     outbound::{Outbound, Policy},
     secret::seal::MasterKey,
@@ -39,6 +41,7 @@ pub use answer::Answer;
 pub use back_end::resource_of;
 pub use browser::Browser;
 pub use dpop::ClientKey;
+pub use model::model_folder;
 pub use oauth::{Assistant, CHALLENGE, CHATGPT, Changes, VERIFIER, changed};
 pub use people::{PASSWORD, Person};
 pub use terminal::Terminal;
@@ -89,6 +92,11 @@ impl TestApp {
                     documents: config.client_document_allow.clone(),
                 })
             }),
+            // None by default, whatever lies in this folder's data.
+            embedder: match variables.iter().any(|(name, _)| *name == "CALLSLIP_MODEL_DIR") {
+                true => Embedder::local(config.model_dir.clone()),
+                false => Embedder::none(),
+            },
             config,
             db: Db::over(pool),
             clock: clock.clone(),

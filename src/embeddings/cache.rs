@@ -1,0 +1,53 @@
+//! Vectors of the questions that were asked last.
+
+use std::{collections::HashMap, mem, sync::Arc};
+
+use crate::ids::TenantId;
+
+/// Of each half; a vector is 1.5 kB.
+const MOST: usize = 512;
+
+/// The younger half and the older one. When the younger is full, the older is forgotten: what was
+/// asked since has moved to the younger.
+#[derive(Debug, Default)]
+pub(super) struct Cache {
+    young: HashMap<(TenantId, String), Arc<[f32]>>,
+    old: HashMap<(TenantId, String), Arc<[f32]>>,
+}
+
+impl Cache {
+    pub(super) fn get(&mut self, tenant: TenantId, text: &str) -> Option<Arc<[f32]>> {
+        let key = (tenant, text.to_owned());
+        if let Some(vector) = self.young.get(&key) {
+            return Some(Arc::clone(vector));
+        }
+        let vector = self.old.remove(&key)?;
+        self.put(tenant, text, Arc::clone(&vector));
+        Some(vector)
+    }
+
+    pub(super) fn put(&mut self, tenant: TenantId, text: &str, vector: Arc<[f32]>) {
+        if self.young.len() >= MOST {
+            self.old = mem::take(&mut self.young);
+        }
+        self.young.insert((tenant, text.to_owned()), vector);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_again_stays_and_the_rest_goes() {
+        let (tenant, other) = (TenantId::new(), TenantId::new());
+        let mut cache = Cache::default();
+        for n in 0..10 * MOST {
+            cache.put(tenant, &n.to_string(), [0.5].into());
+            assert!(cache.get(tenant, "0").is_some(), "{n}");
+        }
+        assert!(cache.young.len() + cache.old.len() <= 2 * MOST);
+        assert!(cache.get(tenant, "1").is_none());
+        assert!(cache.get(other, "0").is_none(), "another tenant's question is not known");
+    }
+}
