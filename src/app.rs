@@ -147,8 +147,6 @@ impl App {
     }
 }
 
-/// How often refused calls are written down.
-const WRITE_DOWN: Duration = Duration::from_secs(5);
 /// How long a vector store may take to answer a search.
 const STORE_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -194,7 +192,6 @@ pub async fn build(parts: Parts) -> Result<App, Fault> {
     let Mounted { router, table } = Mounted { router, table }.and(mcp::routes(endpoint, &limits));
     let router = router.fallback(async || PageError::NotFound);
     let router = wrap(router, config, &problems);
-    write_down(&calls, &parts);
     Ok(App { router, table: table.into(), audit, oauth, draining, problems, limits, calls })
 }
 
@@ -209,19 +206,6 @@ fn limits(parts: &Parts) -> Result<Limits, Fault> {
     }
     limits.sweep_regularly();
     Ok(limits)
-}
-
-/// From time to time, what limits refused.
-fn write_down(calls: &Calls, parts: &Parts) {
-    let (calls, db, clock) = (calls.clone(), parts.db.of(Class::Work), parts.clock.clone());
-    tokio::spawn(async move {
-        loop {
-            tokio::time::sleep(WRITE_DOWN).await;
-            if let Err(error) = calls.refused().flush(&db, clock.now().date()).await {
-                Fault::from(error).log();
-            }
-        }
-    });
 }
 
 fn mcp(

@@ -12,8 +12,10 @@ use super::{Context, Stop, context::configuration};
 use crate::{
     app::{self, App, Parts},
     config::Config,
+    db::Class,
     fault::Fault,
     http::server::{self, Leave, Outcome, Server},
+    limits::Calls,
     problems::{Kind, Problems},
     telemetry,
 };
@@ -90,17 +92,16 @@ pub(super) async fn serve(
     let sweeper = tokio::spawn(sweep_hourly(app.clone(), context.parts.clone()));
     let embedding = tokio::spawn(embed_regularly(context.parts.clone(), app.problems.clone()));
     let (problems, calls) = (app.problems.clone(), app.calls.clone());
+    let counting = tokio::spawn(write_down_regularly(calls.clone(), context.parts.clone()));
     serve_until(listeners.public, app, config, stop).await;
-    sweeper.abort();
-    embedding.abort();
+    for task in [sweeper, embedding, counting] {
+        task.abort();
+    }
     let write_down = async {
         if let Err(fault) = problems.flush().await {
             fault.log();
         }
-        let Parts { db, clock, .. } = &context.parts;
-        if let Err(error) = calls.refused().flush(db, clock.now().date()).await {
-            Fault::from(error).log();
-        }
+        write_down(&calls, &context.parts).await;
     };
     // Whoever stopped us waits, and not for a database that is away.
     let _ = tokio::time::timeout(Duration::from_secs(1), write_down).await;
@@ -114,6 +115,23 @@ async fn sweep_hourly(app: App, parts: Parts) {
         if let Err(fault) = app.sweep(&parts.db, &parts.clock).await {
             fault.log();
         }
+    }
+}
+
+/// What limits refused, for the tenants' pages.
+async fn write_down_regularly(calls: Calls, parts: Parts) {
+    let mut rounds = tokio::time::interval(Duration::from_secs(5));
+    rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        rounds.tick().await;
+        write_down(&calls, &parts).await;
+    }
+}
+
+async fn write_down(calls: &Calls, parts: &Parts) {
+    let db = parts.db.of(Class::Work);
+    if let Err(error) = calls.refused().flush(&db, parts.clock.now().date()).await {
+        Fault::from(error).log();
     }
 }
 
