@@ -378,7 +378,8 @@ async fn registrations_are_limited_by_address(pool: PgPool) {
     let limited = app.register(&metadata).await;
     assert_eq!(limited.status, 429);
     let seconds: u64 = limited.header("retry-after").parse().unwrap();
-    assert!((1..=61).contains(&seconds));
+    // One a minute, and some more at random, so that not all come back at once.
+    assert!((1..=74).contains(&seconds));
     assert!(limited.json()["error"].is_string());
     assert_eq!(app.get("/.well-known/oauth-authorization-server").await.status, 200);
 }
