@@ -4,7 +4,7 @@
 //!   answering.
 //! - [`markup`]: without what a client could load, follow or run by itself; when answering. What is
 //!   stored, and what people read here, stays as its author wrote it.
-//! - [`flags`]: what a person should look at. Nothing is dropped for it.
+//! - [`flags()`]: what a person should look at. Nothing is dropped for it.
 //!
 //! No function here takes more than linear time, and what comes out goes in again unchanged.
 
