@@ -293,7 +293,7 @@ def test_the_way_out_under_load(stage: Stage) -> None:
 
 
 async def leave_under_load(node: Node, leaving: Server, streams: list[Node]) -> tuple[dict, float]:
-    """520 callers, a signal in the middle; what they were answered. Most take their time over the
+    """560 callers, a signal in the middle; what they were answered. Most take their time over the
     request, so that all of them are in the middle of one at any moment."""
     counts: dict = {}
     in_flight, since = 0, time.monotonic()
@@ -321,7 +321,7 @@ async def leave_under_load(node: Node, leaving: Server, streams: list[Node]) -> 
         visitor.hang_up()
 
     listeners = [asyncio.create_task(listen(stream)) for stream in streams]
-    callers = [asyncio.create_task(call(number)) for number in range(520)]
+    callers = [asyncio.create_task(call(number)) for number in range(560)]
     await asyncio.sleep(8)
     open_streams = sum(not one.done() for one in listeners)
     assert in_flight >= 500, in_flight

@@ -118,7 +118,8 @@ test("revoking an app ends it with its next call", async (stage) => {
   await page.getByRole("dialog").waitFor();
   await look(page, "apps-revoke");
   await page.getByRole("dialog").getByRole("button", { name: "Revoke access" }).click();
-  await row.waitFor({ state: "detached" });
+  await page.waitForURL((url) => url.pathname.endsWith("/apps"));
+  assert.equal(await page.getByRole("row", { name: /Browser suite/ }).count(), 0);
   assert.equal((await client.call("search", { query: "cats" })).status, 401);
   await page.goto(stage.path("/apps"));
   await look(page, "apps-none");
