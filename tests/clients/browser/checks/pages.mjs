@@ -59,6 +59,19 @@ test("activity shows the search, and not its words", async (stage) => {
   assert(!text.includes("attached to their homes"), "the question was kept");
 });
 
+test("usage shows the calls, and the limits that an admin may lower", async (stage) => {
+  const page = await stage.seat("admin");
+  const text = await visit(stage, page, "Usage", "usage");
+  assert(/search/i.test(text), "the search is not counted");
+});
+
+test("the connection can be named", async (stage) => {
+  const page = await stage.seat("admin");
+  await page.goto(stage.path("/settings/connection"));
+  await page.getByLabel("Name of the connection").waitFor();
+  await look(page, "connection");
+});
+
 test("members are listed", async (stage) => {
   const page = await stage.seat("admin");
   const text = await visit(stage, page, "Members", "members");
@@ -92,6 +105,9 @@ test("the operator sees the installation", async (stage) => {
   const text = await page.getByRole("main").innerText();
   assert(text.includes(stage.demo.tenant), "the tenant is not listed");
   await look(page, "operator");
+  await page.getByRole("link", { name: /limits/i }).first().click();
+  await page.waitForURL((url) => url.pathname.endsWith("/limits"));
+  await look(page, "operator-limits");
 });
 
 test("what is not there says so in the product's clothes", async (stage) => {
