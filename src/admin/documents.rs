@@ -190,6 +190,21 @@ pub(super) fn builtin_stores(stores: Vec<VectorStore>) -> Vec<VectorStore> {
 #[derive(Debug, Deserialize)]
 pub(super) struct Nothing {}
 
+/// What an admin did with a document.
+fn about(
+    event: Event,
+    admin: &TenantAdmin,
+    origin: &Origin,
+    (document, title): (DocumentId, &str),
+) -> Event {
+    event
+        .tenant(admin.tenant.id)
+        .user(admin.user.id)
+        .from(origin)
+        .with("document", document.to_string())
+        .with("title", title)
+}
+
 /// `POST /t/{tenant}/documents/{document}/release`
 pub(super) async fn release(
     admin: TenantAdmin,
@@ -202,12 +217,8 @@ pub(super) async fn release(
     let Some(title) = documents::store::release(&mut tx, document).await? else {
         return Err(PageError::NotFound);
     };
-    let event = Event::new(Kind::DocumentReleased, state.clock.now())
-        .tenant(admin.tenant.id)
-        .user(admin.user.id)
-        .from(&origin)
-        .with("document", document.to_string())
-        .with("title", title);
+    let what = Event::new(Kind::DocumentReleased, state.clock.now());
+    let event = about(what, &admin, &origin, (document, &title));
     audit::store::append(&mut tx, &event).await?;
     tx.commit().await?;
     Ok(back(&format!("/t/{slug}/documents"), Notice::DocumentReleased))
@@ -225,12 +236,8 @@ pub(super) async fn delete(
     let Some(gone) = documents::store::delete(&mut tx, document).await? else {
         return Err(PageError::NotFound);
     };
-    let event = Event::new(Kind::DocumentDeleted, state.clock.now())
-        .tenant(admin.tenant.id)
-        .user(admin.user.id)
-        .from(&origin)
-        .with("document", gone.id.to_string())
-        .with("title", gone.title);
+    let what = Event::new(Kind::DocumentDeleted, state.clock.now());
+    let event = about(what, &admin, &origin, (gone.id, &gone.title));
     audit::store::append(&mut tx, &event).await?;
     tx.commit().await?;
     Ok(back(&format!("/t/{slug}/documents"), Notice::DocumentDeleted))
