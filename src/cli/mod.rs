@@ -4,6 +4,7 @@ mod context;
 mod demo;
 mod eval;
 mod import;
+mod ingest;
 mod keys;
 mod knowledge;
 mod migrate;
@@ -37,6 +38,8 @@ enum Command {
     Demo(demo::Args),
     /// Bring documents into a tenant's store.
     Import(import::Args),
+    /// See how far the files are that were sent to a tenant's stores, and cancel or retry one.
+    Ingest(ingest::Args),
     /// Ask a tenant's stores a question and print what they find.
     Search(search::Args),
     /// Import a collection with judged questions and print how well they are answered.
@@ -101,6 +104,7 @@ async fn run_command(command: Command) -> Result<(), Stop> {
         Command::Serve(args) => serve::run(args).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Import(args) => import::run(args).await,
+        Command::Ingest(args) => ingest::run(args).await,
         Command::Search(args) => search::run(args).await,
         Command::Eval(args) => eval::run(args).await,
         Command::Migrate => migrate::run().await,

@@ -6,7 +6,7 @@
 use super::{outline::Heading, sentences::sentences};
 
 /// A part of a text.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Chunk {
     /// The first character.
     pub start: usize,
