@@ -3,6 +3,7 @@
 //! Two kinds of transaction are the only ways to SQL: [`TenantTx`] sees the rows of one tenant,
 //! [`ControlTx`] the accounts and OAuth tables and no tenant content. Each becomes its own
 //! database role when it begins, so row-level security holds whoever the connection belongs to.
+//! [`Steady`] is [`ControlTx`]'s view for a task that asks the same thing again and again.
 //!
 //! The wrong kind is a type error:
 //! ```compile_fail,E0308
@@ -28,6 +29,7 @@ pub(crate) mod gate;
 pub mod guard;
 mod lent;
 mod listen;
+mod steady;
 #[cfg(test)]
 mod tests;
 
@@ -42,6 +44,7 @@ use tokio::time::timeout;
 
 pub use class::Class;
 pub use listen::Listener;
+pub use steady::{Control, ControlConnection, Steady};
 
 use class::Room;
 use lent::Lent;

@@ -29,6 +29,8 @@ mod sse;
 mod tools;
 mod transport;
 
+use std::sync::Arc;
+
 use axum::{
     middleware,
     response::{IntoResponse, Response},
@@ -125,8 +127,8 @@ pub fn routes(parts: Parts, limits: &Limits) -> Mounted {
         draining: parts.draining,
         rules: parts.streams,
     });
-    let gate = Gate { verifier, liveness, dpop, resources: resources.clone(), clock };
-    let endpoint = Endpoint { dispatcher, resources, limiter, streams };
+    let gate = Arc::new(Gate { verifier, liveness, dpop, resources: resources.clone(), clock });
+    let endpoint = Arc::new(Endpoint { dispatcher, resources, limiter, streams });
 
     let mut calls = Routes::new();
     let mut others = Routes::new();

@@ -4,6 +4,8 @@
 //! restart or another node is not noticed. `Accept` and `Content-Type` are not insisted on: some
 //! clients send `*/*` or nothing.
 
+use std::sync::Arc;
+
 use axum::{
     body::{Body, Bytes},
     extract::{Extension, State},
@@ -49,7 +51,7 @@ impl Endpoint {
 
 /// `POST` on every URL of the endpoint.
 pub(super) async fn receive(
-    State(endpoint): State<Endpoint>,
+    State(endpoint): State<Arc<Endpoint>>,
     Extension(caller): Extension<Caller>,
     origin: Origin,
     uri: Uri,

@@ -1,5 +1,7 @@
 //! Steps 1 and 2: `GET` opens a stream, `POST` hands it a message.
 
+use std::sync::Arc;
+
 use axum::{
     body::Body,
     extract::{Extension, State},
@@ -31,7 +33,7 @@ const SESSION: &str = "session_id";
 
 /// Step 1.
 pub(in crate::mcp) async fn open(
-    State(endpoint): State<Endpoint>,
+    State(endpoint): State<Arc<Endpoint>>,
     Extension(caller): Extension<Caller>,
     method: Method,
     uri: Uri,
@@ -85,7 +87,7 @@ pub(in crate::mcp) fn resource_path(path: &str) -> &str {
 
 /// Step 2.
 pub(in crate::mcp) async fn post(
-    State(endpoint): State<Endpoint>,
+    State(endpoint): State<Arc<Endpoint>>,
     Extension(caller): Extension<Caller>,
     origin: Origin,
     uri: Uri,
