@@ -11,7 +11,13 @@ mod snippet;
 mod store;
 mod window;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use futures_util::future::join_all;
 use tokio::time::Instant;
@@ -29,6 +35,7 @@ use crate::{
     ids::{DocumentId, VectorStoreId},
     neutral::{self, Flag, neutral_line, neutralise},
     outbound::Outbound,
+    progress::{self, Report},
     secret::seal::MasterKey,
     tenants::connection,
     vector_stores::{self, Backend, VectorStore, openai::Client},
@@ -40,6 +47,8 @@ const MAX_QUERY: usize = 2_000;
 const MAX_HITS: usize = 20;
 /// The most documents that a measurement looks at.
 const MAX_MEASURED: usize = 100;
+/// How often whoever wants to hear it is told how many stores have answered.
+const SAY_EVERY: Duration = Duration::from_secs(1);
 /// The most characters of a document in one fetch. A little less than the most that may go out
 /// (spec row N-06): how to read on is said beside it.
 pub const MAX_FETCH: usize = 98_500;
@@ -144,9 +153,23 @@ impl Search {
         if query.trim().is_empty() {
             return Ok(answer);
         }
-        let asked = stores.iter().map(|store| self.ask(scope, store, &query, limit));
+        let answered = AtomicUsize::new(0);
+        let asked = stores.iter().map(|store| {
+            let (query, answered) = (&query, &answered);
+            async move {
+                let outcome = self.ask(scope, store, query, limit).await;
+                answered.fetch_add(1, Ordering::Relaxed);
+                outcome
+            }
+        });
+        let so_far = || {
+            let (done, total) = (answered.load(Ordering::Relaxed), stores.len());
+            let message = format!("{done} of {total} vector stores have answered");
+            Report { done, total, message }
+        };
+        let outcomes = progress::during(SAY_EVERY, so_far, join_all(asked)).await;
         let mut lists = Vec::new();
-        for (store, outcome) in stores.iter().zip(join_all(asked).await) {
+        for (store, outcome) in stores.iter().zip(outcomes) {
             match outcome? {
                 Ok(found) => {
                     lists.push(found.iter().map(|found| self.hit(found)).collect());
