@@ -13,6 +13,8 @@ use super::{
     room::{FULL, Room},
     store,
     store_save::{self, Findings, Known, Ready},
+    store_sync,
+    sync::Seen,
     whole::{Tally, Whole, bring_in},
 };
 use crate::{
@@ -39,6 +41,7 @@ pub struct Report {
     pub failed: Vec<SourceFailure>,
     /// The document that was added, updated or found last.
     pub last: Option<DocumentId>,
+    seen: Seen,
 }
 
 /// A source that could not be read.
@@ -57,7 +60,20 @@ impl Report {
         self.failed.push(SourceFailure { source, reason: reason.into() });
     }
 
+    /// What it came across, for whoever asks what is not there any more.
+    pub(super) fn seen(&self) -> Seen {
+        self.seen.clone()
+    }
+
+    /// An archive was read to its end.
+    pub(super) fn read_whole(&mut self, key: String) {
+        self.seen.whole.insert(key);
+    }
+
     pub(super) fn count(&mut self, source: &str, outcome: Result<Outcome, Unreadable>) {
+        if let Ok(Outcome::Added(id) | Outcome::Updated(id) | Outcome::Unchanged(id)) = &outcome {
+            self.seen.documents.insert(*id);
+        }
         match outcome {
             Ok(Outcome::Added(id)) => (self.added, self.last) = (self.added + 1, Some(id)),
             Ok(Outcome::Updated(id)) => (self.updated, self.last) = (self.updated + 1, Some(id)),
@@ -163,10 +179,15 @@ impl Importer {
     pub(super) async fn unchanged(&self, source: &Source<'_>) -> Result<Option<DocumentId>, Fault> {
         let mut tx = self.db.tenant(source.scope).await?;
         let hash = content_hash(source.bytes);
-        Ok(match store_save::known(&mut tx, source.store, &source.key, &hash).await? {
-            Known::Same(id) => Some(id),
-            Known::Changed(_) | Known::New => None,
-        })
+        match store_save::known(&mut tx, source.store, &source.key, &hash).await? {
+            Known::Same(id) => {
+                if store_sync::adopt(&mut tx, id, &source.key).await? {
+                    tx.commit().await?;
+                }
+                Ok(Some(id))
+            }
+            Known::Changed(_) | Known::New => Ok(None),
+        }
     }
 
     /// Save what was read: in one transaction, whole or not at all.
@@ -217,7 +238,12 @@ impl Importer {
         };
         let known = store_save::known(&mut tx, source.store, &source.key, &hash).await?;
         let (id, replaces) = match known {
-            Known::Same(id) => return Ok(Ok(Outcome::Unchanged(id))),
+            Known::Same(id) => {
+                if store_sync::adopt(&mut tx, id, &source.key).await? {
+                    tx.commit().await?;
+                }
+                return Ok(Ok(Outcome::Unchanged(id)));
+            }
             Known::Changed(id) => (id, true),
             Known::New => (DocumentId::new(), false),
         };

@@ -16,6 +16,8 @@ mod room;
 pub(crate) mod sentences;
 pub mod store;
 mod store_save;
+mod store_sync;
+pub mod sync;
 mod whole;
 
 use std::collections::BTreeMap;

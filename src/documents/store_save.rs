@@ -32,16 +32,7 @@ pub(super) async fn known(
     source_key: &str,
     content_hash: &[u8; 32],
 ) -> sqlx::Result<Known> {
-    sqlx::query!(
-        r#"
-        select pg_advisory_xact_lock(hashtextextended($1::text, 0)) as "key: ()",
-               pg_advisory_xact_lock(hashtextextended($2::text, 1)) as "hash: ()"
-        "#,
-        format!("{store}/{source_key}"),
-        format!("{store}/{content_hash:?}"),
-    )
-    .fetch_one(tx.conn())
-    .await?;
+    hold(tx, store, source_key, content_hash).await?;
     let row = sqlx::query!(
         r#"
         select id, content_hash = $3 as "same!"
@@ -61,6 +52,26 @@ pub(super) async fn known(
         Some(row) => Known::Changed(row.id.into()),
         None => Known::New,
     })
+}
+
+/// Hold off whoever brings the same bytes or the same key to this store until the transaction ends.
+pub(super) async fn hold(
+    tx: &mut TenantTx,
+    store: VectorStoreId,
+    source_key: &str,
+    content_hash: &[u8],
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"
+        select pg_advisory_xact_lock(hashtextextended($1::text, 0)) as "key: ()",
+               pg_advisory_xact_lock(hashtextextended($2::text, 1)) as "hash: ()"
+        "#,
+        format!("{store}/{source_key}"),
+        format!("{store}/{content_hash:?}"),
+    )
+    .fetch_one(tx.conn())
+    .await?;
+    Ok(())
 }
 
 /// A document that is ready to be saved.

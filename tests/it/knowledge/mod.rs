@@ -8,6 +8,7 @@ mod isolation;
 mod limits;
 mod openai;
 mod retrieval;
+mod sync;
 
 use std::{path::PathBuf, time::Duration};
 
