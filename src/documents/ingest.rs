@@ -21,7 +21,7 @@ use crate::{
     audit::{self, Event, Kind, Origin},
     clock::Clock,
     db::{Db, TenantScope},
-    embeddings::Embedder,
+    embeddings::{Embedder, Sizer},
     fault::Fault,
     ids::{DocumentId, UserId, VectorStoreId},
     neutral,
@@ -202,7 +202,8 @@ impl Importer {
             facts.metadata.insert(name.clone(), Value::String(neutral::line(value, 512)));
         }
         // A large text takes a while: not on a thread that answers others.
-        let cut = tokio::task::spawn_blocking(move || cut(&parsed, &name));
+        let sizer = self.embedder.sizer().await;
+        let cut = tokio::task::spawn_blocking(move || cut(&parsed, &name, &sizer));
         let (Composed { title, text, .. }, chunks, findings) = cut.await?;
         if text.is_empty() {
             return Ok(Err(Unreadable("it has no text that a reader sees".to_owned())));
@@ -258,9 +259,9 @@ impl Importer {
 }
 
 /// The text of what was read, its chunks, and what is odd about it.
-fn cut(parsed: &Parsed, name: &str) -> (Composed, Vec<Chunk>, Findings) {
+fn cut(parsed: &Parsed, name: &str, sizer: &Sizer) -> (Composed, Vec<Chunk>, Findings) {
     let composed = compose(parsed, name);
-    let chunks = chunks(&composed.text, &composed.headings);
+    let chunks = chunks(&composed.text, &composed.outline, sizer);
     let findings = Findings {
         hidden: composed.removed,
         active: neutral::neutralise(&composed.text).active,

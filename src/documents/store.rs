@@ -208,7 +208,8 @@ pub async fn passage(
     ordinal: i32,
 ) -> sqlx::Result<Option<Passage>> {
     let row = sqlx::query!(
-        "select start_char, end_char, heading from chunks where document_id = $1 and ordinal = $2",
+        "select start_char, end_char, heading, page
+           from chunks where document_id = $1 and ordinal = $2",
         id.uuid(),
         ordinal,
     )
@@ -218,6 +219,7 @@ pub async fn passage(
         start: usize::try_from(row.start_char).unwrap_or_default(),
         end: usize::try_from(row.end_char).unwrap_or_default(),
         heading: row.heading,
+        page: row.page.map(i32::cast_unsigned),
     }))
 }
 

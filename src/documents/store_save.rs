@@ -267,6 +267,8 @@ async fn save_some(
     let ends: Vec<i32> = chunks.iter().map(|chunk| whole(chunk.end)).collect();
     let headings: Vec<String> = chunks.iter().map(|chunk| chunk.heading.clone()).collect();
     let bodies: Vec<String> = chunks.iter().map(|chunk| chunk.body.clone()).collect();
+    let pages: Vec<Option<i32>> =
+        chunks.iter().map(|chunk| chunk.page.map(u32::cast_signed)).collect();
     let vectors: Vec<Option<String>> = match vectors {
         Some(vectors) => vectors.iter().map(|vector| Some(embed::store::literal(vector))).collect(),
         None => vec![None; chunks.len()],
@@ -274,13 +276,13 @@ async fn save_some(
     sqlx::query!(
         "
         with chunk as materialized (
-          select $8::int + ordinal - 1 as ordinal, starts, ends, heading, body, vector
-            from unnest($4::int[], $5::int[], $6::text[], $7::text[], $9::text[])
-                 with ordinality as chunk (starts, ends, heading, body, vector, ordinal)
+          select $8::int + ordinal - 1 as ordinal, starts, ends, heading, body, vector, page
+            from unnest($4::int[], $5::int[], $6::text[], $7::text[], $9::text[], $12::int[])
+                 with ordinality as chunk (starts, ends, heading, body, vector, page, ordinal)
         ), saved as (
           insert into chunks (tenant_id, vector_store_id, document_id, ordinal, start_char, end_char,
-                              heading, body)
-          select current_tenant_id(), $1, $2, ordinal, starts, ends, heading, body from chunk
+                              heading, body, page)
+          select current_tenant_id(), $1, $2, ordinal, starts, ends, heading, body, page from chunk
         )
         insert into chunk_index (tenant_id, vector_store_id, document_id, ordinal, terms,
                                  embedding, embedded_by)
@@ -300,6 +302,7 @@ async fn save_some(
         &vectors as &[Option<String>],
         crate::embeddings::MODEL,
         held,
+        &pages as &[Option<i32>],
     )
     .execute(tx.conn())
     .await?;

@@ -72,6 +72,7 @@ pub(super) async fn fetch(
     let date = |at: time::OffsetDateTime| {
         at.format(&time::format_description::well_known::Rfc3339).unwrap_or_default()
     };
+    let pages = document.pages();
     let uploader = document.uploaded_by.map_or("import".to_owned(), |user| user.to_string());
     let mut provenance = vec![
         ("document_id", document.id.to_string()),
@@ -84,10 +85,12 @@ pub(super) async fn fetch(
     if let Some(url) = document.url {
         provenance.push(("source_url", url));
     }
+    let page = passage.as_ref().and_then(|passage| Some((pages?, passage.page?.to_string())));
     let place = passage.as_ref().map(|passage| passage.start..passage.end);
     if let Some(passage) = passage.filter(|passage| !passage.heading.is_empty()) {
         provenance.push(("passage_heading", neutral_line(&passage.heading, 300)));
     }
+    provenance.extend(page);
     Ok(Some(Text {
         title: document.title,
         text,
