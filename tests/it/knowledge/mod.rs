@@ -8,6 +8,7 @@ mod isolation;
 mod limits;
 mod openai;
 mod retrieval;
+mod words;
 
 use std::{path::PathBuf, time::Duration};
 
