@@ -8,6 +8,7 @@ use super::{
     chunk::{Chunk, MOST_CHUNKS, chunks},
     embed,
     extract::{Extractor, MediaType, Parsed, Unreadable},
+    language::language,
     outline::{Composed, compose},
     records::Sightings,
     room::{FULL, Room},
@@ -203,8 +204,12 @@ impl Importer {
         }
         // A large text takes a while: not on a thread that answers others.
         let sizer = self.embedder.sizer().await;
-        let cut = tokio::task::spawn_blocking(move || cut(&parsed, &name, &sizer));
-        let (Composed { title, text, .. }, chunks, findings) = cut.await?;
+        let cut = tokio::task::spawn_blocking(move || {
+            let cut = cut(&parsed, &name, &sizer);
+            let language = language(&cut.0.text);
+            (cut, language)
+        });
+        let ((Composed { title, text, .. }, chunks, findings), language) = cut.await?;
         if text.is_empty() {
             return Ok(Err(Unreadable("it has no text that a reader sees".to_owned())));
         }
@@ -228,6 +233,7 @@ impl Importer {
             url: facts.url.as_deref(),
             metadata: &Value::Object(facts.metadata),
             media_type: source.media.as_str(),
+            language,
             content_hash: &hash,
             byte_size: i64::try_from(source.bytes.len())?,
             findings: &findings,

@@ -10,6 +10,7 @@ pub mod embed;
 pub mod extract;
 pub mod import;
 mod ingest;
+pub(crate) mod language;
 mod outline;
 mod records;
 mod room;

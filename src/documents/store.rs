@@ -241,7 +241,8 @@ pub async fn release(tx: &mut TenantTx, id: DocumentId) -> sqlx::Result<Option<S
             with index as (
               insert into chunk_index (tenant_id, vector_store_id, document_id, ordinal, terms)
               select chunk.tenant_id, chunk.vector_store_id, document_id, ordinal,
-                     term_vector(concat_ws(' ', document.title, heading, body))
+                     term_vector(concat_ws(' ', document.title, heading, body),
+                                 document.language::regconfig)
                 from chunks chunk
                 join documents document on document.id = chunk.document_id
                where document_id = $1

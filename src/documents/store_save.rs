@@ -83,6 +83,8 @@ pub(super) struct Ready<'a> {
     pub(super) url: Option<&'a str>,
     pub(super) metadata: &'a Value,
     pub(super) media_type: &'a str,
+    /// The text-search configuration of its words.
+    pub(super) language: &'a str,
     pub(super) content_hash: &'a [u8; 32],
     pub(super) byte_size: i64,
     pub(super) findings: &'a Findings,
@@ -142,9 +144,9 @@ async fn insert(
         insert into documents (tenant_id, id, vector_store_id, source_key, title, url, metadata,
                                media_type, content_hash, byte_size, char_count, uploaded_by,
                                created_at, updated_at, hidden_characters, active_content,
-                               content_flags, held_at)
+                               content_flags, held_at, language)
         select tenant_id, $1, id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12, $13, $14, $15,
-               case when $16 then $12::timestamptz end
+               case when $16 then $12::timestamptz end, $17
           from vector_stores
          where id = $2 and backend = 'builtin'
            for key share
@@ -166,6 +168,7 @@ async fn insert(
         whole(ready.findings.active),
         &ready.findings.names(),
         ready.held,
+        ready.language,
     )
     .fetch_optional(tx.conn())
     .await
@@ -183,7 +186,7 @@ async fn update(
            set title = $2, url = $3, metadata = $4, media_type = $5, content_hash = $6,
                byte_size = $7, char_count = $8, uploaded_by = $9, updated_at = $10,
                hidden_characters = $11, active_content = $12, content_flags = $13,
-               held_at = case when $14 then $10::timestamptz else held_at end
+               held_at = case when $14 then $10::timestamptz else held_at end, language = $15
          where id = $1
         returning held_at is not null as "held!"
         "#,
@@ -201,6 +204,7 @@ async fn update(
         whole(ready.findings.active),
         &ready.findings.names(),
         ready.held,
+        ready.language,
     )
     .fetch_optional(tx.conn())
     .await
@@ -286,7 +290,8 @@ async fn save_some(
         )
         insert into chunk_index (tenant_id, vector_store_id, document_id, ordinal, terms,
                                  embedding, embedded_by)
-        select current_tenant_id(), $1, $2, ordinal, term_vector(concat_ws(' ', $3::text, heading, body)),
+        select current_tenant_id(), $1, $2, ordinal,
+               term_vector(concat_ws(' ', $3::text, heading, body), $13::text::regconfig),
                vector::halfvec, case when vector is not null then $10::smallint end
           from chunk
          where not $11::boolean
@@ -303,6 +308,7 @@ async fn save_some(
         crate::embeddings::MODEL,
         held,
         &pages as &[Option<i32>],
+        ready.language,
     )
     .execute(tx.conn())
     .await?;

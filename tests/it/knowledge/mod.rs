@@ -9,6 +9,7 @@ mod limits;
 mod openai;
 mod retrieval;
 mod sync;
+mod words;
 
 use std::{path::PathBuf, time::Duration};
 
