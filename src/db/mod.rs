@@ -28,6 +28,7 @@ pub(crate) mod gate;
 pub mod guard;
 mod lent;
 mod listen;
+mod orphans;
 #[cfg(test)]
 mod tests;
 
@@ -42,6 +43,7 @@ use tokio::time::timeout;
 
 pub use class::Class;
 pub use listen::Listener;
+pub use orphans::Orphans;
 
 use class::Room;
 use lent::Lent;
