@@ -18,6 +18,10 @@ pub(super) struct Chunk {
     pub body: String,
 }
 
+/// Which way of cutting this is. Change it with anything here that cuts otherwise: see
+/// [`crate::search::RANKING_VERSION`].
+pub const CHUNKING_VERSION: u32 = 1;
+
 /// No chunk is longer, in characters.
 const MOST: usize = 1_200;
 /// A paragraph that would not fit starts a new chunk once the current one has this much.

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use fetched::Text;
 pub use fetched::{Fetched, Onward};
 pub use id::{Reference, Target};
+pub use ranking::RANKING_VERSION;
 
 use crate::{
     clock::Clock,

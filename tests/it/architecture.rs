@@ -56,6 +56,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "search",
         &["neutral", "db", "outbound", "tenants", "vector_stores", "embeddings", "documents"],
     ),
+    ("golden", &["neutral", "db", "vector_stores", "embeddings", "documents", "search"]),
     (
         "mcp",
         &[
@@ -89,6 +90,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "oauth",
             "documents",
             "search",
+            "golden",
             "outbound",
         ],
     ),
@@ -113,6 +115,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "embeddings",
             "documents",
             "search",
+            "golden",
             "mcp",
             "admin",
         ],
@@ -137,6 +140,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "embeddings",
             "documents",
             "search",
+            "golden",
             "mcp",
             "admin",
             "app",
