@@ -15,7 +15,7 @@ use crate::{
     fault::Fault,
     golden::Golden,
     http::{
-        Draining, Mounted, PageError, assets,
+        Draining, Mounted, PageError, Share, assets,
         client_ip::{self, Proxies},
         encoding, headers,
         host::{self, Host},
@@ -235,7 +235,7 @@ pub async fn build(parts: Parts) -> Result<App, Fault> {
         .and(admin::routes(admin(&parts, gate, sso, (&limits, &golden))))
         .and(oauth.routes());
     // The MCP endpoint says the same in its own words.
-    let router = router.route_layer(middleware::from_fn(encoding::refuse));
+    let router = router.route_layer((middleware::from_fn(encoding::refuse), Share));
     let Mounted { router, table } = Mounted { router, table }.and(mcp::routes(endpoint, &limits));
     let router = router.fallback(async || PageError::NotFound);
     let router = wrap(router, config, &problems);
@@ -292,18 +292,26 @@ fn admin(parts: &Parts, gate: Gate, sso: Sso, (limits, golden): (&Limits, &Golde
     Admin::new(gate, (search, golden.clone()), stores, (parts.importer(), limits), sso)
 }
 
-/// Surround routes with what every slice is surrounded with, outermost last.
+/// Surround routes with what every slice is surrounded with, outermost first.
 pub fn wrap(router: Router, config: &Config, problems: &Problems) -> Router {
     let trusted = config.trusted_proxies.clone().into();
     let shared_egress = config.shared_egress.clone().into();
     let proxies = Proxies { trusted, shared_egress, problems: problems.clone() };
     let host = (Host::new(&config.public_url), problems.clone());
-    router
-        .layer(middleware::from_fn(panics::catch))
-        .layer(middleware::from_fn_with_state(host, host::check))
-        .layer(middleware::from_fn_with_state(config.public_url.clone(), headers::secure))
-        .layer(middleware::from_fn_with_state(proxies, client_ip::resolve))
-        .layer(middleware::from_fn(unread::drain))
-        .layer(middleware::from_fn(telemetry::observe))
-        .layer(middleware::from_fn(request_id::assign))
+    router.layer((
+        middleware::from_fn(request_id::assign),
+        Share,
+        middleware::from_fn(telemetry::observe),
+        Share,
+        middleware::from_fn(unread::drain),
+        Share,
+        middleware::from_fn_with_state(proxies, client_ip::resolve),
+        Share,
+        middleware::from_fn_with_state(config.public_url.clone(), headers::secure),
+        Share,
+        middleware::from_fn_with_state(host, host::check),
+        Share,
+        middleware::from_fn(panics::catch),
+        Share,
+    ))
 }

@@ -4,8 +4,7 @@
 //! In build order; a module imports only from above, and only what its row in
 //! `tests/it/architecture.rs` says.
 //!
-//! - kernel: [`ids`], [`clock`], [`secret`], [`fault`], [`deadline`]
-//! - kernel: [`ids`], [`clock`], [`secret`], [`fault`]
+//! - kernel: [`ids`], [`clock`], [`secret`], [`fault`], [`deadline`], [`progress`]
 //! - [`neutral`]: what documents say, made harmless to show
 //! - platform: [`config`], [`db`], [`problems`], [`http`], [`telemetry`], [`limits`], [`outbound`],
 //!   `jose`
@@ -53,6 +52,7 @@ pub mod neutral;
 pub mod oauth;
 pub mod outbound;
 pub mod problems;
+pub mod progress;
 pub mod questions;
 pub mod search;
 pub mod secret;

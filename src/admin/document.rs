@@ -44,6 +44,8 @@ struct Shown {
     title: String,
     source_url: Option<String>,
     changed: Option<Moment>,
+    /// Where the cited passage is: `page 12`.
+    page: Option<String>,
     fields: Vec<(String, String)>,
     text: Text,
 }
@@ -136,12 +138,16 @@ async fn builtin(
         ("Kind".to_owned(), view::media_type(&document.media_type).to_owned()),
         ("Size".to_owned(), view::size(document.byte_size)),
     ];
+    let page = passage.as_ref().and_then(|passage| passage.page).zip(document.pages());
+    let page = page.map(|(number, pages)| format!("{pages} {number}"));
+    fields.extend(page.clone().map(|page| ("Cited passage".to_owned(), page)));
     fields.extend(document.metadata);
     let range = passage.map(|passage| passage.start..passage.end);
     Ok(Some(Shown {
         title: document.title,
         source_url: document.url.filter(|url| is_web(url)),
         changed: Some(document.updated_at.into()),
+        page,
         fields,
         text: Text::of(&view::unwrap_lines(&text), range),
     }))
@@ -157,6 +163,7 @@ async fn outside(
             title: found.title,
             source_url: None,
             changed: None,
+            page: None,
             text: Text {
                 cut_after: found.next.is_some(),
                 ..Text::of(&view::unwrap_lines(&found.text), None)

@@ -8,18 +8,21 @@ use super::{
     chunk::{Chunk, MOST_CHUNKS, chunks},
     embed,
     extract::{Extractor, MediaType, Parsed, Unreadable},
+    language::language,
     outline::{Composed, compose},
     records::Sightings,
     room::{FULL, Room},
     store,
     store_save::{self, Findings, Known, Ready},
+    store_sync,
+    sync::Seen,
     whole::{Tally, Whole, bring_in},
 };
 use crate::{
     audit::{self, Event, Kind, Origin},
     clock::Clock,
     db::{Db, TenantScope},
-    embeddings::Embedder,
+    embeddings::{Embedder, Sizer},
     fault::Fault,
     ids::{DocumentId, UserId, VectorStoreId},
     neutral,
@@ -39,6 +42,7 @@ pub struct Report {
     pub failed: Vec<SourceFailure>,
     /// The document that was added, updated or found last.
     pub last: Option<DocumentId>,
+    seen: Seen,
 }
 
 /// A source that could not be read.
@@ -57,7 +61,20 @@ impl Report {
         self.failed.push(SourceFailure { source, reason: reason.into() });
     }
 
+    /// What it came across, for whoever asks what is not there any more.
+    pub(super) fn seen(&self) -> Seen {
+        self.seen.clone()
+    }
+
+    /// An archive was read to its end.
+    pub(super) fn read_whole(&mut self, key: String) {
+        self.seen.whole.insert(key);
+    }
+
     pub(super) fn count(&mut self, source: &str, outcome: Result<Outcome, Unreadable>) {
+        if let Ok(Outcome::Added(id) | Outcome::Updated(id) | Outcome::Unchanged(id)) = &outcome {
+            self.seen.documents.insert(*id);
+        }
         match outcome {
             Ok(Outcome::Added(id)) => (self.added, self.last) = (self.added + 1, Some(id)),
             Ok(Outcome::Updated(id)) => (self.updated, self.last) = (self.updated + 1, Some(id)),
@@ -163,10 +180,15 @@ impl Importer {
     pub(super) async fn unchanged(&self, source: &Source<'_>) -> Result<Option<DocumentId>, Fault> {
         let mut tx = self.db.tenant(source.scope).await?;
         let hash = content_hash(source.bytes);
-        Ok(match store_save::known(&mut tx, source.store, &source.key, &hash).await? {
-            Known::Same(id) => Some(id),
-            Known::Changed(_) | Known::New => None,
-        })
+        match store_save::known(&mut tx, source.store, &source.key, &hash).await? {
+            Known::Same(id) => {
+                if store_sync::adopt(&mut tx, id, &source.key).await? {
+                    tx.commit().await?;
+                }
+                Ok(Some(id))
+            }
+            Known::Changed(_) | Known::New => Ok(None),
+        }
     }
 
     /// Save what was read: in one transaction, whole or not at all.
@@ -181,8 +203,13 @@ impl Importer {
             facts.metadata.insert(name.clone(), Value::String(neutral::line(value, 512)));
         }
         // A large text takes a while: not on a thread that answers others.
-        let cut = tokio::task::spawn_blocking(move || cut(&parsed, &name));
-        let (Composed { title, text, .. }, chunks, findings) = cut.await?;
+        let sizer = self.embedder.sizer().await;
+        let cut = tokio::task::spawn_blocking(move || {
+            let cut = cut(&parsed, &name, &sizer);
+            let language = language(&cut.0.text);
+            (cut, language)
+        });
+        let ((Composed { title, text, .. }, chunks, findings), language) = cut.await?;
         if text.is_empty() {
             return Ok(Err(Unreadable("it has no text that a reader sees".to_owned())));
         }
@@ -206,6 +233,7 @@ impl Importer {
             url: facts.url.as_deref(),
             metadata: &Value::Object(facts.metadata),
             media_type: source.media.as_str(),
+            language,
             content_hash: &hash,
             byte_size: i64::try_from(source.bytes.len())?,
             findings: &findings,
@@ -217,7 +245,12 @@ impl Importer {
         };
         let known = store_save::known(&mut tx, source.store, &source.key, &hash).await?;
         let (id, replaces) = match known {
-            Known::Same(id) => return Ok(Ok(Outcome::Unchanged(id))),
+            Known::Same(id) => {
+                if store_sync::adopt(&mut tx, id, &source.key).await? {
+                    tx.commit().await?;
+                }
+                return Ok(Ok(Outcome::Unchanged(id)));
+            }
             Known::Changed(id) => (id, true),
             Known::New => (DocumentId::new(), false),
         };
@@ -232,9 +265,9 @@ impl Importer {
 }
 
 /// The text of what was read, its chunks, and what is odd about it.
-fn cut(parsed: &Parsed, name: &str) -> (Composed, Vec<Chunk>, Findings) {
+fn cut(parsed: &Parsed, name: &str, sizer: &Sizer) -> (Composed, Vec<Chunk>, Findings) {
     let composed = compose(parsed, name);
-    let chunks = chunks(&composed.text, &composed.headings);
+    let chunks = chunks(&composed.text, &composed.outline, sizer);
     let findings = Findings {
         hidden: composed.removed,
         active: neutral::neutralise(&composed.text).active,

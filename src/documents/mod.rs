@@ -10,12 +10,17 @@ pub mod embed;
 pub mod extract;
 pub mod import;
 mod ingest;
+pub(crate) mod language;
 mod outline;
 mod records;
 mod room;
 pub(crate) mod sentences;
 pub mod store;
 mod store_save;
+mod store_sync;
+pub mod sync;
+mod tables;
+mod units;
 mod whole;
 
 use std::collections::BTreeMap;
@@ -92,6 +97,14 @@ pub struct Listing {
     pub total: i64,
 }
 
+impl Document {
+    /// What its numbered parts are called: `page`, `slide` or `sheet`.
+    #[must_use]
+    pub fn pages(&self) -> Option<&'static str> {
+        extract::MediaType::parse(&self.media_type)?.pages()
+    }
+}
+
 /// A chunk's place in its document, in Unicode scalar values of the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Passage {
@@ -101,4 +114,6 @@ pub struct Passage {
     pub end: usize,
     /// The headings above it, outermost first, joined by " › ".
     pub heading: String,
+    /// The page, slide or sheet that it is on, counted from 1.
+    pub page: Option<u32>,
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 /// What every module may import.
-const KERNEL: &[&str] = &["ids", "clock", "secret", "fault", "deadline"];
+const KERNEL: &[&str] = &["ids", "clock", "secret", "fault", "deadline", "progress"];
 
 /// Each module and what else it may import, in build order: a row may name only rows above it.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
@@ -15,6 +15,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("secret", &[]),
     ("fault", &[]),
     ("deadline", &[]),
+    ("progress", &[]),
     ("neutral", &[]),
     ("config", &[]),
     ("db", &[]),

@@ -102,7 +102,8 @@ pub(super) async fn put(
     sqlx::query!(
         "
         update chunk_index index
-           set embedding = made.vector::halfvec, embedded_by = $4
+           set embedding = made.vector::halfvec, embedded_by = $4,
+               changed_in = pg_current_xact_id()
           from unnest($1::uuid[], $2::int[], $3::text[]) as made (document_id, ordinal, vector)
          where index.document_id = made.document_id and index.ordinal = made.ordinal
         ",
