@@ -50,8 +50,8 @@ create table ingest_jobs (
   original_id      uuid, -- null once a document has it, or it is gone
   document_id      uuid, -- what came of it
   source_key       text not null check (length(source_key) between 1 and 1024),
-  -- What the control plane may know of it: files of one source are read one after the other.
-  source_number    bigint not null generated always as (hashtextextended(source_key, 0)) stored,
+  -- Its hash, which is what the control plane may know: files of one source are read in order.
+  source_number    bigint not null,
   file_name        text not null check (length(file_name) between 1 and 500),
   media_type       text not null check (length(media_type) <= 100),
   content_hash     bytea not null check (length(content_hash) = 32),
@@ -144,15 +144,19 @@ grant select, insert, update on document_totals to app_tenant;
 -- this row last. As in 0014: what goes with its store is counted by the store, beforehand.
 create function count_document() returns trigger language plpgsql as $$
 begin
-  if tg_op = 'DELETE' and not exists (
-    select from vector_stores where tenant_id = old.tenant_id and id = old.vector_store_id
-  ) then
+  if tg_op = 'DELETE' then
+    -- Before PostgreSQL 18, a foreign key's removals run this as the role that began them.
+    if has_table_privilege('document_totals', 'update') then
+      update document_totals known
+         set documents = documents - 1, bytes = bytes - old.byte_size
+        from vector_stores store
+       where known.tenant_id = old.tenant_id
+         and store.tenant_id = old.tenant_id and store.id = old.vector_store_id;
+    end if;
     return null;
   end if;
   insert into document_totals as known (tenant_id, documents, bytes)
-  values (coalesce(new.tenant_id, old.tenant_id),
-          (new.id is not null)::integer - (old.id is not null)::integer,
-          coalesce(new.byte_size, 0) - coalesce(old.byte_size, 0))
+  values (new.tenant_id, (tg_op = 'INSERT')::integer, new.byte_size - coalesce(old.byte_size, 0))
   on conflict (tenant_id) do update
   set documents = known.documents + excluded.documents, bytes = known.bytes + excluded.bytes;
   return null;

@@ -76,6 +76,10 @@ id! {
     IngestId;
     /// An audit event.
     EventId;
+    /// A question of which a tenant knows what answers it.
+    GoldenQuestionId;
+    /// All of a tenant's golden questions, asked once.
+    GoldenRunId;
 }
 
 #[cfg(test)]

@@ -4,8 +4,7 @@
 //! In build order; a module imports only from above, and only what its row in
 //! `tests/it/architecture.rs` says.
 //!
-//! - kernel: [`ids`], [`clock`], [`secret`], [`fault`], [`deadline`]
-//! - kernel: [`ids`], [`clock`], [`secret`], [`fault`]
+//! - kernel: [`ids`], [`clock`], [`secret`], [`fault`], [`deadline`], [`progress`]
 //! - [`neutral`]: what documents say, made harmless to show
 //! - platform: [`config`], [`db`], [`problems`], [`http`], [`telemetry`], [`limits`], [`outbound`],
 //!   `jose`
@@ -15,6 +14,7 @@
 //! - [`vector_stores`]: a tenant's mappings to what answers searches
 //! - [`oauth`]: the authorization server
 //! - [`embeddings`]: texts to vectors; [`documents`]: the builtin store's content; [`search`]: questions to hits, ids to texts
+//! - [`golden`]: how well questions are answered, by a tenant's own judgement
 //! - [`mcp`]: the protected resource; [`admin`]: the pages
 //! - [`app`] composes, [`cli`] runs; `fuzzing` (a feature) leads fuzzers to every parser
 //!
@@ -42,6 +42,7 @@ pub mod embeddings;
 pub mod fault;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+pub mod golden;
 pub mod http;
 pub mod ids;
 mod jose;
@@ -51,6 +52,7 @@ pub mod neutral;
 pub mod oauth;
 pub mod outbound;
 pub mod problems;
+pub mod progress;
 pub mod questions;
 pub mod search;
 pub mod secret;

@@ -13,7 +13,7 @@ use crate::{
     db::{Db, TenantScope},
     documents::{self, Document},
     http::{Frame, Page, PageError, extract::Path},
-    ids::DocumentId,
+    ids::{DocumentId, VectorStoreId},
     search::{Fetch, Reference, Search, id::Target},
     sign_in::SignedIn,
     vector_stores,
@@ -29,6 +29,14 @@ pub(super) struct DocumentPage {
     back_url: String,
     store_name: String,
     document: Shown,
+    golden: Option<Golden>,
+}
+
+/// Where an admin says what a document should answer.
+struct Golden {
+    url: String,
+    store: VectorStoreId,
+    document: DocumentId,
 }
 
 /// A document of either backend, ready to print.
@@ -36,6 +44,8 @@ struct Shown {
     title: String,
     source_url: Option<String>,
     changed: Option<Moment>,
+    /// Where the cited passage is: `page 12`.
+    page: Option<String>,
     fields: Vec<(String, String)>,
     text: Text,
 }
@@ -73,7 +83,14 @@ pub(super) async fn show(
             }
             Target::Outside { .. } => outside(&search, desk.scope, &reference).await?,
         };
+        let golden = match reference.document {
+            Target::Builtin { document, .. } if desk.may_manage => {
+                Some(Golden { url: format!("{}/quality", desk.base()), store: store.id, document })
+            }
+            _ => None,
+        };
         return Ok(Page(DocumentPage {
+            golden,
             back_url: format!("{}/documents?store={}", desk.base(), store.id),
             frame: desk.frame("documents", None),
             store_name: store.name,
@@ -89,6 +106,11 @@ pub(super) fn link(document: &Document) -> String {
         store: document.vector_store_id,
         document: Target::Builtin { document: document.id, chunk: u32::MAX },
     };
+    link_to(&reference)
+}
+
+/// The page of what an id names.
+pub(super) fn link_to(reference: &Reference) -> String {
     format!("/d/{reference}")
 }
 
@@ -116,12 +138,16 @@ async fn builtin(
         ("Kind".to_owned(), view::media_type(&document.media_type).to_owned()),
         ("Size".to_owned(), view::size(document.byte_size)),
     ];
+    let page = passage.as_ref().and_then(|passage| passage.page).zip(document.pages());
+    let page = page.map(|(number, pages)| format!("{pages} {number}"));
+    fields.extend(page.clone().map(|page| ("Cited passage".to_owned(), page)));
     fields.extend(document.metadata);
     let range = passage.map(|passage| passage.start..passage.end);
     Ok(Some(Shown {
         title: document.title,
         source_url: document.url.filter(|url| is_web(url)),
         changed: Some(document.updated_at.into()),
+        page,
         fields,
         text: Text::of(&view::unwrap_lines(&text), range),
     }))
@@ -137,6 +163,7 @@ async fn outside(
             title: found.title,
             source_url: None,
             changed: None,
+            page: None,
             text: Text {
                 cut_after: found.next.is_some(),
                 ..Text::of(&view::unwrap_lines(&found.text), None)

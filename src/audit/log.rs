@@ -9,7 +9,7 @@ use tokio::{
 
 use super::{Event, store};
 use crate::{
-    db::{Class, Db},
+    db::{Db, Steady},
     fault::Fault,
 };
 
@@ -44,7 +44,7 @@ impl Log {
     #[must_use]
     pub fn start(db: &Db) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE);
-        tokio::spawn(write(db.of(Class::Check), waiting));
+        tokio::spawn(write(db.steady(), waiting));
         Self { queue }
     }
 
@@ -65,7 +65,7 @@ impl Log {
     }
 }
 
-async fn write(db: Db, mut queue: mpsc::Receiver<Waiting>) {
+async fn write(mut connection: Steady, mut queue: mpsc::Receiver<Waiting>) {
     let mut batch = Vec::with_capacity(BATCH);
     while queue.recv_many(&mut batch, BATCH).await > 0 {
         let (events, waiting): (Vec<Event>, Vec<_>) =
@@ -74,14 +74,14 @@ async fn write(db: Db, mut queue: mpsc::Receiver<Waiting>) {
         metrics::histogram!("callslip_audit_batch_events").record(events.len() as f64);
         // One event that the database refuses (its tenant was deleted meanwhile) must not take
         // the others with it.
-        let together = commit(&db, &events).await;
+        let together = commit(&mut connection, &events).await;
         for (event, done) in events.iter().zip(waiting) {
             let outcome = match &together {
                 Ok(()) => Ok(()),
                 Err(fault) if fault.is_unavailable() || events.len() == 1 => Err(fault.chain()),
-                Err(_) => {
-                    commit(&db, std::slice::from_ref(event)).await.map_err(|fault| fault.chain())
-                }
+                Err(_) => commit(&mut connection, std::slice::from_ref(event))
+                    .await
+                    .map_err(|fault| fault.chain()),
             };
             // Nobody waits any more when the client has hung up; the event stays.
             let _ = done.send(outcome.map_err(Arc::from));
@@ -89,12 +89,17 @@ async fn write(db: Db, mut queue: mpsc::Receiver<Waiting>) {
     }
 }
 
-async fn commit(db: &Db, events: &[Event]) -> Result<(), Fault> {
-    let writing = async {
-        let mut tx = db.control().await?;
-        store::append_batch(&mut tx, events).await?;
-        tx.commit().await
-    };
+/// Write them durably. After a restart of Postgres the connection is a dead one: then again, on a new
+/// one, where those that had been written after all are passed over.
+async fn commit(connection: &mut Steady, events: &[Event]) -> Result<(), Fault> {
+    match insert(connection, events).await {
+        Err(fault) if fault.is_lost_connection() => insert(connection, events).await,
+        outcome => outcome,
+    }
+}
+
+async fn insert(connection: &mut Steady, events: &[Event]) -> Result<(), Fault> {
+    let writing = connection.run(async |connection| store::append_batch(connection, events).await);
     Ok(timeout(PATIENCE, writing).await??)
 }
 

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{Event, Kind};
 use crate::{
-    db::{ControlTx, TenantTx},
+    db::{Control, ControlTx, TenantTx},
     ids::EventId,
 };
 
@@ -31,15 +31,16 @@ pub async fn append_control(tx: &mut ControlTx, event: &Event) -> sqlx::Result<(
     }
 }
 
-/// Append a batch of tenants' events in one statement.
+/// Append a batch of tenants' events in one statement. Those that are there already, since nobody
+/// heard that they had been written, stay as they are.
 ///
 /// # Errors
 /// When the database refuses one of them.
-pub async fn append_batch(tx: &mut ControlTx, events: &[Event]) -> sqlx::Result<()> {
+pub async fn append_batch(control: &mut impl Control, events: &[Event]) -> sqlx::Result<()> {
     if events.is_empty() {
         return Ok(());
     }
-    append_all(tx.conn(), events).await
+    append_all(control.control(), events).await
 }
 
 async fn append_all(conn: &mut PgConnection, events: &[Event]) -> sqlx::Result<()> {
@@ -62,7 +63,8 @@ async fn append_all(conn: &mut PgConnection, events: &[Event]) -> sqlx::Result<(
         "insert into audit_events
            (tenant_id, id, at, kind, user_id, client_id, grant_id, request_id, address, detail)
          select * from unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::text[], $5::uuid[],
-                              $6::text[], $7::uuid[], $8::text[], $9::text[], $10::jsonb[])",
+                              $6::text[], $7::uuid[], $8::text[], $9::text[], $10::jsonb[])
+         on conflict do nothing",
         &tenants as &[Option<Uuid>],
         &ids,
         &times,

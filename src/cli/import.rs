@@ -1,12 +1,20 @@
 //! `callslip import`
 
-use std::path::PathBuf;
+use std::{
+    io::{self, IsTerminal, Write},
+    path::PathBuf,
+};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Context, Stop, knowledge};
 use crate::{
-    documents::{self, Progress, Report},
+    db::TenantScope,
+    documents::{
+        self, Progress, Report,
+        sync::{self, Plan},
+    },
+    ids::VectorStoreId,
     tenants::Slug,
 };
 
@@ -19,6 +27,15 @@ pub(super) struct Args {
     /// The vector store's name; it is made when it is missing.
     #[arg(long)]
     store: String,
+    /// Afterwards remove the documents whose files are not in the folders any more.
+    #[arg(long)]
+    sync: bool,
+    /// With --sync: import and remove nothing, and list what would be removed.
+    #[arg(long, requires = "sync")]
+    dry_run: bool,
+    /// With --sync: remove without asking, even most of what there is.
+    #[arg(long, requires = "sync")]
+    yes: bool,
     /// Files and folders: .pdf .docx .pptx .xlsx .html .md .txt .csv .eml .jsonl .zip
     #[arg(required = true)]
     paths: Vec<PathBuf>,
@@ -26,9 +43,29 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args) -> Result<(), Stop> {
     let context = Context::open().await?;
-    let outcome = import(&context, &args).await;
+    let outcome = async {
+        let target = target(&context, &args).await?;
+        if args.dry_run {
+            return show(&plan(&context, target, &args, &Report::default()).await?).map(|()| None);
+        }
+        let report = import(&context, target, &args).await?;
+        tell(&report);
+        if args.sync {
+            synchronise(&context, target, &args, &report).await?;
+        }
+        Ok(Some(report))
+    };
+    let outcome = outcome.await;
     context.close().await;
-    let report = outcome?;
+    match outcome? {
+        Some(report) if !report.failed.is_empty() => Err(Stop(
+            "not everything was imported; what was is kept, and running it again goes on".into(),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn tell(report: &Report) {
     println!(
         "{} added, {} updated, {} unchanged, {} failed",
         report.added,
@@ -39,15 +76,73 @@ pub(super) async fn run(args: Args) -> Result<(), Stop> {
     for failure in &report.failed {
         eprintln!("  {}: {}", failure.source, failure.reason);
     }
-    if report.failed.is_empty() {
-        return Ok(());
-    }
-    Err(Stop("not everything was imported; what was is kept, and running it again goes on".into()))
 }
 
-async fn import(context: &Context, args: &Args) -> Result<Report, Stop> {
+/// The tenant and the store.
+type Target = (TenantScope, VectorStoreId);
+
+async fn target(context: &Context, args: &Args) -> Result<Target, Stop> {
     let scope = knowledge::tenant(context, &args.tenant).await?;
     let store = knowledge::builtin_store(context, scope, &args.store).await?;
+    Ok((scope, store))
+}
+
+async fn plan(
+    context: &Context,
+    (scope, store): Target,
+    args: &Args,
+    report: &Report,
+) -> Result<Plan, Stop> {
+    let importer = context.parts.importer();
+    sync::plan(&importer, scope, store, &args.paths, report).await?.map_err(Stop::because)
+}
+
+/// What would be removed, a line each.
+fn show(plan: &Plan) -> Result<(), Stop> {
+    let mut out = io::stdout().lock();
+    for path in plan.gone() {
+        writeln!(out, "gone: {path}").map_err(Stop::because)?;
+    }
+    let count = plan.gone().count();
+    writeln!(out, "{count} of {} documents would be removed", plan.known()).map_err(Stop::because)
+}
+
+async fn synchronise(
+    context: &Context,
+    (scope, store): Target,
+    args: &Args,
+    report: &Report,
+) -> Result<(), Stop> {
+    let plan = plan(context, (scope, store), args, report).await?;
+    if plan.gone().next().is_some() && !args.yes {
+        show(&plan)?;
+        if plan.is_most() {
+            return Err(Stop(
+                "nothing was removed, since it is more than half of what the folders \
+                 gave: run it again with --yes if they shall go"
+                    .into(),
+            ));
+        }
+        if !agreed()? {
+            return Err(Stop("nothing was removed".into()));
+        }
+    }
+    let done = sync::carry_out(&context.parts.importer(), scope, store, &plan).await?;
+    println!("{} removed, {} moved", done.removed, done.moved);
+    Ok(())
+}
+
+fn agreed() -> Result<bool, Stop> {
+    if !io::stdin().is_terminal() {
+        return Err(Stop("nothing was removed: nobody is there to ask; add --yes".into()));
+    }
+    eprint!("Remove them? [y/N] ");
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer).map_err(Stop::because)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+async fn import(context: &Context, (scope, store): Target, args: &Args) -> Result<Report, Stop> {
     let importer = context.parts.importer();
     // Draws on a terminal only.
     let bar = ProgressBar::new(0).with_style(

@@ -97,8 +97,9 @@ pub(super) async fn serve(
     let embedding = tokio::spawn(embed_regularly(context.parts.clone(), app.problems.clone()));
     let (problems, calls) = (app.problems.clone(), app.calls.clone());
     let counting = tokio::spawn(write_down_regularly(calls.clone(), context.parts.clone()));
+    let tending = tokio::spawn(tend_regularly(app.clone(), context.parts.clone()));
     serve_until(listeners.public, app, config, stop).await;
-    for task in [sweeper, embedding, counting, measuring] {
+    for task in [sweeper, embedding, counting, tending, measuring] {
         task.abort();
     }
     // Whoever stopped us waits, and not for a database that is away.
@@ -130,6 +131,21 @@ async fn measure_regularly(worker: Worker) {
     loop {
         rounds.tick().await;
         if let Err(fault) = worker.measure().await {
+            fault.log();
+        }
+    }
+}
+
+/// What is left of deleted tenants, and what golden questions there are to ask.
+async fn tend_regularly(app: App, parts: Parts) {
+    let mut rounds = tokio::time::interval(Duration::from_secs(10));
+    rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        rounds.tick().await;
+        if let Err(fault) = app.finish_deletions(&parts.db, &parts.clock).await {
+            fault.log();
+        }
+        if let Err(fault) = app.golden.tend().await {
             fault.log();
         }
     }

@@ -5,6 +5,7 @@ use std::{
     fmt,
     net::{IpAddr, SocketAddr},
     str::FromStr,
+    sync::Arc,
 };
 
 use super::{LogFormat, Problem, VARIABLES};
@@ -15,7 +16,7 @@ use crate::secret::Secret;
 /// Kept as the text that was given, since it is the issuer and compared byte for byte
 /// (`url::Url` would add a slash).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PublicUrl(String);
+pub struct PublicUrl(Arc<str>);
 
 impl PublicUrl {
     /// Without trailing slash.
@@ -52,7 +53,7 @@ impl FromStr for PublicUrl {
         if url.origin().ascii_serialization() != text {
             return Err("must be a bare origin: no path, no trailing slash, lower case");
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self(text.into()))
     }
 }
 
@@ -188,11 +189,11 @@ impl<'a> Reader<'a> {
             if !listen.ip().is_loopback() {
                 self.problem(name, "must be set, since the server does not listen on loopback");
             }
-            return PublicUrl(format!("http://{listen}"));
+            return PublicUrl(format!("http://{listen}").into());
         };
         text.parse().unwrap_or_else(|problem| {
             self.problem(name, problem);
-            PublicUrl(String::new())
+            PublicUrl("".into())
         })
     }
 

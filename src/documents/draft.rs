@@ -7,10 +7,11 @@ use super::{
     chunk::{Chunk, MOST_CHUNKS, chunks},
     embed,
     extract::{Parsed, Unreadable},
+    language::language,
     outline::compose,
     store_save::Findings,
 };
-use crate::{fault::Fault, neutral};
+use crate::{embeddings::Sizer, fault::Fault, neutral};
 
 /// What a source says of itself besides its text.
 #[derive(Default)]
@@ -27,6 +28,8 @@ pub(super) struct Draft {
     pub(super) url: Option<String>,
     pub(super) metadata: Map<String, Value>,
     pub(super) text: String,
+    /// The text-search configuration of its words.
+    pub(super) language: String,
     pub(super) findings: Findings,
     #[serde(skip)]
     pub(super) chunks: Vec<Chunk>,
@@ -38,9 +41,10 @@ impl Draft {
         name: &str,
         parsed: Parsed,
         facts: Facts,
+        sizer: Sizer,
     ) -> Result<Result<Self, Unreadable>, Fault> {
         let name = name.to_owned();
-        let draft = tokio::task::spawn_blocking(move || cut(&parsed, &name, facts)).await?;
+        let draft = tokio::task::spawn_blocking(move || cut(&parsed, &name, facts, &sizer)).await?;
         if draft.text.is_empty() {
             return Ok(Err(Unreadable("it has no text that a reader sees".to_owned())));
         }
@@ -61,14 +65,15 @@ impl Draft {
     }
 }
 
-fn cut(parsed: &Parsed, name: &str, mut facts: Facts) -> Draft {
+fn cut(parsed: &Parsed, name: &str, mut facts: Facts, sizer: &Sizer) -> Draft {
     for (name, value) in &parsed.metadata {
         facts.metadata.insert(name.clone(), Value::String(neutral::line(value, 512)));
     }
     let composed = compose(parsed, name);
     let flags = neutral::flags(&composed.text);
     Draft {
-        chunks: chunks(&composed.text, &composed.headings),
+        chunks: chunks(&composed.text, &composed.outline, sizer),
+        language: language(&composed.text).to_owned(),
         findings: Findings {
             hidden: composed.removed,
             active: neutral::neutralise(&composed.text).active,

@@ -45,7 +45,13 @@ pub async fn import(
 ) -> Result<Report, Fault> {
     let mut report = Report::default();
     let mut seen = Sightings::default();
-    let files = files(sources, &mut report);
+    let Walked { files, unreadable, unsupported, .. } = walk(sources);
+    for (source, reason) in unreadable {
+        report.fail(&source, reason);
+    }
+    for source in unsupported {
+        report.fail(&source, UNSUPPORTED);
+    }
     progress(Progress::Total(files.iter().map(|file| file.size).sum()));
     for file in &files {
         let shown = file.path.display().to_string();
@@ -53,7 +59,7 @@ pub async fn import(
         let source = Source {
             scope,
             store,
-            key: source_key("path", &file.path.to_string_lossy()),
+            key: file.key(),
             name: &file.name,
             bytes: &[],
             media: file.media,
@@ -70,7 +76,11 @@ pub async fn import(
             Ok(bytes) => {
                 let source = Source { bytes: &bytes, ..source };
                 let file = Whole { source, kind: "path", path: shown };
+                let failures = report.failed.len();
                 bring_in(importer, &file, &mut Tally::new(&mut report, &mut seen)).await?;
+                if file.source.media == MediaType::Zip && report.failed.len() == failures {
+                    report.read_whole(file.source.key);
+                }
             }
             Err(Unreadable(reason)) => report.fail(&shown, reason),
         }
@@ -79,20 +89,42 @@ pub async fn import(
     Ok(report)
 }
 
-struct Found {
-    path: PathBuf,
+/// A file to read.
+pub(super) struct Found {
+    pub(super) path: PathBuf,
     name: String,
     media: MediaType,
-    size: u64,
+    pub(super) size: u64,
 }
 
-/// The files to read, in the order of their paths: the same order every time.
-fn files(sources: &[PathBuf], report: &mut Report) -> Vec<Found> {
-    let mut files = Vec::new();
+impl Found {
+    /// What its document is called.
+    pub(super) fn key(&self) -> String {
+        source_key("path", &self.path.to_string_lossy())
+    }
+}
+
+/// What is in the folders that were named.
+#[derive(Default)]
+pub(super) struct Walked {
+    /// The files to read, in the order of their paths: the same order every time.
+    pub(super) files: Vec<Found>,
+    /// Where the walk began, and was able to.
+    pub(super) roots: Vec<PathBuf>,
+    /// What could not be looked at, and why.
+    pub(super) unreadable: Vec<(String, String)>,
+    /// Files that were named and are of no kind that is read.
+    unsupported: Vec<String>,
+}
+
+/// Look for files.
+pub(super) fn walk(sources: &[PathBuf]) -> Walked {
+    let mut walked = Walked::default();
     for source in sources {
         // The whole path is the document's key, so that `docs` and `./docs` are one.
         let Ok(root) = source.canonicalize() else {
-            report.fail(&source.display().to_string(), "there is no such file or folder");
+            let gone = "there is no such file or folder".to_owned();
+            walked.unreadable.push((source.display().to_string(), gone));
             continue;
         };
         let named = root.is_file();
@@ -100,7 +132,8 @@ fn files(sources: &[PathBuf], report: &mut Report) -> Vec<Found> {
             let entry = match entry {
                 Ok(entry) => entry,
                 Err(error) => {
-                    report.fail(&root.display().to_string(), format!("cannot be read: {error}"));
+                    let reason = format!("cannot be read: {error}");
+                    walked.unreadable.push((root.display().to_string(), reason));
                     continue;
                 }
             };
@@ -111,14 +144,15 @@ fn files(sources: &[PathBuf], report: &mut Report) -> Vec<Found> {
             let size = entry.metadata().map_or(0, |metadata| metadata.len());
             match MediaType::of_name(&name) {
                 Some(media) => {
-                    files.push(Found { path: entry.into_path(), name, media, size });
+                    walked.files.push(Found { path: entry.into_path(), name, media, size });
                 }
-                None if named => report.fail(&root.display().to_string(), UNSUPPORTED),
+                None if named => walked.unsupported.push(root.display().to_string()),
                 None => {}
             }
         }
+        walked.roots.push(root);
     }
-    files
+    walked
 }
 
 fn read(file: &Found) -> Result<Vec<u8>, Unreadable> {

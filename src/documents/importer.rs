@@ -12,6 +12,8 @@ use super::{
     originals::{self, Kept, Original},
     room::{self, FULL},
     store_save::{self, Known, Ready},
+    store_sync,
+    sync::Seen,
 };
 use crate::{
     audit::{self, Event, Kind, Origin},
@@ -37,6 +39,7 @@ pub struct Report {
     pub failed: Vec<SourceFailure>,
     /// The document that was added, updated or found last.
     pub last: Option<DocumentId>,
+    seen: Seen,
 }
 
 /// A source that could not be read.
@@ -60,7 +63,20 @@ impl Report {
         self.failed.push(SourceFailure { source, reason: reason.into() });
     }
 
+    /// What it came across, for whoever asks what is not there any more.
+    pub(super) fn seen(&self) -> Seen {
+        self.seen.clone()
+    }
+
+    /// An archive was read to its end.
+    pub(super) fn read_whole(&mut self, key: String) {
+        self.seen.whole.insert(key);
+    }
+
     pub(super) fn count(&mut self, source: &str, outcome: Result<Outcome, Unreadable>) {
+        if let Ok(Outcome::Added(id) | Outcome::Updated(id) | Outcome::Unchanged(id)) = &outcome {
+            self.seen.documents.insert(*id);
+        }
         match outcome {
             Ok(Outcome::Added(id)) => (self.added, self.last) = (self.added + 1, Some(id)),
             Ok(Outcome::Updated(id)) => (self.updated, self.last) = (self.updated + 1, Some(id)),
@@ -173,10 +189,15 @@ impl Importer {
     pub(super) async fn unchanged(&self, source: &Source<'_>) -> Result<Option<DocumentId>, Fault> {
         let mut tx = self.db.tenant(source.scope).await?;
         let hash = source.hash();
-        Ok(match store_save::known(&mut tx, source.store, &source.key, &hash).await? {
-            Known::Same(id) => Some(id),
-            Known::Changed(_) | Known::New => None,
-        })
+        match store_save::known(&mut tx, source.store, &source.key, &hash).await? {
+            Known::Same(id) => {
+                if store_sync::adopt(&mut tx, id, &source.key).await? {
+                    tx.commit().await?;
+                }
+                Ok(Some(id))
+            }
+            Known::Changed(_) | Known::New => Ok(None),
+        }
     }
 
     /// Cut, embed and save what was read.
@@ -186,7 +207,8 @@ impl Importer {
         parsed: Parsed,
         facts: Facts,
     ) -> Result<Result<Outcome, Unreadable>, Fault> {
-        let draft = match Draft::of(source.name, parsed, facts).await? {
+        let sizer = self.embedder.sizer().await;
+        let draft = match Draft::of(source.name, parsed, facts, sizer).await? {
             Ok(draft) => draft,
             Err(unreadable) => return Ok(Err(unreadable)),
         };
@@ -221,7 +243,10 @@ impl Importer {
         let hash = source.hash();
         let known = store_save::known(tx, source.store, &source.key, &hash).await?;
         let (id, replaces) = match known {
-            Known::Same(id) => return Ok(Ok(Outcome::Unchanged(id))),
+            Known::Same(id) => {
+                store_sync::adopt(tx, id, &source.key).await?;
+                return Ok(Ok(Outcome::Unchanged(id)));
+            }
             Known::Changed(id) => (id, true),
             Known::New => (DocumentId::new(), false),
         };
@@ -236,6 +261,7 @@ impl Importer {
             url: draft.url.as_deref(),
             metadata: &Value::Object(draft.metadata.clone()),
             media_type: source.media.as_str(),
+            language: &draft.language,
             content_hash: &hash,
             byte_size: source.byte_size(),
             findings: &draft.findings,

@@ -13,6 +13,7 @@ pub mod extract;
 pub mod import;
 mod importer;
 pub mod ingest;
+pub(crate) mod language;
 mod originals;
 mod outline;
 mod records;
@@ -21,7 +22,11 @@ pub(crate) mod sentences;
 pub mod store;
 mod store_originals;
 mod store_save;
+mod store_sync;
 mod store_totals;
+pub mod sync;
+mod tables;
+mod units;
 mod whole;
 
 use std::collections::BTreeMap;
@@ -29,6 +34,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use time::OffsetDateTime;
 
+pub use chunk::CHUNKING_VERSION;
 pub use import::{Progress, import};
 pub use importer::{Importer, Report, SourceFailure};
 pub use ingest::{MAX_UPLOAD, Upload, enqueue};
@@ -98,6 +104,14 @@ pub struct Listing {
     pub total: i64,
 }
 
+impl Document {
+    /// What its numbered parts are called: `page`, `slide` or `sheet`.
+    #[must_use]
+    pub fn pages(&self) -> Option<&'static str> {
+        extract::MediaType::parse(&self.media_type)?.pages()
+    }
+}
+
 /// A chunk's place in its document, in Unicode scalar values of the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Passage {
@@ -107,4 +121,6 @@ pub struct Passage {
     pub end: usize,
     /// The headings above it, outermost first, joined by " › ".
     pub heading: String,
+    /// The page, slide or sheet that it is on, counted from 1.
+    pub page: Option<u32>,
 }

@@ -1,6 +1,9 @@
 //! From what a parser found to one clean text with its headings and a title.
 
-use super::extract::Parsed;
+use super::{
+    extract::Parsed,
+    tables::{Table, tables},
+};
 use crate::neutral::{clean, line};
 
 /// Beyond these, what looks like a heading is text.
@@ -15,10 +18,27 @@ pub(super) struct Composed {
     pub title: String,
     /// Without hidden characters.
     pub text: String,
-    /// In order.
-    pub headings: Vec<Heading>,
+    /// What it is made of.
+    pub outline: Outline,
     /// How many hidden characters were removed.
     pub removed: usize,
+}
+
+/// What a text is made of; each list is in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Outline {
+    pub headings: Vec<Heading>,
+    pub pages: Vec<Page>,
+    pub tables: Vec<Table>,
+}
+
+/// A page, a slide or a sheet in a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Page {
+    /// Where it starts, in bytes of the text.
+    pub at: usize,
+    /// Counted from 1.
+    pub number: u32,
 }
 
 /// A heading in a text.
@@ -45,8 +65,10 @@ pub enum Style {
     Pages,
     /// The sections are slides, and each begins with its number and title: `# Slide 3: …`
     Slides,
-    /// Rows, a line each, below `# …` for each sheet: nothing in them is a title.
+    /// The sections are sheets: rows, a line each, below `# …`. Nothing in them is a title.
     Sheets,
+    /// Rows, a line each.
+    Rows,
 }
 
 /// Put sections together. `name` is the file's, for when nothing better makes a title.
@@ -64,21 +86,22 @@ pub(super) fn compose(parsed: &Parsed, name: &str) -> Composed {
         }
         let at = composed.text.len();
         composed.text.push_str(body);
-        match parsed.style {
-            Style::Pages => {
-                let text = format!("Page {}", index + 1);
-                composed.headings.push(Heading { at, level: 1, text });
-            }
-            Style::Markdown | Style::Slides | Style::Sheets => {
-                composed.headings.extend(markdown_headings(body, at));
-            }
-            Style::Plain => composed.headings.extend(plain_headings(body, at)),
+        if matches!(parsed.style, Style::Pages | Style::Slides | Style::Sheets) {
+            let number = u32::try_from(index + 1).unwrap_or(u32::MAX);
+            composed.outline.pages.push(Page { at, number });
         }
+        composed.outline.headings.extend(match parsed.style {
+            Style::Pages | Style::Rows => Vec::new(),
+            Style::Markdown | Style::Slides | Style::Sheets => markdown_headings(body, at),
+            Style::Plain => plain_headings(body, at),
+        });
     }
-    composed.headings.truncate(MOST_HEADINGS);
-    for heading in &mut composed.headings {
+    let outline = &mut composed.outline;
+    outline.headings.truncate(MOST_HEADINGS);
+    for heading in &mut outline.headings {
         heading.text = line(&heading.text, HEADING_MOST);
     }
+    outline.tables = tables(&composed.text);
     composed.title = title(parsed, &composed, name);
     composed
 }
@@ -86,13 +109,14 @@ pub(super) fn compose(parsed: &Parsed, name: &str) -> Composed {
 fn title(parsed: &Parsed, composed: &Composed, name: &str) -> String {
     let declared = parsed.title.as_deref().map(|title| line(title, 200));
     let heading = composed
+        .outline
         .headings
         .first()
         .filter(|heading| parsed.style == Style::Markdown && heading.level == 1)
         .map(|heading| line(&heading.text, 200));
     let first = composed.text.lines().find(|text| !text.trim().is_empty());
     let first = first.map(|text| line(text.trim_start_matches('#'), 200));
-    let says_title = !matches!(parsed.style, Style::Slides | Style::Sheets);
+    let says_title = !matches!(parsed.style, Style::Slides | Style::Sheets | Style::Rows);
     let short = first.filter(|first| says_title && first.chars().count() <= 120);
     let stem = line(name.rsplit_once('.').map_or(name, |(stem, _)| stem), 200);
     [declared, heading, short, Some(stem)]
@@ -168,9 +192,10 @@ mod tests {
     fn markdown_headings_are_found_outside_code() {
         let text = "# Cats\n\nText\n\n## Homes ##\n```\n# not this\n```\n#nor this\n";
         let composed = compose(&parsed(Style::Markdown, None, &[text]), "x.md");
-        let found: Vec<_> = composed.headings.iter().map(|h| (h.level, h.text.as_str())).collect();
+        let found: Vec<_> =
+            composed.outline.headings.iter().map(|h| (h.level, h.text.as_str())).collect();
         assert_eq!(found, [(1, "Cats"), (2, "Homes")]);
-        assert!(composed.text[composed.headings[1].at..].starts_with("## Homes"));
+        assert!(composed.text[composed.outline.headings[1].at..].starts_with("## Homes"));
         assert_eq!(composed.title, "Cats");
     }
 
@@ -190,19 +215,20 @@ mod tests {
     fn headings_have_an_end_in_number_and_length() {
         let text = format!("# {}\n", "x".repeat(5_000)) + &"# a\n".repeat(20_000);
         let composed = compose(&parsed(Style::Markdown, None, &[&text]), "x.md");
-        assert_eq!(composed.headings.len(), MOST_HEADINGS);
-        assert_eq!(composed.headings[0].text.len(), HEADING_MOST);
+        assert_eq!(composed.outline.headings.len(), MOST_HEADINGS);
+        assert_eq!(composed.outline.headings[0].text.len(), HEADING_MOST);
     }
 
     #[test]
-    fn pages_and_capitals_are_headings() {
+    fn pages_are_counted_and_capitals_are_headings() {
         let composed = compose(&parsed(Style::Pages, None, &["one", "", "three"]), "x.pdf");
         assert_eq!(composed.text, "one\n\nthree");
-        let found: Vec<_> = composed.headings.iter().map(|h| (h.at, h.text.as_str())).collect();
-        assert_eq!(found, [(0, "Page 1"), (5, "Page 3")]);
+        assert_eq!(composed.outline.headings, []);
+        let pages = [Page { at: 0, number: 1 }, Page { at: 5, number: 3 }];
+        assert_eq!(composed.outline.pages, pages);
         let text = "HABITS.\n\nOf cats. NOT THIS\n\nCHAPTER II\n\nmore";
         let composed = compose(&parsed(Style::Plain, None, &[text]), "x.txt");
-        let found: Vec<_> = composed.headings.iter().map(|h| h.text.as_str()).collect();
+        let found: Vec<_> = composed.outline.headings.iter().map(|h| h.text.as_str()).collect();
         assert_eq!(found, ["HABITS", "CHAPTER II"]);
     }
 }

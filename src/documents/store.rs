@@ -208,7 +208,8 @@ pub async fn passage(
     ordinal: i32,
 ) -> sqlx::Result<Option<Passage>> {
     let row = sqlx::query!(
-        "select start_char, end_char, heading from chunks where document_id = $1 and ordinal = $2",
+        "select start_char, end_char, heading, page
+           from chunks where document_id = $1 and ordinal = $2",
         id.uuid(),
         ordinal,
     )
@@ -218,6 +219,7 @@ pub async fn passage(
         start: usize::try_from(row.start_char).unwrap_or_default(),
         end: usize::try_from(row.end_char).unwrap_or_default(),
         heading: row.heading,
+        page: row.page.map(i32::cast_unsigned),
     }))
 }
 
@@ -239,7 +241,8 @@ pub async fn release(tx: &mut TenantTx, id: DocumentId) -> sqlx::Result<Option<S
             with index as (
               insert into chunk_index (tenant_id, vector_store_id, document_id, ordinal, terms)
               select chunk.tenant_id, chunk.vector_store_id, document_id, ordinal,
-                     term_vector(concat_ws(' ', document.title, heading, body))
+                     term_vector(concat_ws(' ', document.title, heading, body),
+                                 document.language::regconfig)
                 from chunks chunk
                 join documents document on document.id = chunk.document_id
                where document_id = $1

@@ -32,16 +32,7 @@ pub(super) async fn known(
     source_key: &str,
     content_hash: &[u8; 32],
 ) -> sqlx::Result<Known> {
-    sqlx::query!(
-        r#"
-        select pg_advisory_xact_lock(hashtextextended($1::text, 0)) as "key: ()",
-               pg_advisory_xact_lock(hashtextextended($2::text, 1)) as "hash: ()"
-        "#,
-        format!("{store}/{source_key}"),
-        format!("{store}/{content_hash:?}"),
-    )
-    .fetch_one(tx.conn())
-    .await?;
+    hold(tx, store, source_key, content_hash).await?;
     let row = sqlx::query!(
         r#"
         select id, content_hash = $3 as "same!"
@@ -63,6 +54,26 @@ pub(super) async fn known(
     })
 }
 
+/// Hold off whoever brings the same bytes or the same key to this store until the transaction ends.
+pub(super) async fn hold(
+    tx: &mut TenantTx,
+    store: VectorStoreId,
+    source_key: &str,
+    content_hash: &[u8],
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"
+        select pg_advisory_xact_lock(hashtextextended($1::text, 0)) as "key: ()",
+               pg_advisory_xact_lock(hashtextextended($2::text, 1)) as "hash: ()"
+        "#,
+        format!("{store}/{source_key}"),
+        format!("{store}/{content_hash:?}"),
+    )
+    .fetch_one(tx.conn())
+    .await?;
+    Ok(())
+}
+
 /// A document that is ready to be saved.
 #[derive(Debug)]
 pub(super) struct Ready<'a> {
@@ -72,6 +83,8 @@ pub(super) struct Ready<'a> {
     pub(super) url: Option<&'a str>,
     pub(super) metadata: &'a Value,
     pub(super) media_type: &'a str,
+    /// The text-search configuration of its words.
+    pub(super) language: &'a str,
     pub(super) content_hash: &'a [u8; 32],
     pub(super) byte_size: i64,
     pub(super) findings: &'a Findings,
@@ -128,9 +141,9 @@ async fn insert(
         insert into documents (tenant_id, id, vector_store_id, source_key, title, url, metadata,
                                media_type, content_hash, byte_size, char_count, uploaded_by,
                                created_at, updated_at, hidden_characters, active_content,
-                               content_flags, held_at, original_id)
+                               content_flags, held_at, language, original_id)
         select tenant_id, $1, id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12, $13, $14, $15,
-               case when $16 then $12::timestamptz end, $17
+               case when $16 then $12::timestamptz end, $17, $18
           from vector_stores
          where id = $2 and backend = 'builtin'
            for key share
@@ -152,6 +165,7 @@ async fn insert(
         whole(ready.findings.active),
         &ready.findings.flags,
         ready.held,
+        ready.language,
         ready.original.map(OriginalId::uuid),
     )
     .fetch_optional(tx.conn())
@@ -170,7 +184,8 @@ async fn update(
            set title = $2, url = $3, metadata = $4, media_type = $5, content_hash = $6,
                byte_size = $7, char_count = $8, uploaded_by = $9, updated_at = $10,
                hidden_characters = $11, active_content = $12, content_flags = $13,
-               held_at = case when $14 then $10::timestamptz else held_at end, original_id = $15
+               held_at = case when $14 then $10::timestamptz else held_at end, language = $15,
+               original_id = $16
          where id = $1
         returning held_at is not null as "held!"
         "#,
@@ -188,6 +203,7 @@ async fn update(
         whole(ready.findings.active),
         &ready.findings.flags,
         ready.held,
+        ready.language,
         ready.original.map(OriginalId::uuid),
     )
     .fetch_optional(tx.conn())
@@ -255,6 +271,8 @@ async fn save_some(
     let ends: Vec<i32> = chunks.iter().map(|chunk| whole(chunk.end)).collect();
     let headings: Vec<String> = chunks.iter().map(|chunk| chunk.heading.clone()).collect();
     let bodies: Vec<String> = chunks.iter().map(|chunk| chunk.body.clone()).collect();
+    let pages: Vec<Option<i32>> =
+        chunks.iter().map(|chunk| chunk.page.map(u32::cast_signed)).collect();
     let vectors: Vec<Option<String>> = match vectors {
         Some(vectors) => vectors.iter().map(|vector| Some(embed::store::literal(vector))).collect(),
         None => vec![None; chunks.len()],
@@ -262,17 +280,18 @@ async fn save_some(
     sqlx::query!(
         "
         with chunk as materialized (
-          select $8::int + ordinal - 1 as ordinal, starts, ends, heading, body, vector
-            from unnest($4::int[], $5::int[], $6::text[], $7::text[], $9::text[])
-                 with ordinality as chunk (starts, ends, heading, body, vector, ordinal)
+          select $8::int + ordinal - 1 as ordinal, starts, ends, heading, body, vector, page
+            from unnest($4::int[], $5::int[], $6::text[], $7::text[], $9::text[], $12::int[])
+                 with ordinality as chunk (starts, ends, heading, body, vector, page, ordinal)
         ), saved as (
           insert into chunks (tenant_id, vector_store_id, document_id, ordinal, start_char, end_char,
-                              heading, body)
-          select current_tenant_id(), $1, $2, ordinal, starts, ends, heading, body from chunk
+                              heading, body, page)
+          select current_tenant_id(), $1, $2, ordinal, starts, ends, heading, body, page from chunk
         )
         insert into chunk_index (tenant_id, vector_store_id, document_id, ordinal, terms,
                                  embedding, embedded_by)
-        select current_tenant_id(), $1, $2, ordinal, term_vector(concat_ws(' ', $3::text, heading, body)),
+        select current_tenant_id(), $1, $2, ordinal,
+               term_vector(concat_ws(' ', $3::text, heading, body), $13::text::regconfig),
                vector::halfvec, case when vector is not null then $10::smallint end
           from chunk
          where not $11::boolean
@@ -288,6 +307,8 @@ async fn save_some(
         &vectors as &[Option<String>],
         crate::embeddings::MODEL,
         held,
+        &pages as &[Option<i32>],
+        ready.language,
     )
     .execute(tx.conn())
     .await?;

@@ -7,8 +7,10 @@
 
 mod cache;
 mod model;
+mod sizer;
 
 use std::{
+    collections::HashSet,
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
@@ -18,7 +20,10 @@ use std::{
 };
 
 use rten::ThreadPool;
+use tokenizers::Tokenizer;
 use tokio::sync::{OnceCell, Semaphore};
+
+pub use sizer::Sizer;
 
 use crate::{fault::Fault, ids::TenantId};
 use cache::Cache;
@@ -30,6 +35,10 @@ pub const DIMENSIONS: usize = 384;
 pub const MODEL: i16 = 1;
 /// How many passages are embedded at once.
 pub const BATCH: usize = 8;
+/// The rest of a longer question is not read.
+const MOST_ASKED: usize = 256;
+/// The rest of a longer passage is not read: a chunk, and its document's title.
+const MOST_READ: usize = 384;
 
 /// A text's place among all texts, of length one.
 pub type Vector = Vec<f32>;
@@ -41,6 +50,7 @@ pub struct Embedder(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     folder: Option<PathBuf>,
+    tokeniser: OnceCell<Option<Arc<Tokenizer>>>,
     model: OnceCell<Option<Arc<Model>>>,
     missed: AtomicBool,
     questions: Lane,
@@ -65,6 +75,7 @@ impl Embedder {
         let cores = available_parallelism().map_or(1, usize::from);
         Self(Arc::new(Shared {
             folder,
+            tokeniser: OnceCell::new(),
             model: OnceCell::new(),
             missed: AtomicBool::new(false),
             questions: Lane::of(cores.min(4)),
@@ -90,7 +101,7 @@ impl Embedder {
         let model = self.model().await?;
         let texts = vec![text.to_owned()];
         let made = self.0.questions.run(move |pool| {
-            let ready = model.tokenise(&texts)?;
+            let ready = model.tokenise(&texts, MOST_ASKED)?;
             model.embed(&ready, pool)
         });
         let vector: Arc<[f32]> = self.logged(made.await)?.pop()?.into();
@@ -98,12 +109,23 @@ impl Embedder {
         Some(vector)
     }
 
+    /// The tenants whose questions are remembered.
+    #[must_use]
+    pub fn remembered(&self) -> HashSet<TenantId> {
+        self.0.asked.lock().unwrap_or_else(PoisonError::into_inner).tenants()
+    }
+
+    /// Forget what a tenant asked: it is gone.
+    pub fn forget(&self, tenant: TenantId) {
+        self.0.asked.lock().unwrap_or_else(PoisonError::into_inner).forget(tenant);
+    }
+
     /// The vectors of one document's passages, in their order; `None` as for a question.
     pub async fn passages(&self, texts: Vec<String>) -> Option<Vec<Vector>> {
         let model = self.model().await?;
         let tokenised = {
             let model = Arc::clone(&model);
-            self.0.passages.run(move |_| model.tokenise(&texts)).await
+            self.0.passages.run(move |_| model.tokenise(&texts, MOST_READ)).await
         };
         let tokenised = self.logged(tokenised)?;
         let mut vectors = vec![Vector::new(); tokenised.len()];
@@ -120,6 +142,22 @@ impl Embedder {
         Some(vectors)
     }
 
+    /// What measures texts before they are cut into passages.
+    pub async fn sizer(&self) -> Sizer {
+        let there = self.0.folder.clone().filter(|folder| Model::is_in(folder));
+        let Some(folder) = there else { return Sizer::estimate() };
+        self.tokeniser(folder).await.map_or_else(Sizer::estimate, Sizer::exact)
+    }
+
+    async fn tokeniser(&self, folder: PathBuf) -> Option<Arc<Tokenizer>> {
+        let load = || async {
+            let loaded = tokio::task::spawn_blocking(move || Model::tokeniser(&folder)).await;
+            let loaded = loaded.map_err(Fault::from).and_then(|tokeniser| tokeniser);
+            self.logged(loaded).map(Arc::new)
+        };
+        self.0.tokeniser.get_or_init(load).await.clone()
+    }
+
     /// The model, loaded by whoever needs it first. Files that are missing may come later.
     async fn model(&self) -> Option<Arc<Model>> {
         let shared = &self.0;
@@ -132,7 +170,8 @@ impl Embedder {
             return None;
         }
         let load = || async {
-            let loaded = tokio::task::spawn_blocking(move || Model::load(&folder)).await;
+            let tokeniser = self.tokeniser(folder.clone()).await?;
+            let loaded = tokio::task::spawn_blocking(move || Model::load(&folder, tokeniser)).await;
             let loaded = loaded.map_err(Fault::from).and_then(|model| model);
             self.logged(loaded).map(Arc::new)
         };

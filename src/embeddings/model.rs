@@ -4,7 +4,7 @@ use std::{fmt, path::Path, sync::Arc};
 
 use rten::{ModelOptions, NodeId, RunOptions, ThreadPool, Value};
 use rten_tensor::NdTensor;
-use tokenizers::{Tokenizer, TruncationParams};
+use tokenizers::Tokenizer;
 
 use super::{DIMENSIONS, Vector};
 use crate::fault::Fault;
@@ -13,15 +13,12 @@ use crate::fault::Fault;
 pub(super) const WEIGHTS: &str = "minilm-l6-v2-int8.onnx";
 /// The name of the file that says how texts become tokens.
 pub(super) const TOKENISER: &str = "tokenizer.json";
-/// The rest of a longer text is not read.
-const MOST_TOKENS: usize = 256;
-
 /// A loaded model.
 pub(super) struct Model {
     graph: rten::Model,
     inputs: Vec<(NodeId, Input)>,
     output: NodeId,
-    tokeniser: Tokenizer,
+    tokeniser: Arc<Tokenizer>,
 }
 
 #[derive(Clone, Copy)]
@@ -42,11 +39,15 @@ impl Model {
         folder.join(WEIGHTS).is_file() && folder.join(TOKENISER).is_file()
     }
 
-    pub(super) fn load(folder: &Path) -> Result<Self, Fault> {
+    /// What makes tokens of texts.
+    pub(super) fn tokeniser(folder: &Path) -> Result<Tokenizer, Fault> {
         let mut tokeniser = Tokenizer::from_file(folder.join(TOKENISER)).map_err(Fault::new)?;
         tokeniser.with_padding(None);
-        let truncation = TruncationParams { max_length: MOST_TOKENS, ..Default::default() };
-        tokeniser.with_truncation(Some(truncation)).map_err(Fault::new)?;
+        tokeniser.with_truncation(None).map_err(Fault::new)?;
+        Ok(tokeniser)
+    }
+
+    pub(super) fn load(folder: &Path, tokeniser: Arc<Tokenizer>) -> Result<Self, Fault> {
         let mut options = ModelOptions::with_all_ops();
         options.prepack_weights(true);
         let graph = options.load_file(folder.join(WEIGHTS))?;
@@ -67,12 +68,18 @@ impl Model {
         Ok(Self { graph, inputs, output, tokeniser })
     }
 
-    pub(super) fn tokenise(&self, texts: &[String]) -> Result<Vec<Vec<i32>>, Fault> {
+    /// The tokens of each text, up to so many of them.
+    pub(super) fn tokenise(&self, texts: &[String], most: usize) -> Result<Vec<Vec<i32>>, Fault> {
         texts
             .iter()
             .map(|text| {
                 let tokens = self.tokeniser.encode_fast(text.as_str(), true).map_err(Fault::new)?;
-                tokens.get_ids().iter().map(|id| Ok(i32::try_from(*id)?)).collect()
+                let mut ids = tokens.get_ids().to_vec();
+                if let Some(&end) = ids.last().filter(|_| ids.len() > most) {
+                    ids.truncate(most - 1);
+                    ids.push(end);
+                }
+                ids.into_iter().map(|id| Ok(i32::try_from(id)?)).collect()
             })
             .collect()
     }

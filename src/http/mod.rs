@@ -18,8 +18,10 @@ pub mod panics;
 pub mod request_id;
 pub mod routes;
 pub mod server;
+mod shared;
 pub mod unread;
 
 pub use draining::{Draining, Phase};
 pub use page::{Frame, Page, PageError, sentence};
 pub use routes::{Access, Mounted, Routes};
+pub use shared::{Share, Shared};

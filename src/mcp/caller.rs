@@ -155,7 +155,7 @@ pub(super) struct Gate {
 
 /// Middleware: let in who shows a live token for this very resource.
 pub(super) async fn require_access_token(
-    State(gate): State<Gate>,
+    State(gate): State<Arc<Gate>>,
     request: Request,
     next: Next,
 ) -> Response {

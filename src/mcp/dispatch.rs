@@ -14,6 +14,7 @@ use super::{
     challenge::{Challenge, NEEDED, Reason},
     era::{self, Era},
     jsonrpc::{self, Request, RpcError, code},
+    notes::Notes,
     record, server_info,
     tools::{self, Handles, Outcome, Status, Tool},
 };
@@ -55,6 +56,8 @@ pub(super) struct Asker {
     pub(super) origin: Origin,
     /// The protected resource metadata of the URL that was called.
     pub(super) metadata_url: String,
+    /// What it hears before the answer, if it wants to.
+    pub(super) notes: Option<Notes>,
 }
 
 impl Dispatcher {
@@ -70,6 +73,8 @@ impl Dispatcher {
             (Era::Legacy, "initialize") => server_info::initialize(&request.params)
                 .ok_or_else(|| invalid_params("protocolVersion must be a string"))?,
             (Era::Legacy, "ping") => json!({}),
+            #[cfg(feature = "fixtures")]
+            (Era::Legacy, "logging/setLevel") => json!({}),
             (Era::Modern, "server/discover") => server_info::discover(),
             (_, "tools/list") => list(era, &request.params)?,
             (_, "tools/call") => return self.call(asker, era, request).await,
@@ -87,8 +92,8 @@ impl Dispatcher {
             self.append(record::refusal(tool, asker, "refused", self.clock.now())).await?;
             return Ok(insufficient_scope(asker, era, request));
         }
-        #[cfg(feature = "fixtures")]
-        if let Some(result) = super::fixtures::call(name, request) {
+        #[cfg(any(test, feature = "fixtures"))]
+        if let Some(result) = super::fixtures::call(name, asker, request).await {
             return Ok(jsonrpc::success(StatusCode::OK, &request.id, &complete(era, result?)));
         }
         let Some(tool) = tool else {
@@ -188,6 +193,7 @@ impl Dispatcher {
                 outcome => outcome,
             }
         };
+        let running = Notes::during(asker.notes.as_ref(), running);
         match deadline::within(limit, running).await {
             Ok(outcome) => outcome,
             Err(_) => Ok(Outcome::refused(Status::Failed, TOO_SLOW)),

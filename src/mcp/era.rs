@@ -8,7 +8,10 @@ use axum::http::HeaderMap;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
-use super::jsonrpc::{Request, RpcError, code};
+use super::{
+    jsonrpc::{Request, RpcError, code},
+    mirrored, tools,
+};
 
 /// The revision without `initialize`.
 pub(super) const MODERN: &str = "2026-07-28";
@@ -100,28 +103,42 @@ fn check_headers(headers: &HeaderMap, request: &Request) -> Result<(), RpcError>
         && let Some(Value::String(name)) = request.params.get("name")
     {
         same(headers, "Mcp-Name", name)?;
+        mirrored::check(headers, tools::mirrored(name), request.params.get("arguments"))?;
     }
     Ok(())
 }
 
 /// The header stands exactly once and says what the body says.
 fn same(headers: &HeaderMap, name: &'static str, body: &str) -> Result<(), RpcError> {
-    let mismatch = |what: String| {
-        RpcError::bad(code::HEADER_MISMATCH, format!("Header mismatch: {name} header {what}"))
-    };
+    matches(headers, name, body, |text| text == body)
+}
+
+/// The header stands exactly once and says what the body says, which is shown as `body`.
+pub(super) fn matches(
+    headers: &HeaderMap,
+    name: &'static str,
+    body: &str,
+    says: impl FnOnce(&str) -> bool,
+) -> Result<(), RpcError> {
+    let mismatch = |what: &str| mismatch(name, what);
     let mut values = headers.get_all(name).iter();
     let value = match (values.next(), values.next()) {
         (Some(value), None) => value,
-        (None, _) => return Err(mismatch("is missing".to_owned())),
-        (Some(_), Some(_)) => return Err(mismatch("stands twice".to_owned())),
+        (None, _) => return Err(mismatch("is missing")),
+        (Some(_), Some(_)) => return Err(mismatch("stands twice")),
     };
     let text = value.to_str().ok().and_then(decoded);
-    let text = text.ok_or_else(|| mismatch("is malformed".to_owned()))?;
-    if text == body {
+    let text = text.ok_or_else(|| mismatch("is malformed"))?;
+    if says(&text) {
         return Ok(());
     }
     let (header, body) = (shown(&text), shown(body));
-    Err(mismatch(format!("value '{header}' does not match body value '{body}'")))
+    Err(mismatch(&format!("value '{header}' does not match body value '{body}'")))
+}
+
+/// 400.
+pub(super) fn mismatch(name: &str, what: &str) -> RpcError {
+    RpcError::bad(code::HEADER_MISMATCH, format!("Header mismatch: {name} header {what}"))
 }
 
 /// Values that are not plain ASCII come as `=?base64?…?=`.

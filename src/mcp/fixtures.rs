@@ -1,10 +1,21 @@
 //! The tools that MCP's conformance suite asks for: they show that what surrounds our own tools
-//! carries every kind of content, and errors of a tool.
+//! carries every kind of content, errors of a tool, what it says before its answer, and arguments
+//! that are mirrored in headers.
+
+use std::time::Duration;
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
-use super::jsonrpc::{Request, RpcError};
+use super::{
+    dispatch::Asker,
+    era,
+    jsonrpc::{Request, RpcError},
+    mirrored::Mirrored,
+    notes::Notes,
+};
+use crate::progress::{self, Report};
 
 /// The code of a request that needs what its client cannot do (MCP 2026-07-28).
 const MISSING_CAPABILITY: i32 = -32021;
@@ -15,8 +26,14 @@ const PNG: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGP4z
 /// A WAV of no length.
 const WAV: &str = "UklGRiQAAABXQVZFZm10IBAAAAABAAEAQB8AAIA+AAACABAAZGF0YQAAAAA=";
 
-/// Every one of them, besides the one whose schema is what matters.
-const NAMES: [&str; 9] = [
+/// Between two things that a tool says, as the suite wants it.
+const PAUSE: Duration = Duration::from_millis(50);
+
+const MIRRORING: &str = "test_x_mcp_header";
+const LOGGING: &str = "test_tool_with_logging";
+
+/// Every one of them, besides those whose schema is what matters.
+const NAMES: [&str; 11] = [
     "test_simple_text",
     "test_image_content",
     "test_audio_content",
@@ -26,6 +43,8 @@ const NAMES: [&str; 9] = [
     "test_missing_capability",
     "test_streaming_elicitation",
     "test_logging_tool",
+    "test_tool_with_progress",
+    LOGGING,
 ];
 
 /// Append them to the result of `tools/list`.
@@ -36,10 +55,59 @@ pub(super) fn add_to(list: &mut Value) {
         json!({ "name": name, "description": "A fixture.", "inputSchema": schema })
     }));
     tools.push(json_schema());
+    let region = json!({ "type": "string", "x-mcp-header": "Region" });
+    let schema = json!({ "type": "object", "properties": { "region": region } });
+    tools.push(json!({ "name": MIRRORING, "description": "A fixture.", "inputSchema": schema }));
+}
+
+/// What a fixture mirrors.
+pub(super) fn mirrored(name: &str) -> Option<&'static [Mirrored]> {
+    const REGION: [Mirrored; 1] = [Mirrored { path: &["region"], header: "Mcp-Param-Region" }];
+    (name == MIRRORING).then_some(&REGION)
+}
+
+/// Whether a call has to do with logs, and its client wants them: in 2026-07-28 it says so with each
+/// call.
+pub(super) fn takes_logs(request: &Request) -> bool {
+    let logs = request.params.get("name").is_some_and(|name| name == LOGGING);
+    logs && (!era::body_is_modern(request)
+        || request.meta("io.modelcontextprotocol/logLevel").is_some())
 }
 
 /// The result of a call; `None` where the tool is no fixture.
-pub(super) fn call(name: &str, request: &Request) -> Option<Result<Value, RpcError>> {
+pub(super) async fn call(
+    name: &str,
+    asker: &Asker,
+    request: &Request,
+) -> Option<Result<Value, RpcError>> {
+    match name {
+        "test_tool_with_progress" => {
+            Notes::during(asker.notes.as_ref(), say_progress()).await;
+        }
+        LOGGING if takes_logs(request) => log(asker).await,
+        _ => {}
+    }
+    answer(name, request)
+}
+
+async fn say_progress() {
+    for done in [0, 50, 100] {
+        let message = format!("{done} of 100");
+        progress::say(|| Report { done, total: 100, message });
+        sleep(PAUSE).await;
+    }
+}
+
+async fn log(asker: &Asker) {
+    for text in ["Tool execution started", "Tool processing data", "Tool execution completed"] {
+        if let Some(notes) = &asker.notes {
+            notes.send("notifications/message", &json!({ "level": "info", "data": text }));
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+fn answer(name: &str, request: &Request) -> Option<Result<Value, RpcError>> {
     let text = |text: &str| json!({ "type": "text", "text": text });
     let image = json!({ "type": "image", "data": PNG, "mimeType": "image/png" });
     let resource = |uri: &str, kind: &str, text: &str| {
@@ -76,10 +144,12 @@ pub(super) fn call(name: &str, request: &Request) -> Option<Result<Value, RpcErr
             let error = RpcError::new(StatusCode::BAD_REQUEST, MISSING_CAPABILITY, message);
             return Some(Err(error.with_data(needed)));
         }
-        // Nothing but their answers ever reaches a client.
-        "test_missing_capability" | "test_streaming_elicitation" | "test_logging_tool" => {
-            json!([text("Done.")])
-        }
+        "test_missing_capability"
+        | "test_streaming_elicitation"
+        | "test_logging_tool"
+        | "test_tool_with_progress"
+        | LOGGING
+        | MIRRORING => json!([text("Done.")]),
         "json_schema_2020_12_tool" => json!([text("The arguments are not looked at.")]),
         _ => return None,
     };
@@ -125,7 +195,10 @@ fn json_schema() -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mcp::jsonrpc::{self, Message};
+    use crate::mcp::{
+        jsonrpc::{self, Message},
+        mirrored::annotations,
+    };
 
     #[test]
     fn every_fixture_that_is_listed_can_be_called() {
@@ -135,9 +208,23 @@ mod tests {
         let Ok(Message::Request(request)) = jsonrpc::parse(message) else { unreachable!() };
         for tool in list["tools"].as_array().unwrap() {
             let name = tool["name"].as_str().unwrap();
-            let answer = call(name, &request).expect(name);
+            let answer = answer(name, &request).expect(name);
             assert_eq!(answer.is_err(), name == "test_missing_capability", "{name}");
         }
-        assert!(call("search", &request).is_none());
+        assert!(answer("search", &request).is_none());
+    }
+
+    #[test]
+    fn what_is_listed_as_mirrored_is_checked() {
+        let mut list = json!({ "tools": [] });
+        add_to(&mut list);
+        for tool in list["tools"].as_array().unwrap() {
+            let name = tool["name"].as_str().unwrap();
+            let checked: Vec<_> = mirrored(name).unwrap_or_default().iter().collect();
+            let checked = checked.into_iter().map(|one| {
+                (one.path.iter().map(|name| (*name).to_owned()).collect(), one.header.to_owned())
+            });
+            assert_eq!(annotations(tool), checked.collect::<Vec<_>>(), "{name}");
+        }
     }
 }

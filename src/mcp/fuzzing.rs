@@ -21,7 +21,7 @@ pub(crate) fn json_rpc(bytes: &[u8]) {
             let answer = jsonrpc::success(StatusCode::OK, &request.id, &Value::Null);
             assert_eq!(answer.status(), 200);
         }
-        Ok(Message::Notification | Message::Response) => {}
+        Ok(Message::Notification | Message::Cancelled(_) | Message::Response) => {}
         Err(error) => refuse(error),
     }
 }

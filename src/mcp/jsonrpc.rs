@@ -1,35 +1,17 @@
 //! JSON-RPC 2.0 as MCP narrows it: one message a POST, ids that are strings or integers.
 
-use std::borrow::Cow;
-
 use axum::{
-    http::{HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderName, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
-use tokio::time::error::Elapsed;
 
-use crate::{
-    fault::Fault,
-    http::json::{self, Malformed},
-    limits::Limited,
-};
+pub(super) use super::rpc_error::{RpcError, code};
+use crate::http::json::{self, Malformed};
 
 /// The longest id that is echoed.
 const MAX_ID_BYTES: usize = 1024;
-
-/// Error codes: JSON-RPC 2.0 §5.1 and MCP 2026-07-28. Our own stand outside −32768…−32000.
-pub(super) mod code {
-    pub(in crate::mcp) const PARSE_ERROR: i32 = -32700;
-    pub(in crate::mcp) const INVALID_REQUEST: i32 = -32600;
-    pub(in crate::mcp) const METHOD_NOT_FOUND: i32 = -32601;
-    pub(in crate::mcp) const INVALID_PARAMS: i32 = -32602;
-    pub(in crate::mcp) const INTERNAL_ERROR: i32 = -32603;
-    pub(in crate::mcp) const HEADER_MISMATCH: i32 = -32020;
-    pub(in crate::mcp) const UNSUPPORTED_VERSION: i32 = -32022;
-    pub(in crate::mcp) const RATE_LIMITED: i32 = 42901;
-}
 
 /// What a request's answer must carry back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -37,7 +19,7 @@ pub(super) mod code {
 pub(super) struct Id(Value);
 
 impl Id {
-    fn parse(value: &Value) -> Option<Self> {
+    pub(super) fn parse(value: &Value) -> Option<Self> {
         let fine = match value {
             Value::String(text) => text.len() <= MAX_ID_BYTES,
             Value::Number(number) => number.is_i64() || number.is_u64(),
@@ -54,6 +36,8 @@ pub(super) enum Message {
     Request(Request),
     /// Wants none.
     Notification,
+    /// Wants none, and takes a request back: `notifications/cancelled`.
+    Cancelled(Id),
     /// Answers something that we never asked.
     Response,
 }
@@ -63,7 +47,7 @@ impl Message {
     pub(super) fn into_id(self) -> Option<Id> {
         match self {
             Self::Request(request) => Some(request.id),
-            Self::Notification | Self::Response => None,
+            Self::Notification | Self::Cancelled(_) | Self::Response => None,
         }
     }
 }
@@ -123,110 +107,17 @@ pub(super) fn parse(body: &[u8]) -> Result<Message, RpcError> {
     };
     Ok(match id {
         Some(id) => Message::Request(Request { id, method, params }),
-        None => Message::Notification,
+        None => match cancelled(&method, &params) {
+            Some(id) => Message::Cancelled(id),
+            None => Message::Notification,
+        },
     })
 }
 
-impl From<Elapsed> for RpcError {
-    fn from(elapsed: Elapsed) -> Self {
-        Self::fault(&elapsed.into())
-    }
-}
-
-/// A refusal in JSON-RPC's form, with the HTTP status that goes with it.
-#[derive(Debug)]
-pub(super) struct RpcError {
-    status: StatusCode,
-    code: i32,
-    message: Cow<'static, str>,
-    data: Option<Value>,
-    id: Option<Id>,
-    retry_after: Option<u64>,
-}
-
-impl RpcError {
-    pub(super) fn new(
-        status: StatusCode,
-        code: i32,
-        message: impl Into<Cow<'static, str>>,
-    ) -> Self {
-        Self { status, code, message: message.into(), data: None, id: None, retry_after: None }
-    }
-
-    /// 400.
-    pub(super) fn bad(code: i32, message: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, code, message)
-    }
-
-    /// Ours: logged here, and said without its cause.
-    pub(super) fn fault(fault: &Fault) -> Self {
-        fault.log();
-        if fault.is_unavailable() {
-            return Self::unavailable();
-        }
-        let message = "something broke on our side; try again later";
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, code::INTERNAL_ERROR, message)
-    }
-
-    /// 503.
-    pub(super) fn unavailable() -> Self {
-        let message = "the service is not available at the moment; try again in a few seconds";
-        let error = Self::new(StatusCode::SERVICE_UNAVAILABLE, code::INTERNAL_ERROR, message);
-        Self { retry_after: Some(2), ..error }
-    }
-
-    /// The body of a 429.
-    pub(super) fn limited(limited: &Limited) -> Self {
-        let data = serde_json::json!({
-            "limit": limited.limit.name(),
-            "retryable": true,
-            "retryAfterSeconds": limited.retry_after,
-        });
-        Self::new(StatusCode::TOO_MANY_REQUESTS, code::RATE_LIMITED, limited.message())
-            .with_data(data)
-    }
-
-    /// There is no room at the moment.
-    pub(super) fn busy(
-        status: StatusCode,
-        limit: &'static str,
-        message: &'static str,
-        seconds: u64,
-    ) -> Self {
-        let data = serde_json::json!({
-            "limit": limit,
-            "retryable": true,
-            "retryAfterSeconds": seconds,
-        });
-        let error = Self::new(status, code::RATE_LIMITED, message).with_data(data);
-        Self { retry_after: Some(seconds), ..error }
-    }
-
-    pub(super) fn with_data(self, data: Value) -> Self {
-        Self { data: Some(data), ..self }
-    }
-
-    /// Echo the id of the request, where it is known.
-    pub(super) fn answering(self, id: Option<Id>) -> Self {
-        Self { id, ..self }
-    }
-}
-
-#[derive(Serialize)]
-struct ErrorBody<'a> {
-    jsonrpc: &'static str,
-    // Never null: clients refuse that. What is unknown is left out.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<&'a Id>,
-    error: ErrorObject<'a>,
-}
-
-#[derive(Serialize)]
-struct ErrorObject<'a> {
-    code: i32,
-    message: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<&'a Value>,
+/// The request that a notification takes back. One that names none means nothing.
+fn cancelled(method: &str, params: &Map<String, Value>) -> Option<Id> {
+    let id = params.get("requestId").filter(|_| method == "notifications/cancelled")?;
+    Id::parse(id)
 }
 
 #[derive(Serialize)]
@@ -234,19 +125,6 @@ struct ResultBody<'a> {
     jsonrpc: &'static str,
     id: &'a Id,
     result: &'a Value,
-}
-
-impl IntoResponse for RpcError {
-    fn into_response(self) -> Response {
-        let error =
-            ErrorObject { code: self.code, message: &self.message, data: self.data.as_ref() };
-        let body = ErrorBody { jsonrpc: "2.0", id: self.id.as_ref(), error };
-        let mut response = json_response(self.status, &body);
-        if let Some(seconds) = self.retry_after {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        response
-    }
 }
 
 /// The answer to a request.
@@ -279,6 +157,16 @@ mod tests {
         assert_eq!((request.method.as_str(), request.params.len()), ("ping", 0));
         let note = br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
         assert_eq!(parse(note).unwrap(), Message::Notification);
+        let cancelled = |params: &str| {
+            let method = r#""jsonrpc":"2.0","method":"notifications/cancelled""#;
+            parse(format!(r#"{{{method},"params":{params}}}"#).as_bytes()).unwrap()
+        };
+        let (text, number) = (Id(Value::from("7")), Id(Value::from(7)));
+        assert_eq!(cancelled(r#"{"requestId":"7","reason":"x"}"#), Message::Cancelled(text));
+        assert_eq!(cancelled(r#"{"requestId":7}"#), Message::Cancelled(number));
+        for none in ["{}", r#"{"requestId":null}"#, r#"{"requestId":[7]}"#] {
+            assert_eq!(cancelled(none), Message::Notification, "{none}");
+        }
         for answer in
             [r#"{"jsonrpc":"2.0","id":1,"result":{}}"#, r#"{"jsonrpc":"2.0","error":{"code":1}}"#]
         {

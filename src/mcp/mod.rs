@@ -8,7 +8,8 @@
 //! 5. the limits by token, user, app and tenant, at what the message costs;
 //! 6. [`era`]: which revision it speaks, and what that revision demands;
 //! 7. [`dispatch`]: the method; for a tool its scope, its run, and its audit event made durable;
-//! 8. after a call that took long, [`dispatch`] again: whether the token still lives; the answer.
+//! 8. after a call that took long, [`dispatch`] again: whether the token still lives; the answer,
+//!    on a stream ([`streamed`]) for a client that had something to hear before it ([`notes`]).
 //!
 //! [`sse`] is the transport before that one: another way in and out around steps 6 to 8.
 
@@ -23,11 +24,17 @@ mod front;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod jsonrpc;
+mod mirrored;
+mod notes;
 mod record;
+mod rpc_error;
 mod server_info;
 mod sse;
+mod streamed;
 mod tools;
 mod transport;
+
+use std::sync::Arc;
 
 use axum::{
     middleware,
@@ -125,8 +132,8 @@ pub fn routes(parts: Parts, limits: &Limits) -> Mounted {
         draining: parts.draining,
         rules: parts.streams,
     });
-    let gate = Gate { verifier, liveness, dpop, resources: resources.clone(), clock };
-    let endpoint = Endpoint { dispatcher, resources, limiter, streams };
+    let gate = Arc::new(Gate { verifier, liveness, dpop, resources: resources.clone(), clock });
+    let endpoint = Arc::new(Endpoint { dispatcher, resources, limiter, streams });
 
     let mut calls = Routes::new();
     let mut others = Routes::new();

@@ -1,8 +1,11 @@
-//! Streamable HTTP: one message in each POST, one JSON object back, nothing kept in between.
+//! Streamable HTTP: one message in each POST, one JSON object back or a stream that ends with it
+//! ([`streamed`]), nothing kept in between.
 //!
 //! `Mcp-Session-Id` and `Last-Event-ID` of older clients are ignored and none is ever made, so a
 //! restart or another node is not noticed. `Accept` and `Content-Type` are not insisted on: some
 //! clients send `*/*` or nothing.
+
+use std::sync::Arc;
 
 use axum::{
     body::{Body, Bytes},
@@ -16,7 +19,9 @@ use super::{
     dispatch::{Asker, Dispatcher},
     era,
     jsonrpc::{self, Id, Message, RpcError, code},
+    notes::Notes,
     sse::Streams,
+    streamed::{self, Asked},
 };
 use crate::{
     audit::Origin,
@@ -49,7 +54,7 @@ impl Endpoint {
 
 /// `POST` on every URL of the endpoint.
 pub(super) async fn receive(
-    State(endpoint): State<Endpoint>,
+    State(endpoint): State<Arc<Endpoint>>,
     Extension(caller): Extension<Caller>,
     origin: Origin,
     uri: Uri,
@@ -64,13 +69,20 @@ pub(super) async fn receive(
     match message? {
         Message::Request(request) => {
             let metadata_url = endpoint.resources.metadata_url_for(uri.path());
-            let asker = Asker { caller, origin, metadata_url };
+            let asker = Asker { caller, origin, metadata_url, notes: None };
+            if let Some((notes, heard)) = Notes::wanted(&headers, &request) {
+                let asker = Asker { notes: Some(notes), ..asker };
+                let asked = Asked { asker, headers, request };
+                return streamed::answer(&endpoint.dispatcher, asked, heard, admitted).await;
+            }
             let answer = endpoint.dispatcher.answer(&asker, &headers, &request).await;
             let mut answer = answer.map_err(|error| error.answering(Some(request.id)))?;
             admitted.tell(answer.headers_mut());
             Ok(answer)
         }
-        Message::Notification => Ok(StatusCode::ACCEPTED.into_response()),
+        // A request is taken back by hanging up. What has a request's id here says nothing: nothing
+        // is kept by which it could be told from another client's of the same name.
+        Message::Notification | Message::Cancelled(_) => Ok(StatusCode::ACCEPTED.into_response()),
         // Legacy clients may answer what older servers asked; modern ones never do.
         Message::Response if era::headers_are_modern(&headers) => {
             let message = "clients do not send responses in this revision";
@@ -95,7 +107,9 @@ pub(super) async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, RpcEr
 fn cost(message: &Message) -> Cost {
     match message {
         Message::Request(request) if request.method == "tools/call" => Cost::Tool,
-        Message::Request(_) | Message::Notification | Message::Response => Cost::Other,
+        Message::Request(_) | Message::Notification | Message::Cancelled(_) | Message::Response => {
+            Cost::Other
+        }
     }
 }
 

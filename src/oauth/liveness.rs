@@ -5,7 +5,7 @@
 //! revocation was answered. Nothing here is cached; checks that wait at the same moment share one
 //! statement, which began after each of them was asked.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{Semaphore, mpsc, oneshot},
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    db::{Class, Db},
+    db::{Class, Db, Steady},
     fault::Fault,
     ids::{GrantId, TenantId, UserId, VectorStoreId},
     limits::TenantLimits,
@@ -30,8 +30,11 @@ use crate::{
 const QUEUE: usize = 4096;
 /// The most checks in one statement.
 const BATCH: usize = 256;
-/// How many statements run at once: while one is on the wire, another may be.
+/// How many statements run at once, where one takes longer than [`SOON`].
 const WORKERS: usize = 2;
+/// While a statement is on the wire, the next one's checks gather, for so long: the more of them
+/// share it, the less each costs.
+const SOON: Duration = Duration::from_millis(5);
 /// How long a call waits for its answer, and a worker for its statement.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -143,16 +146,25 @@ async fn work(
     touching: Arc<Semaphore>,
 ) {
     let mut batch = Vec::with_capacity(BATCH);
-    while queue.lock().await.recv_many(&mut batch, BATCH).await > 0 {
+    let mut connection = db.steady();
+    loop {
+        let mut turn = queue.lock().await;
+        if turn.recv_many(&mut batch, BATCH).await == 0 {
+            return;
+        }
         // Whoever hung up needs no answer.
         batch.retain(|waiting| !waiting.answer.is_closed());
         if batch.is_empty() {
             continue;
         }
         let questions: Vec<Question> = batch.iter().map(|one| one.question.clone()).collect();
-        let answers = match ask(&db, &clock, &questions).await {
-            Err(fault) if fault.is_lost_connection() => ask(&db, &clock, &questions).await,
-            answers => answers,
+        let mut asked = pin!(ask_twice(&mut connection, &clock, &questions));
+        let answers = match timeout(SOON, &mut asked).await {
+            Ok(answers) => answers,
+            Err(_) => {
+                drop(turn);
+                asked.await
+            }
         };
         let answers = answers.map_err(|fault| Outage {
             unavailable: fault.is_unavailable(),
@@ -197,11 +209,26 @@ async fn touch(db: &Db, clock: &Clock, grants: &[Uuid]) -> Result<(), Fault> {
     Ok(timeout(PATIENCE, touching).await??)
 }
 
-async fn ask(db: &Db, clock: &Clock, questions: &[Question]) -> Result<Answers, Fault> {
-    let reading = async {
-        let mut tx = db.control_by_key().await?;
-        store_liveness::read(&mut tx, questions, clock.now()).await
-    };
+/// Ask, and once more where the connection turns out to be a dead one.
+async fn ask_twice(
+    connection: &mut Steady,
+    clock: &Clock,
+    questions: &[Question],
+) -> Result<Answers, Fault> {
+    match ask(connection, clock, questions).await {
+        Err(fault) if fault.is_lost_connection() => ask(connection, clock, questions).await,
+        answers => answers,
+    }
+}
+
+async fn ask(
+    connection: &mut Steady,
+    clock: &Clock,
+    questions: &[Question],
+) -> Result<Answers, Fault> {
+    let now = clock.now();
+    let reading =
+        connection.run(async |connection| store_liveness::read(connection, questions, now).await);
     Ok(timeout(PATIENCE, reading).await??)
 }
 

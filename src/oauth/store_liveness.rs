@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::liveness::{Alive, Question};
 use crate::{
-    db::ControlTx,
+    db::Control,
     ids::{UserId, VectorStoreId},
     limits::{Numbers, TenantLimits},
 };
@@ -33,7 +33,7 @@ struct Row {
 
 /// Answer each question.
 pub(super) async fn read(
-    tx: &mut ControlTx,
+    control: &mut impl Control,
     questions: &[Question],
     now: OffsetDateTime,
 ) -> sqlx::Result<Answers> {
@@ -89,7 +89,7 @@ pub(super) async fn read(
         now,
         &keys as &[Option<String>],
     )
-    .fetch_all(tx.conn())
+    .fetch_all(control.control())
     .await?;
     Ok(answers(rows, &grants))
 }

@@ -1,14 +1,17 @@
 //! The builtin backend: our own documents, in Postgres, under row-level security.
 
 use super::{
-    Found, Parts, Text,
+    Found,
+    asking::Asked,
+    fetched::Text,
     id::{Reference, Target},
+    question::Words,
     quoted, ranking,
     snippet::snippet,
-    store,
+    store, store_words,
 };
 use crate::{
-    db::TenantScope,
+    db::TenantTx,
     documents,
     fault::Fault,
     ids::{DocumentId, VectorStoreId},
@@ -17,21 +20,19 @@ use crate::{
 
 /// The best passage of each document that answers.
 pub(super) async fn search(
-    parts: &Parts,
-    scope: TenantScope,
+    mut tx: TenantTx,
     store: VectorStoreId,
-    query: &str,
-    limit: usize,
+    asked: &Asked<'_>,
 ) -> Result<Vec<Found>, Fault> {
-    // Before a connection is taken.
-    let vector = parts.embedder.question(scope.tenant_id(), query).await;
-    let mut tx = parts.db.tenant(scope).await?;
-    store::pin_the_plan(&mut tx).await?;
-    let stems = store::stems(&mut tx, query).await?;
-    let phrases = quoted::phrases(query);
-    let asked = store::Asked { text: query, vector: vector.as_deref(), phrases: &phrases };
-    let candidates = store::candidates(&mut tx, store, &asked).await?;
-    let places = ranking::rank(vector.as_deref(), &candidates, limit);
+    let words = words(&mut tx, store, asked.query).await?;
+    let question = store::Asked {
+        terms: &words.literal(),
+        vector: asked.vector,
+        phrases: &quoted::phrases(asked.query),
+        filter: asked.filter,
+    };
+    let candidates = store::candidates(&mut tx, store, &question).await?;
+    let places = ranking::rank(asked.vector, &candidates, asked.limit);
     let passages = store::passages(&mut tx, &places).await?;
     drop(tx);
     Ok(passages
@@ -44,21 +45,29 @@ pub(super) async fn search(
                     chunk: passage.place.chunk,
                 },
             },
-            snippet: snippet(&passage.body, &stems),
+            snippet: snippet(&passage.body, &words.stems),
             title: passage.title,
         })
         .collect())
 }
 
+/// The question's words; for those that the store has not, the nearest that it has.
+async fn words(tx: &mut TenantTx, store: VectorStoreId, query: &str) -> Result<Words, Fault> {
+    let mut words = Words::of(&store_words::forms(tx, store, query).await?);
+    if !words.unknown.is_empty() {
+        let near = store_words::near(tx, store, &words.unknown).await?;
+        words.correct(&near);
+    }
+    Ok(words)
+}
+
 /// A document's whole text with the passage's place in it, if it is in this store.
 pub(super) async fn fetch(
-    parts: &Parts,
-    scope: TenantScope,
+    mut tx: TenantTx,
     store: VectorStoreId,
     id: DocumentId,
     chunk: u32,
 ) -> Result<Option<Text>, Fault> {
-    let mut tx = parts.db.tenant(scope).await?;
     let Some(document) = documents::store::find(&mut tx, id).await? else { return Ok(None) };
     if document.vector_store_id != store || document.is_held {
         return Ok(None);
@@ -72,6 +81,7 @@ pub(super) async fn fetch(
     let date = |at: time::OffsetDateTime| {
         at.format(&time::format_description::well_known::Rfc3339).unwrap_or_default()
     };
+    let pages = document.pages();
     let uploader = document.uploaded_by.map_or("import".to_owned(), |user| user.to_string());
     let mut provenance = vec![
         ("document_id", document.id.to_string()),
@@ -84,10 +94,12 @@ pub(super) async fn fetch(
     if let Some(url) = document.url {
         provenance.push(("source_url", url));
     }
+    let page = passage.as_ref().and_then(|passage| Some((pages?, passage.page?.to_string())));
     let place = passage.as_ref().map(|passage| passage.start..passage.end);
     if let Some(passage) = passage.filter(|passage| !passage.heading.is_empty()) {
         provenance.push(("passage_heading", neutral_line(&passage.heading, 300)));
     }
+    provenance.extend(page);
     Ok(Some(Text {
         title: document.title,
         text,

@@ -79,7 +79,7 @@ pub(super) struct Part {
 }
 
 /// Names that a document's source does not give.
-const OURS: [&str; 18] = [
+const OURS: [&str; 21] = [
     "active_content_removed",
     "characters",
     "content_flags",
@@ -88,8 +88,11 @@ const OURS: [&str; 18] = [
     "hidden_characters_removed",
     "media_type",
     "next_id",
+    "page",
     "passage_heading",
     "sha256",
+    "sheet",
+    "slide",
     "source_url",
     "tenant_id",
     "truncated",

@@ -1,24 +1,36 @@
 //! A question to hits, an id to its document: over every store that a grant names.
 
+mod asking;
 mod builtin;
 mod fetched;
+pub mod filter;
 mod fusion;
 pub mod id;
+mod misspelt;
 mod openai;
+mod question;
 mod quoted;
 mod ranking;
 mod snippet;
 mod store;
+mod store_words;
 mod window;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use futures_util::future::join_all;
-use tokio::time::Instant;
 
-use fetched::Text;
+use asking::Asked;
 pub use fetched::{Fetched, Onward};
+pub use filter::Filter;
 pub use id::{Reference, Target};
+pub use ranking::RANKING_VERSION;
 
 use crate::{
     clock::Clock,
@@ -29,9 +41,9 @@ use crate::{
     ids::{DocumentId, VectorStoreId},
     neutral::{self, Flag, neutral_line, neutralise},
     outbound::Outbound,
+    progress::{self, Report},
     secret::seal::MasterKey,
-    tenants::connection,
-    vector_stores::{self, Backend, VectorStore, openai::Client},
+    vector_stores::{self, Backend},
 };
 
 /// The longest question, in characters; the rest is cut off.
@@ -40,6 +52,8 @@ const MAX_QUERY: usize = 2_000;
 const MAX_HITS: usize = 20;
 /// The most documents that a measurement looks at.
 const MAX_MEASURED: usize = 100;
+/// How often whoever wants to hear it is told how many stores have answered.
+const SAY_EVERY: Duration = Duration::from_secs(1);
 /// The most characters of a document in one fetch. A little less than the most that may go out
 /// (spec row N-06): how to read on is said beside it.
 pub const MAX_FETCH: usize = 98_500;
@@ -137,16 +151,53 @@ impl Search {
         query: &str,
         limit: usize,
     ) -> Result<Answer, Fault> {
+        self.search_within(scope, stores, query, (limit, None)).await
+    }
+
+    /// The same, among the documents that a filter lets through: at most so many.
+    ///
+    /// # Errors
+    /// As [`Self::search`].
+    pub async fn search_within(
+        &self,
+        scope: TenantScope,
+        stores: &[VectorStoreId],
+        query: &str,
+        (limit, filter): (usize, Option<&Filter>),
+    ) -> Result<Answer, Fault> {
         let limit = limit.clamp(1, MAX_HITS);
         let query: String = neutral::clean(query).text.chars().take(MAX_QUERY).collect();
-        let (stores, delimits_text) = self.stores(scope, stores).await?;
+        // Before a connection is taken.
+        let vector = self.parts.embedder.question(scope.tenant_id(), &query).await;
+        let asked = Asked { query: &query, vector: vector.as_deref(), limit, filter };
+        let mut tx = self.parts.db.tenant_to_scan(scope).await?;
+        let (stores, delimits_text) = vector_stores::store::to_ask(&mut tx, stores).await?;
         let mut answer = Answer { delimits_text, ..Answer::default() };
         if query.trim().is_empty() {
             return Ok(answer);
         }
-        let asked = stores.iter().map(|store| self.ask(scope, store, &query, limit));
+        // One store of our own is asked in this transaction; several at once, in one each.
+        let is_alone =
+            matches!(stores.as_slice(), [one] if matches!(one.backend, Backend::Builtin));
+        let mut tx = is_alone.then_some(tx);
+        let answered = AtomicUsize::new(0);
+        let ask_each = stores.iter().map(|store| {
+            let (asked, answered, tx) = (&asked, &answered, tx.take());
+            async move {
+                let outcome = self.ask(scope, store, asked, tx).await;
+                answered.fetch_add(1, Ordering::Relaxed);
+                outcome
+            }
+        });
+        let ask_each: Vec<_> = ask_each.collect();
+        let so_far = || {
+            let (done, total) = (answered.load(Ordering::Relaxed), stores.len());
+            let message = format!("{done} of {total} vector stores have answered");
+            Report { done, total, message }
+        };
+        let outcomes = progress::during(SAY_EVERY, so_far, join_all(ask_each)).await;
         let mut lists = Vec::new();
-        for (store, outcome) in stores.iter().zip(join_all(asked).await) {
+        for (store, outcome) in stores.iter().zip(outcomes) {
             match outcome? {
                 Ok(found) => {
                     lists.push(found.iter().map(|found| self.hit(found)).collect());
@@ -172,7 +223,13 @@ impl Search {
         query: &str,
     ) -> Result<Vec<DocumentId>, Fault> {
         let query: String = neutral::clean(query).text.chars().take(MAX_QUERY).collect();
-        let found = builtin::search(&self.parts, scope, store, &query, MAX_MEASURED);
+        let vector = self.parts.embedder.question(scope.tenant_id(), &query).await;
+        let vector = vector.as_deref();
+        let asked = Asked { query: &query, vector, limit: MAX_MEASURED, filter: None };
+        let found = async {
+            let tx = self.parts.db.tenant_to_scan(scope).await?;
+            builtin::search(tx, store, &asked).await
+        };
         let found = deadline::within(self.parts.deadline, found).await??;
         let documents = found.into_iter().filter_map(|found| match found.reference.document {
             Target::Builtin { document, .. } => Some(document),
@@ -198,10 +255,12 @@ impl Search {
         if !stores.contains(&reference.store) {
             return Ok(Fetch::NotFound);
         }
-        let (stores, delimits_text) = self.stores(scope, &[reference.store]).await?;
+        let mut tx = self.parts.db.tenant(scope).await?;
+        let (stores, delimits_text) =
+            vector_stores::store::to_ask(&mut tx, &[reference.store]).await?;
         let Some(store) = stores.first() else { return Ok(Fetch::NotFound) };
         let enough = from.map_or(0, |from| from.start).saturating_add(MAX_FETCH);
-        let text = match self.read(scope, store, &reference.document, enough).await? {
+        let text = match self.read(tx, store, &reference.document, enough).await? {
             Ok(Some(text)) => text,
             Ok(None) => return Ok(Fetch::NotFound),
             Err(reason) => return Ok(Fetch::Failed(reason)),
@@ -224,124 +283,6 @@ impl Search {
             beginning: whole.to_string(),
             next: part.next,
         }))
-    }
-
-    /// Those of the named stores that the tenant still has, in the order of the names; and whether
-    /// it wants what documents say between marks.
-    async fn stores(
-        &self,
-        scope: TenantScope,
-        named: &[VectorStoreId],
-    ) -> Result<(Vec<VectorStore>, bool), Fault> {
-        let mut tx = self.parts.db.tenant(scope).await?;
-        let mut stores = vector_stores::store::list(&mut tx).await?;
-        stores.retain(|store| named.contains(&store.id));
-        Ok((stores, connection::delimits_text(&mut tx).await?))
-    }
-
-    /// One store's answer within the deadline, or why there is none in words.
-    async fn ask(
-        &self,
-        scope: TenantScope,
-        store: &VectorStore,
-        query: &str,
-        limit: usize,
-    ) -> Result<Result<Vec<Found>, String>, Fault> {
-        match &store.backend {
-            Backend::Builtin => {
-                let until = Instant::now() + self.parts.deadline;
-                let search = builtin::search(&self.parts, scope, store.id, query, limit);
-                // The statement ends a little later than who waits for it gives up: that is a
-                // store's failure, and an ended statement is our own.
-                let search = deadline::until(until + Duration::from_millis(250), search);
-                match tokio::time::timeout_at(until, search).await {
-                    Ok(found) => found.map(Ok),
-                    Err(_) => Ok(Err(self.too_late())),
-                }
-            }
-            Backend::OpenAi { .. } => {
-                let outcome = self
-                    .outside(scope, store, async |client| {
-                        openai::search(&client, store.id, query, limit).await
-                    })
-                    .await?;
-                Ok(outcome)
-            }
-        }
-    }
-
-    /// One document's text, `None` when the store has no such document.
-    async fn read(
-        &self,
-        scope: TenantScope,
-        store: &VectorStore,
-        target: &Target,
-        enough: usize,
-    ) -> Result<Result<Option<Text>, String>, Fault> {
-        match (&store.backend, target) {
-            (Backend::Builtin, Target::Builtin { document, chunk }) => {
-                builtin::fetch(&self.parts, scope, store.id, *document, *chunk).await.map(Ok)
-            }
-            (Backend::OpenAi { .. }, Target::Outside { file_id }) => {
-                self.outside(scope, store, async |client| {
-                    openai::fetch(&client, file_id, enough).await
-                })
-                .await
-            }
-            (Backend::Builtin, Target::Outside { .. })
-            | (Backend::OpenAi { .. }, Target::Builtin { .. }) => Ok(Ok(None)),
-        }
-    }
-
-    /// Call an outside store with its key, outside any transaction, and note how it went.
-    async fn outside<T>(
-        &self,
-        scope: TenantScope,
-        store: &VectorStore,
-        call: impl AsyncFnOnce(Client<'_>) -> Result<T, vector_stores::openai::Error>,
-    ) -> Result<Result<T, String>, Fault> {
-        let Backend::OpenAi { external_id, base_url, .. } = &store.backend else {
-            return Err(Fault::new("a builtin store has no outside"));
-        };
-        let deadline = Instant::now() + self.parts.deadline;
-        let mut tx = self.parts.db.tenant(scope).await?;
-        let opened =
-            vector_stores::credentials::open(&mut tx, &self.parts.master_key, store.id).await;
-        drop(tx);
-        let api_key = match opened {
-            Ok(Some(key)) => key,
-            Ok(None) => return Ok(Err("it was removed".to_owned())),
-            // Moved, changed, or sealed under another master key: this store fails, closed.
-            Err(fault) => {
-                fault.log();
-                return Ok(Err("its API key cannot be read: add the store again".to_owned()));
-            }
-        };
-        let client = Client {
-            outbound: &self.parts.outbound,
-            base_url,
-            external_id,
-            api_key: &api_key,
-            deadline,
-        };
-        let outcome = match tokio::time::timeout_at(deadline, call(client)).await {
-            Ok(outcome) => outcome.map_err(|error| error.to_string()),
-            Err(_) => Err(self.too_late()),
-        };
-        let mut tx = self.parts.db.tenant(scope).await?;
-        let now = self.parts.clock.now();
-        match &outcome {
-            Ok(_) => vector_stores::store::record_success(&mut tx, store.id, now).await?,
-            Err(reason) => {
-                vector_stores::store::record_failure(&mut tx, store.id, now, reason).await?;
-            }
-        }
-        tx.commit().await?;
-        Ok(outcome)
-    }
-
-    fn too_late(&self) -> String {
-        format!("it did not answer within {} seconds", self.parts.deadline.as_secs_f32())
     }
 
     fn hit(&self, found: &Found) -> Hit {

@@ -6,7 +6,10 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::{
-    Found, Text,
+    Found,
+    asking::Asked,
+    fetched::Text,
+    filter::Filter,
     id::{Reference, Target},
     snippet::snippet,
 };
@@ -23,16 +26,17 @@ const MAX_PASSAGE: usize = 10_000;
 pub(super) async fn search(
     client: &Client<'_>,
     store: VectorStoreId,
-    query: &str,
-    limit: usize,
+    asked: &Asked<'_>,
 ) -> Result<Vec<Found>, Error> {
+    let (query, limit) = (asked.query, asked.limit);
+    let filter = asked.filter.map(Filter::asked);
     // Words as they stand: the API does not say what it matched.
     let words: Vec<String> = query
         .split(|c: char| !c.is_alphanumeric())
         .filter(|word| word.chars().count() > 3)
         .map(|word| word.to_lowercase().trim_end_matches('s').to_owned())
         .collect();
-    let mut found = client.search(query, limit).await?;
+    let mut found = client.search(query, limit, filter).await?;
     // The API answers passages; we answer documents, with the best passage. It may also answer more
     // than was asked for, and whole books: what is not shown is not looked at.
     let mut seen = BTreeSet::new();

@@ -2,7 +2,10 @@
 
 use uuid::Uuid;
 
-use super::ranking::{Candidate, Place};
+use super::{
+    filter::Filter,
+    ranking::{Candidate, Place},
+};
 use crate::{db::TenantTx, embeddings::MODEL, ids::VectorStoreId};
 
 /// A passage with its document's title.
@@ -34,38 +37,17 @@ impl From<CandidateRow> for Candidate {
     }
 }
 
-/// The stems of a question's words, without stop words.
-pub(super) async fn stems(tx: &mut TenantTx, query: &str) -> sqlx::Result<Vec<String>> {
-    sqlx::query_scalar!(
-        r#"select lexeme as "lexeme!" from unnest(to_tsvector('english', $1)) order by positions"#,
-        query,
-    )
-    .fetch_all(tx.conn())
-    .await
-}
-
 /// A question, as far as Postgres is asked.
 #[derive(Debug)]
 pub(super) struct Asked<'a> {
-    pub(super) text: &'a str,
+    /// Its terms with their weights, as pgvector reads them.
+    pub(super) terms: &'a str,
     /// Of length one; `None` where there is no model.
     pub(super) vector: Option<&'a [f32]>,
     /// In lower case: what passages must have word for word to be favoured.
     pub(super) phrases: &'a [String],
-}
-
-/// Let the planner have no second thoughts about reading a store through its index. One plan serves
-/// every store: made for each question, with 32 partitions to think of, it would take longer than it
-/// runs.
-pub(super) async fn pin_the_plan(tx: &mut TenantTx) -> sqlx::Result<()> {
-    sqlx::query!(
-        "select set_config('enable_seqscan', 'off', true) as scan,
-                set_config('plan_cache_mode', 'force_generic_plan', true) as plan,
-                set_config('jit', 'off', true) as jit",
-    )
-    .fetch_one(tx.conn())
-    .await
-    .map(drop)
+    /// Which documents may answer.
+    pub(super) filter: Option<&'a Filter>,
 }
 
 /// The passages of a store that may answer a question: the best hundred by both halves added up, the
@@ -73,7 +55,8 @@ pub(super) async fn pin_the_plan(tx: &mut TenantTx) -> sqlx::Result<()> {
 ///
 /// Every chunk of the store is scored, exactly, by the cosine of its embedding and the question's,
 /// and by BM25: the inner product of its terms, weighed when they were stored, and the question's,
-/// weighed by how rare they are in this store, as often as they are in the question.
+/// weighed by how rare they are in this store, as often as they are in the question. The question's
+/// half is read once, by a subquery: as a parameter it would be at each chunk.
 pub(super) async fn candidates(
     tx: &mut TenantTx,
     store: VectorStoreId,
@@ -82,20 +65,22 @@ pub(super) async fn candidates(
     let rows = sqlx::query_as!(
         CandidateRow,
         r#"
-        with question as materialized (
-          select format('{%s}/1000000000', string_agg(
-                   known.term || ':' || word.times
-                     * ln(1 + (size.chunks - known.chunks + 0.5) / (known.chunks + 0.5)), ','
-                 ))::sparsevec as terms
-            from (select term, sum(times) as times from words_of($2) group by term) word
-            join term_frequencies known on known.vector_store_id = $1 and known.term = word.term
-            join term_frequencies size on size.vector_store_id = $1 and size.term = 0
-        ), scored as materialized (
+        with scored as materialized (
           select document_id, ordinal,
-                 case when embedded_by = $5 then -(embedding <#> $3::real[]::halfvec) end as cosine,
-                 -(terms <#> (select terms from question)) as bm25
+                 case when embedded_by = $5
+                      then -(embedding <#> (select $3::real[]::halfvec)) end as cosine,
+                 -(terms <#> (select $2::text::sparsevec)) as bm25
             from chunk_index
            where vector_store_id = $1
+             and ($6::text is null or document_id in
+                  (select id from documents
+                    where vector_store_id = $1
+                      and jsonb_path_match(
+                            metadata || jsonb_build_object(
+                              'title', title, 'media_type', media_type, 'language', language,
+                              'created_at', floor(extract(epoch from created_at)),
+                              'updated_at', floor(extract(epoch from updated_at))),
+                            $6::jsonpath, $7, true)))
         ), phrased as materialized (
           select document_id, ordinal
             from chunks
@@ -125,10 +110,12 @@ pub(super) async fn candidates(
           join chunk_index using (document_id, ordinal)
         "#,
         store.uuid(),
-        asked.text,
+        asked.terms,
         asked.vector as Option<&[f32]>,
         asked.phrases,
         MODEL,
+        asked.filter.map(Filter::path),
+        asked.filter.map(Filter::values),
     )
     .fetch_all(tx.conn())
     .await?;
@@ -171,6 +158,7 @@ mod tests {
     use crate::{
         db::{Db, TenantScope},
         ids::TenantId,
+        search::{question::Words, store_words},
     };
 
     /// Two tenants with 3,000 chunks each, one of whom is asked.
@@ -189,7 +177,7 @@ mod tests {
                  from store returning tenant_id, id
              )
              insert into chunk_index (tenant_id, vector_store_id, document_id, ordinal, terms)
-             select tenant_id, id, id, n, term_vector('cats and homes ' || n)
+             select tenant_id, id, id, n, term_vector('cats and homes ' || n, 'english')
                from document, generate_series(1, 3000) n",
             tenant.uuid(),
             store.uuid(),
@@ -209,9 +197,10 @@ mod tests {
             sqlx::raw_sql(statistics).execute(&pool).await.unwrap();
             #[expect(clippy::disallowed_methods, reason = "the test made the tenant")]
             let scope = TenantScope::proven(tenant);
-            let mut tx = Db::over(&pool).tenant(scope).await.unwrap();
-            pin_the_plan(&mut tx).await.unwrap();
-            let asked = Asked { text: "cats 17", vector: None, phrases: &[] };
+            let mut tx = Db::over(&pool).tenant_to_scan(scope).await.unwrap();
+            let forms = store_words::forms(&mut tx, store, "cats 17").await.unwrap();
+            let terms = Words::of(&forms).literal();
+            let asked = Asked { terms: &terms, vector: None, phrases: &[], filter: None };
             let found = candidates(&mut tx, store, &asked).await.unwrap();
             assert!(found.len() >= 100);
             let best = found.iter().max_by(|a, b| a.bm25.total_cmp(&b.bm25)).unwrap();
@@ -226,7 +215,8 @@ mod tests {
             .await
             .unwrap();
             let explain = format!(
-                "explain (costs off) execute \"{name}\" ('{store}', 'cats', null, '{{}}', 1)"
+                "explain (costs off) execute \"{name}\" \
+                 ('{store}', '{{}}/1000000000', null, '{{}}', 1, null, null)"
             );
             let plan = sqlx::raw_sql(AssertSqlSafe(explain)).fetch_all(tx.conn()).await.unwrap();
             let plan: Vec<String> = plan.iter().map(|line| line.get(0)).collect();

@@ -121,7 +121,7 @@ pub async fn create_openai(
         api_key: &new.api_key,
         deadline: Instant::now() + Duration::from_secs(15),
     };
-    if let Err(error) = client.search("test", 1).await {
+    if let Err(error) = client.search("test", 1, None).await {
         return Ok(Created::Refused(error.to_string()));
     }
     let checked = Checked {

@@ -142,10 +142,18 @@ impl Client<'_> {
     ///
     /// # Errors
     /// See [`Error`].
-    pub async fn search(&self, query: &str, limit: usize) -> Result<Vec<Found>, Error> {
+    pub async fn search(
+        &self,
+        query: &str,
+        limit: usize,
+        filter: Option<&Value>,
+    ) -> Result<Vec<Found>, Error> {
         let url = self.url(&["vector_stores", self.external_id, "search"])?;
         // The API takes 1 to 50.
-        let body = json!({ "query": query, "max_num_results": limit.clamp(1, 50) });
+        let mut body = json!({ "query": query, "max_num_results": limit.clamp(1, 50) });
+        if let Some(filter) = filter {
+            body["filters"] = filter.clone();
+        }
         let page: Page<Found> = self.call(Method::POST, &url, Some(&body)).await?;
         Ok(page.data.into_iter().filter(|found| is_id(&found.file_id)).collect())
     }

@@ -55,6 +55,46 @@ pub async fn list(tx: &mut TenantTx) -> sqlx::Result<Vec<VectorStore>> {
     Ok(rows.into_iter().map(VectorStore::from).collect())
 }
 
+/// Those of the named stores that the tenant still has, by name; and whether it wants what documents
+/// say between marks, of which every answer needs to know.
+///
+/// # Errors
+/// When the database fails.
+pub async fn to_ask(
+    tx: &mut TenantTx,
+    named: &[VectorStoreId],
+) -> sqlx::Result<(Vec<VectorStore>, bool)> {
+    let named: Vec<Uuid> = named.iter().map(|id| id.uuid()).collect();
+    let rows = sqlx::query!(
+        r#"
+        select id, name, external_id, base_url, api_key_hint,
+               created_at, checked_at, failed_at, failure,
+               coalesce((select delimits_text from tenant_connections), false) as "delimits_text!"
+          from vector_stores
+         where id = any($1)
+         order by lower(name), id
+        "#,
+        &named,
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    let delimits_text = rows.iter().any(|row| row.delimits_text);
+    let stores = rows.into_iter().map(|row| {
+        VectorStore::from(StoreRow {
+            id: row.id,
+            name: row.name,
+            external_id: row.external_id,
+            base_url: row.base_url,
+            api_key_hint: row.api_key_hint,
+            created_at: row.created_at,
+            checked_at: row.checked_at,
+            failed_at: row.failed_at,
+            failure: row.failure,
+        })
+    });
+    Ok((stores.collect(), delimits_text))
+}
+
 /// One store of the tenant.
 ///
 /// # Errors
@@ -139,9 +179,18 @@ pub(super) async fn create(
 
 /// Remove a store and, for the builtin backend, its documents. `false` when there was none.
 ///
+/// All at once, so that nobody sees a part of it: of ten thousand documents that takes seconds, and
+/// somebody may be bringing one in.
+///
 /// # Errors
 /// When the database fails.
 pub async fn delete(tx: &mut TenantTx, id: VectorStoreId) -> sqlx::Result<bool> {
+    sqlx::query!(
+        "select set_config('statement_timeout', '300s', true) as statement,
+                set_config('lock_timeout', '20s', true) as lock"
+    )
+    .fetch_one(tx.conn())
+    .await?;
     let done = sqlx::query!("delete from vector_stores where id = $1", id.uuid())
         .execute(tx.conn())
         .await?;

@@ -6,7 +6,7 @@ use std::{
 };
 
 /// What every module may import.
-const KERNEL: &[&str] = &["ids", "clock", "secret", "fault", "deadline"];
+const KERNEL: &[&str] = &["ids", "clock", "secret", "fault", "deadline", "progress"];
 
 /// Each module and what else it may import, in build order: a row may name only rows above it.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
@@ -15,6 +15,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("secret", &[]),
     ("fault", &[]),
     ("deadline", &[]),
+    ("progress", &[]),
     ("neutral", &[]),
     ("config", &[]),
     ("db", &[]),
@@ -56,6 +57,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "search",
         &["neutral", "db", "outbound", "tenants", "vector_stores", "embeddings", "documents"],
     ),
+    ("golden", &["neutral", "db", "vector_stores", "embeddings", "documents", "search"]),
     (
         "mcp",
         &[
@@ -89,6 +91,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "oauth",
             "documents",
             "search",
+            "golden",
             "outbound",
         ],
     ),
@@ -113,6 +116,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "embeddings",
             "documents",
             "search",
+            "golden",
             "mcp",
             "admin",
         ],
@@ -137,6 +141,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "embeddings",
             "documents",
             "search",
+            "golden",
             "mcp",
             "admin",
             "app",

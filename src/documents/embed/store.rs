@@ -102,7 +102,8 @@ pub(super) async fn put(
     sqlx::query!(
         "
         update chunk_index index
-           set embedding = made.vector::halfvec, embedded_by = $4
+           set embedding = made.vector::halfvec, embedded_by = $4,
+               changed_in = pg_current_xact_id()
           from unnest($1::uuid[], $2::int[], $3::text[]) as made (document_id, ordinal, vector)
          where index.document_id = made.document_id and index.ordinal = made.ordinal
         ",
@@ -131,4 +132,11 @@ pub(super) async fn forget(tx: &mut TenantTx, waiting: &Waiting) -> sqlx::Result
     .execute(tx.conn())
     .await?;
     Ok(())
+}
+
+/// Whether any of the tenant's stores waits.
+pub(super) async fn is_behind(tx: &mut TenantTx) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(r#"select exists (select from embedding_backlog) as "behind!""#)
+        .fetch_one(tx.conn())
+        .await
 }

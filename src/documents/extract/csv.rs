@@ -27,7 +27,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, Unreadable> {
     if text.is_empty() {
         return Err(unreadable("the file is empty"));
     }
-    Ok(Parsed { style: Style::Sheets, sections: vec![text], ..Parsed::default() })
+    Ok(Parsed { style: Style::Rows, sections: vec![text], ..Parsed::default() })
 }
 
 /// Of the usual separators, the one that the first lines have most evenly.

@@ -100,6 +100,24 @@ enum Content {
 }
 
 impl MediaType {
+    /// What its parts are called that have numbers; `None` where there are none.
+    #[must_use]
+    pub const fn pages(self) -> Option<&'static str> {
+        match self {
+            Self::Pdf => Some("page"),
+            Self::Pptx => Some("slide"),
+            Self::Xlsx => Some("sheet"),
+            Self::Docx
+            | Self::Html
+            | Self::Markdown
+            | Self::Text
+            | Self::Csv
+            | Self::Mail
+            | Self::JsonLines
+            | Self::Zip => None,
+        }
+    }
+
     /// By the extension alone; `None` for a kind that we do not read.
     #[must_use]
     pub fn of_name(name: &str) -> Option<Self> {

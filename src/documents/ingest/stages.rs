@@ -131,7 +131,9 @@ impl Stages<'_> {
         drop(tx);
         let extracted = extracted.ok_or_else(|| Fault::new("what was read is gone"))?;
         let parsed = serde_json::from_str(&extracted)?;
-        let draft = match Draft::of(&self.work.file_name, parsed, Facts::default()).await? {
+        let (name, facts) = (&self.work.file_name, Facts::default());
+        let sizer = self.importer.embedder.sizer().await;
+        let draft = match Draft::of(name, parsed, facts, sizer).await? {
             Ok(draft) => draft,
             Err(unreadable) => return Ok(Step::Unreadable(unreadable)),
         };

@@ -33,10 +33,12 @@ pub(super) async fn insert(
     let id = IngestId::new();
     sqlx::query!(
         "
-        insert into ingest_jobs (tenant_id, id, vector_store_id, original_id, source_key, file_name,
-                                 media_type, content_hash, byte_size, uploaded_by, request_id,
-                                 address, run_after, created_at, updated_at)
-        values (current_tenant_id(), $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12, $12)
+        insert into ingest_jobs (tenant_id, id, vector_store_id, original_id, source_key,
+                                 source_number, file_name, media_type, content_hash, byte_size,
+                                 uploaded_by, request_id, address, run_after, created_at,
+                                 updated_at)
+        values (current_tenant_id(), $1, $2, $3, $4, hashtextextended($4, 0), $5, $6, $7, $8, $9,
+                $10, $11, $12, $12, $12)
         ",
         id.uuid(),
         new.file.store.uuid(),
@@ -87,6 +89,10 @@ impl From<JobRow> for Job {
         {
             failed.push(SourceFailure { source: row.file_name.clone(), reason });
         }
+        let mut report = Report::default();
+        (report.added, report.updated) = (count(row.added), count(row.updated));
+        (report.unchanged, report.failed) = (count(row.unchanged), failed);
+        report.last = row.document_id.map(Into::into);
         Self {
             id: row.id.into(),
             store: row.vector_store_id.into(),
@@ -98,13 +104,7 @@ impl From<JobRow> for Job {
             attempts: row.attempts,
             is_running: row.is_running,
             failure: row.failure,
-            report: Report {
-                added: count(row.added),
-                updated: count(row.updated),
-                unchanged: count(row.unchanged),
-                failed,
-                last: row.document_id.map(Into::into),
-            },
+            report,
             created_at: row.created_at,
             updated_at: row.updated_at,
         }

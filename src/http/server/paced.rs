@@ -2,13 +2,13 @@
 
 use std::{
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use axum::{BoxError, body::Bytes};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::{Deadlines, pulse::Pulse};
 
@@ -18,6 +18,13 @@ const PACE: u64 = 1024;
 const LARGE: u64 = 1 << 20;
 /// The pace of a large one.
 const LARGE_PACE: u64 = 16 * 1024;
+/// What comes with fewer bytes a second than this drips, and is looked at now and then only:
+/// thousands of bodies that drip in step would keep everybody else waiting at each stroke.
+const DRIP: u64 = 64;
+/// How long after a drip, in milliseconds; at random, so that they fall out of step.
+const NOW_AND_THEN: std::ops::Range<u64> = 50..250;
+
+type Part = Result<Frame<Bytes>, hyper::Error>;
 
 /// The body came too slowly.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +42,7 @@ pub(super) struct Paced {
     waited: Duration,
     waiting_since: Option<Instant>,
     alarm: Option<Pin<Box<Sleep>>>,
+    pause: Option<Pin<Box<Sleep>>>,
     is_over: bool,
 }
 
@@ -50,6 +58,7 @@ impl Paced {
             waited: Duration::ZERO,
             waiting_since: None,
             alarm: None,
+            pause: None,
             is_over: false,
         }
     }
@@ -62,6 +71,20 @@ impl Paced {
         } else {
             (self.deadlines.behind + at(PACE)).min(self.deadlines.body)
         }
+    }
+
+    /// What has come, unless the body drips and it is too early to look again.
+    fn poll_body(&mut self, context: &mut Context<'_>) -> Poll<Option<Part>> {
+        if let Some(pause) = &mut self.pause {
+            ready!(pause.as_mut().poll(context));
+            self.pause = None;
+        }
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    /// Whether fewer bytes came than drip in the time that the peer was waited for.
+    fn drips(&self) -> bool {
+        self.waited > Duration::from_secs(1) && self.received < self.waited.as_secs() * DRIP
     }
 
     /// Whether the peer was waited for too long.
@@ -87,7 +110,7 @@ impl Body for Paced {
         if self.is_over {
             return Poll::Ready(Some(Err(TooSlow.into())));
         }
-        let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) else {
+        let Poll::Ready(frame) = self.poll_body(context) else {
             self.is_over = self.is_late(context);
             if !self.is_over {
                 return Poll::Pending;
@@ -103,6 +126,10 @@ impl Body for Paced {
                 let bytes = frame.data_ref().map_or(0, Bytes::len);
                 self.received += bytes as u64;
                 self.pulse.body(bytes);
+                if self.drips() {
+                    let pause = Duration::from_millis(rand::random_range(NOW_AND_THEN));
+                    self.pause = Some(Box::pin(sleep(pause)));
+                }
             }
             Some(Err(_)) | None => self.pulse.body_ended(),
         }

@@ -11,11 +11,11 @@ pub(super) fn endpoint(path: &str) -> Bytes {
 }
 
 /// A message in JSON, which has no line breaks as it is written here.
-pub(super) fn message(json: &[u8]) -> Bytes {
+pub(in crate::mcp) fn message(json: &[u8]) -> Bytes {
     [b"event: message\ndata: ", json, b"\n\n"].concat().into()
 }
 
 /// A comment, so that nobody in between takes the connection for dead.
-pub(super) const fn keep_alive() -> Bytes {
+pub(in crate::mcp) const fn keep_alive() -> Bytes {
     Bytes::from_static(b": keep-alive\n\n")
 }

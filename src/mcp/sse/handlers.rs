@@ -1,5 +1,7 @@
 //! Steps 1 and 2: `GET` opens a stream, `POST` hands it a message.
 
+use std::sync::Arc;
+
 use axum::{
     body::Body,
     extract::{Extension, State},
@@ -10,7 +12,7 @@ use axum::{
 use super::{
     Opening, Posting, answer,
     refusal::{self, full, too_many_messages, unknown},
-    session::Delivery,
+    session::{Delivery, Posted},
 };
 use crate::{
     audit::Origin,
@@ -31,7 +33,7 @@ const SESSION: &str = "session_id";
 
 /// Step 1.
 pub(in crate::mcp) async fn open(
-    State(endpoint): State<Endpoint>,
+    State(endpoint): State<Arc<Endpoint>>,
     Extension(caller): Extension<Caller>,
     method: Method,
     uri: Uri,
@@ -59,7 +61,8 @@ pub(in crate::mcp) async fn open(
     }
 }
 
-fn stream(body: Body) -> Response {
+/// What leaves as a stream.
+pub(in crate::mcp) fn stream(body: Body) -> Response {
     const HEADERS: [(HeaderName, &str); 3] = [
         (header::CONTENT_TYPE, "text/event-stream"),
         (header::CACHE_CONTROL, "no-store"),
@@ -85,7 +88,7 @@ pub(in crate::mcp) fn resource_path(path: &str) -> &str {
 
 /// Step 2.
 pub(in crate::mcp) async fn post(
-    State(endpoint): State<Endpoint>,
+    State(endpoint): State<Arc<Endpoint>>,
     Extension(caller): Extension<Caller>,
     origin: Origin,
     uri: Uri,
@@ -98,17 +101,18 @@ pub(in crate::mcp) async fn post(
     if let Err(limited) = endpoint.admit(&caller, message.as_ref()).await {
         return Ok(transport::refuse(&limited, message.ok().and_then(Message::into_id)));
     }
-    let request = match message? {
+    let metadata_url = endpoint.resources.metadata_url_for(resource_path(uri.path()));
+    let asker = Asker { caller: caller.clone(), origin, metadata_url, notes: None };
+    let (posted, id) = match message? {
         Message::Request(request) => {
-            let metadata_url = endpoint.resources.metadata_url_for(resource_path(uri.path()));
-            let asker = Asker { caller: caller.clone(), origin, metadata_url };
-            Some(Delivery { asker, request })
+            let id = request.id.clone();
+            (Some(Posted::Request(Delivery { asker, request })), Some(id))
         }
-        Message::Notification | Message::Response => None,
+        Message::Cancelled(request) => (Some(Posted::Cancel(asker, request)), None),
+        Message::Notification | Message::Response => (None, None),
     };
-    let id = request.as_ref().map(|delivery| delivery.request.id.clone());
-    let request = request.map(|delivery| (delivery, &*body));
-    let posting = endpoint.streams.post(&name.hash(), &caller, request).await;
+    let posted = posted.map(|posted| (posted, &*body));
+    let posting = endpoint.streams.post(&name.hash(), &caller, posted).await;
     match posting.map_err(|fault| RpcError::fault(&fault).answering(id.clone()))? {
         Posting::Accepted => Ok(StatusCode::ACCEPTED.into_response()),
         Posting::Unknown => Err(unknown().answering(id)),

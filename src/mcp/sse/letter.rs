@@ -8,7 +8,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Inner, session::Delivery};
+use super::{
+    Inner,
+    session::{Delivery, Posted},
+};
 use crate::{
     audit::Origin,
     db::TenantScope,
@@ -64,7 +67,7 @@ pub(super) async fn open(
     scope: TenantScope,
     session: &SecretHash,
     sealed: &[u8],
-) -> Result<Option<Delivery>, Fault> {
+) -> Result<Option<Posted>, Fault> {
     let letter = inner.master_key.open(sealed, &context(scope, session))?;
     let end = letter.iter().position(|byte| *byte == b'\n').unwrap_or(letter.len());
     let (sender, message) = letter.split_at(end);
@@ -74,15 +77,17 @@ pub(super) async fn open(
     if claims.tenant != scope.tenant_id() {
         return Err(Fault::new("a letter names another tenant"));
     }
-    let Ok(Message::Request(message)) = jsonrpc::parse(message) else {
-        return Err(Fault::new("a letter holds no request"));
-    };
+    let message = jsonrpc::parse(message);
     let scheme = if shows_proof { Scheme::Dpop } else { Scheme::Bearer };
     let caller = Caller::proved(Arc::new(claims), scheme, &inner.liveness, &inner.clock).await?;
-    Ok(caller.map(|caller| {
-        let origin = Origin { request, address };
-        Delivery { asker: Asker { caller, origin, metadata_url }, request: message }
-    }))
+    let Some(caller) = caller else { return Ok(None) };
+    let origin = Origin { request, address };
+    let asker = Asker { caller, origin, metadata_url, notes: None };
+    match message {
+        Ok(Message::Request(request)) => Ok(Some(Posted::Request(Delivery { asker, request }))),
+        Ok(Message::Cancelled(id)) => Ok(Some(Posted::Cancel(asker, id))),
+        _ => Err(Fault::new("a letter holds nothing to do")),
+    }
 }
 
 /// A letter opens for the session that it was sealed for, and for no other.

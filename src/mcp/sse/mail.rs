@@ -1,6 +1,6 @@
 //! What was posted to other nodes, fetched for one stream.
 
-use super::{Streams, letter, session::Delivery, store, stream::MOST_WAITING};
+use super::{Streams, calls::MOST_WAITING, letter, session::Posted, store};
 use crate::{db::TenantScope, fault::Fault, secret::SecretHash};
 
 /// How many messages are fetched at once.
@@ -9,7 +9,7 @@ const AT_ONCE: i64 = 8;
 /// What there was.
 pub(super) enum Fetched {
     Letters {
-        deliveries: Vec<Delivery>,
+        posted: Vec<Posted>,
         /// Whether these were the last ever.
         last: bool,
     },
@@ -53,10 +53,10 @@ async fn open(
     letters: &[Vec<u8>],
     last: bool,
 ) -> Fetched {
-    let mut deliveries = Vec::with_capacity(letters.len());
+    let mut posted = Vec::with_capacity(letters.len());
     for sealed in letters {
         match letter::open(&streams.0, scope, name, sealed).await {
-            Ok(Some(delivery)) => deliveries.push(delivery),
+            Ok(Some(one)) => posted.push(one),
             Ok(None) => return Fetched::Dead,
             Err(fault) => {
                 fault.log();
@@ -64,5 +64,5 @@ async fn open(
             }
         }
     }
-    Fetched::Letters { deliveries, last }
+    Fetched::Letters { posted, last }
 }

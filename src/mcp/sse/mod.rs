@@ -3,7 +3,8 @@
 //! 1. [`handlers::open`]: `GET` opens a stream, on which the first event names the URL to post to;
 //! 2. [`handlers::post`]: each message is posted there, with a token like every other request, and
 //!    answered 202;
-//! 3. [`stream`]: one task for each stream runs what was posted, and puts the answers on the stream;
+//! 3. [`stream`]: one task for each stream runs what was posted ([`calls`]), unless it is taken back
+//!    meanwhile, and puts the answers on the stream;
 //! 4. [`outlet`]: from which they leave, if the stream's token still lives.
 //!
 //! **Which node runs a call.** The one that holds the stream, wherever the message was posted: what
@@ -22,12 +23,13 @@
 //! nothing is resumed.
 
 mod answer;
+mod calls;
 mod end;
-mod event;
+pub(super) mod event;
 pub(super) mod handlers;
 mod letter;
 mod mail;
-mod outlet;
+pub(super) mod outlet;
 mod postman;
 mod refusal;
 mod session;
@@ -55,7 +57,7 @@ use crate::{
     secret::{Kind, Plaintext, SecretHash, seal::MasterKey},
 };
 pub(super) use refusal::method as refuse_method;
-use session::{Delivery, Principal, Session};
+use session::{Posted, Principal, Session};
 use store::Caps;
 
 /// How long what takes, and how many streams there may be.
@@ -194,24 +196,24 @@ impl Streams {
         Ok(Opening::Opened(stream::start(self, caller, name.hash(), room, first)))
     }
 
-    /// Hand a request to the stream that it is for, whoever holds it. `None` for a message that
-    /// wants no answer.
+    /// Hand a message to the stream that it is for, whoever holds it. `None` for one that has no
+    /// effect.
     async fn post(
         &self,
         session: &SecretHash,
         caller: &Caller,
-        request: Option<(Delivery, &[u8])>,
+        posted: Option<(Posted, &[u8])>,
     ) -> Result<Posting, Fault> {
         let principal = Principal::of(caller);
         if let Some(here) = self.0.session(session) {
-            return Ok(match request {
+            return Ok(match posted {
                 _ if here.principal != principal => Posting::Unknown,
                 None => Posting::Accepted,
-                Some((delivery, _)) => stream::hand_over(&here, delivery),
+                Some((posted, _)) => here.hand_over(posted),
             });
         }
-        let letter = request.map(|(delivery, message)| {
-            letter::seal(&self.0.master_key, session, &delivery.asker, message)
+        let letter = posted.map(|(posted, message)| {
+            letter::seal(&self.0.master_key, session, posted.asker(), message)
         });
         self.0.forward(session, caller.scope(), &principal, letter).await
     }
@@ -271,7 +273,7 @@ impl Inner {
             return Ok(Posting::Unknown);
         };
         let Some(letter) = letter else { return Ok(Posting::Accepted) };
-        if held.waiting >= stream::MOST_WAITING.try_into()? {
+        if held.waiting >= calls::MOST_WAITING.try_into()? {
             return Ok(Posting::Full);
         }
         store::post(&mut tx, session, &letter, &postman::channel(held.node)).await?;

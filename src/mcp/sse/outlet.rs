@@ -29,7 +29,7 @@ const PROOF_LASTS: Duration = Duration::milliseconds(300);
 
 /// Something to send.
 #[derive(Debug)]
-pub(super) enum Item {
+pub(in crate::mcp) enum Item {
     /// Of no content: where to post, and keep-alives.
     Line(Bytes),
     /// What a tenant's documents may be in.
@@ -38,7 +38,7 @@ pub(super) enum Item {
 
 /// Whether a stream may go on: shared by its task and its outlet.
 #[derive(Debug)]
-pub(super) struct Pass {
+pub(in crate::mcp) struct Pass {
     caller: Caller,
     liveness: Liveness,
     clock: Clock,
@@ -48,7 +48,7 @@ pub(super) struct Pass {
 
 impl Pass {
     /// For the caller that opened the stream.
-    pub(super) fn new(caller: Caller, liveness: &Liveness, clock: &Clock) -> Self {
+    pub(in crate::mcp) fn new(caller: Caller, liveness: &Liveness, clock: &Clock) -> Self {
         let (_, at) = caller.proof();
         let (liveness, clock) = (liveness.clone(), clock.clone());
         Self { caller, liveness, clock, proved_at: Mutex::new(at), is_cut: AtomicBool::new(false) }
@@ -96,7 +96,7 @@ impl Pass {
     }
 
     /// The bytes of an item, if they may leave now.
-    async fn release(&self, item: Item) -> Option<Bytes> {
+    pub(in crate::mcp) async fn release(&self, item: Item) -> Option<Bytes> {
         let bytes = match item {
             Item::Line(line) => line,
             Item::Answer { event, caller, at } => match self.lets_out(&caller, at).await {

@@ -1,10 +1,18 @@
 //! A stream as those see it who post to it.
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{
+    Notify,
+    mpsc::{self, error::TrySendError},
+};
 
+use super::Posting;
 use crate::{
     ids::{GrantId, TenantId, UserId},
-    mcp::{caller::Caller, dispatch::Asker, jsonrpc::Request},
+    mcp::{
+        caller::Caller,
+        dispatch::Asker,
+        jsonrpc::{Id, Request},
+    },
 };
 
 /// Whose a stream is. A message for it comes from the same.
@@ -35,12 +43,49 @@ pub(super) struct Delivery {
     pub(super) request: Request,
 }
 
+/// A message that has an effect.
+#[derive(Debug)]
+pub(super) enum Posted {
+    Request(Delivery),
+    /// Takes the request of this name back.
+    Cancel(Asker, Id),
+}
+
+impl Posted {
+    pub(super) const fn asker(&self) -> &Asker {
+        match self {
+            Self::Request(delivery) => &delivery.asker,
+            Self::Cancel(asker, _) => asker,
+        }
+    }
+}
+
 /// The way to the task of a stream that this node holds.
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) principal: Principal,
     /// What is posted here.
     pub(super) inbox: mpsc::Sender<Delivery>,
+    /// What of it is taken back: heard also when there is no room for more.
+    pub(super) cancelled: mpsc::Sender<Id>,
     /// Something was posted elsewhere and waits in the database.
     pub(super) poke: Notify,
+}
+
+impl Session {
+    /// Give a message to the stream.
+    pub(super) fn hand_over(&self, posted: Posted) -> Posting {
+        fn posting<T>(sent: Result<(), TrySendError<T>>) -> Posting {
+            match sent {
+                Ok(()) => Posting::Accepted,
+                Err(TrySendError::Full(_)) => Posting::Full,
+                // It has just ended.
+                Err(TrySendError::Closed(_)) => Posting::Unknown,
+            }
+        }
+        match posted {
+            Posted::Request(delivery) => posting(self.inbox.try_send(delivery)),
+            Posted::Cancel(_, id) => posting(self.cancelled.try_send(id)),
+        }
+    }
 }

@@ -13,9 +13,10 @@ async fn a_tenant_with_many_files_waits_for_one_with_few(pool: PgPool) {
     let few = Queue::of(many.app.clone(), "zeta").await;
     let first = many.send("first.txt", b"First.").await;
     sqlx::query!(
-        "insert into ingest_jobs (tenant_id, id, vector_store_id, source_key, file_name, media_type,
-                                  content_hash, byte_size, run_after, created_at, updated_at)
-         select tenant_id, uuidv7(), vector_store_id, 'upload:' || n, n || '.txt', media_type,
+        "insert into ingest_jobs (tenant_id, id, vector_store_id, source_key, source_number,
+                                  file_name, media_type, content_hash, byte_size, run_after,
+                                  created_at, updated_at)
+         select tenant_id, uuidv7(), vector_store_id, 'upload:' || n, n, n || '.txt', media_type,
                 content_hash, byte_size, run_after, created_at, updated_at
            from ingest_jobs cross join generate_series(1, 499) n"
     )

@@ -97,6 +97,8 @@ async fn plant_rules(app: &TestApp, tenant: TenantId, user: UserId, mark: &str) 
           where $2::uuid is not null",
         "insert into questions (tenant_id, event_id, at, text_sealed)
          select $1, gen_random_uuid(), now(), $3::bytea where $2::uuid is not null",
+        "insert into dismissed_questions (tenant_id, fingerprint, at)
+         select $1, md5($3), now() where $2::uuid is not null",
         "insert into sso_links (tenant_id, issuer, subject, user_id, created_at, used_at)
          select $1, 'https://' || $3 || '.example', $3, $2, now(), now()",
         "insert into sso_sign_ins
@@ -121,10 +123,10 @@ async fn plant_rules(app: &TestApp, tenant: TenantId, user: UserId, mark: &str) 
 /// A file that could not be read, with what the stages before it left.
 async fn plant_file(app: &TestApp, tenant: TenantId, mark: &str) {
     let sql = "with job as (
-           insert into ingest_jobs (tenant_id, id, vector_store_id, source_key, file_name,
-                                    media_type, content_hash, byte_size, stage, failure, run_after,
-                                    created_at, updated_at)
-           select tenant_id, gen_random_uuid(), id, 'upload:' || $2, $2 || '.pdf',
+           insert into ingest_jobs (tenant_id, id, vector_store_id, source_key, source_number,
+                                    file_name, media_type, content_hash, byte_size, stage, failure,
+                                    run_after, created_at, updated_at)
+           select tenant_id, gen_random_uuid(), id, 'upload:' || $2, 0, $2 || '.pdf',
                   'application/pdf', sha256($2::bytea), 1, 'failed', $2, now(), now(), now()
              from vector_stores
             where tenant_id = $1 and backend = 'builtin'
@@ -135,6 +137,31 @@ async fn plant_file(app: &TestApp, tenant: TenantId, mark: &str) {
          insert into ingest_chunks (tenant_id, job_id, ordinal, body)
          select tenant_id, id, 0, $2 from job";
     sqlx::query(sql).bind(tenant.uuid()).bind(mark).execute(&app.pool).await.unwrap();
+}
+
+/// A question of which the tenant knows what answers it, and a run that asked it.
+async fn plant_golden(app: &TestApp, tenant: TenantId, document: Uuid, mark: &str) {
+    sqlx::query(
+        "with question as (
+           insert into golden_questions (tenant_id, id, vector_store_id, question, created_at)
+           select tenant_id, gen_random_uuid(), vector_store_id, 'Where is the ' || $3 || '?', now()
+             from documents where tenant_id = $1 and id = $2 returning tenant_id, id
+         ), answer as (
+           insert into golden_documents (tenant_id, question_id, number, document_id)
+           select tenant_id, id, 1, $2 from question
+         ), run as (
+           insert into golden_runs (tenant_id, id, fingerprint, created_at, state, finished_at)
+           values ($1, gen_random_uuid(), $3, now(), 'done', now()) returning id
+         )
+         insert into golden_ranks (tenant_id, run_id, question_id, rank)
+         select question.tenant_id, run.id, question.id, 1 from question, run",
+    )
+    .bind(tenant.uuid())
+    .bind(document)
+    .bind(mark)
+    .execute(&app.pool)
+    .await
+    .unwrap();
 }
 
 impl Camp {
@@ -173,6 +200,7 @@ impl Camp {
 
         plant_rules(app, tenant.id, reader.user.id, mark).await;
         plant_file(app, tenant.id, mark).await;
+        plant_golden(app, tenant.id, documents[0], mark).await;
         let documents = documents.into_iter().map(DocumentId::from).collect();
         let camp = Self {
             mark,

@@ -10,7 +10,7 @@ use super::Shelf;
 use crate::support::{TestApp, file, model_folder};
 
 /// The counted terms that are not what a count now says, and how many there are.
-async fn miscounted(pool: &PgPool) -> (i64, i64) {
+pub(super) async fn miscounted(pool: &PgPool) -> (i64, i64) {
     let row = sqlx::query!(
         r#"
         with counted as (

@@ -8,6 +8,8 @@ mod isolation;
 mod limits;
 mod openai;
 mod retrieval;
+mod sync;
+mod words;
 
 use std::{path::PathBuf, time::Duration};
 

@@ -192,7 +192,7 @@ async fn new_documents_wait_where_the_tenant_wants_it(pool: PgPool) {
     let found = async || {
         let titles: Vec<String> = sqlx::query_scalar(
             "select title from documents join chunk_index on document_id = id
-              where terms <#> term_vector('pelican') < 0 order by title",
+              where terms <#> term_vector('pelican', 'english') < 0 order by title",
         )
         .fetch_all(&pool)
         .await
@@ -211,7 +211,7 @@ async fn new_documents_wait_where_the_tenant_wants_it(pool: PgPool) {
     assert_eq!(stage.events(stage.acme.id).await.last().unwrap(), "document.released");
     assert_eq!(found().await, ["The early pelican.", "The late pelican."]);
     let weights: Vec<f64> =
-        sqlx::query_scalar("select terms <#> term_vector('pelican') from chunk_index")
+        sqlx::query_scalar("select terms <#> term_vector('pelican', 'english') from chunk_index")
             .fetch_all(&pool)
             .await
             .unwrap();

@@ -49,7 +49,11 @@ impl TestApp {
         let sent = enqueue(&self.parts.importer(), scope, store, upload).await.unwrap();
         let id = match sent {
             Ok(id) => id,
-            Err(failure) => return Report { failed: vec![failure], ..Report::default() },
+            Err(failure) => {
+                let mut report = Report::default();
+                report.failed.push(failure);
+                return report;
+            }
         };
         loop {
             self.drain_ingest().await;

@@ -8,7 +8,7 @@ use office_oxide::xlsx::{SheetState, Worksheet, XlsxDocument};
 
 use super::{Unreadable, damaged, parsed};
 use crate::documents::{
-    extract::{Parsed, draft::Draft, rows::Rows},
+    extract::{MAX_TEXT, Parsed, draft::Draft, rows::Rows, too_long},
     outline::Style,
 };
 
@@ -16,9 +16,10 @@ pub(super) fn read(file: Cursor<&[u8]>) -> Result<Parsed, Unreadable> {
     let mut book = XlsxDocument::from_reader(file).map_err(|_| damaged())?;
     book.ensure_styles();
     let dates = book.date_style_indices();
-    let mut draft = Draft::default();
-    let mut says_something = false;
+    let mut sheets = Vec::with_capacity(book.worksheets.len());
+    let mut size = 0;
     for sheet in &book.worksheets {
+        let mut draft = Draft::default();
         let hidden = if sheet.state == SheetState::Visible { "" } else { " (hidden)" };
         let mut rows = if names_columns(sheet) { Rows::default() } else { Rows::nameless() };
         let mut is_named = false;
@@ -44,15 +45,20 @@ pub(super) fn read(file: Cursor<&[u8]>) -> Result<Parsed, Unreadable> {
                 break;
             }
         }
-        let tells_more = write_beside(sheet, hidden, is_named, &mut draft);
-        says_something |= is_named || tells_more;
+        write_beside(sheet, hidden, is_named, &mut draft);
+        let text = draft.finish()?;
+        // Counted together: each on its own is within bounds.
+        size += text.len();
+        if size > MAX_TEXT {
+            return Err(too_long());
+        }
+        sheets.push(text);
     }
-    let text = if says_something { draft.finish()? } else { String::new() };
     let lost = book.unreadable_sheets.len()
         + book.unreadable_sheets_omitted
         + book.unreadable_parts.len()
         + book.unreadable_parts_omitted;
-    parsed(Style::Sheets, vec![text], book.core_properties.as_ref(), lost)
+    parsed(Style::Sheets, sheets, book.core_properties.as_ref(), lost)
 }
 
 /// Whether a row may name the columns: in a few rows of two cells each, the first cell is as often
@@ -63,7 +69,7 @@ fn names_columns(sheet: &Worksheet) -> bool {
 }
 
 /// Text boxes, charts and comments of a sheet, after its rows.
-fn write_beside(sheet: &Worksheet, hidden: &str, is_named: bool, draft: &mut Draft) -> bool {
+fn write_beside(sheet: &Worksheet, hidden: &str, is_named: bool, draft: &mut Draft) {
     let boxes = sheet.text_shapes.iter().map(|shape| shape.text.clone());
     let charts = sheet.chart_text.iter().map(|text| text.to_string());
     let comments = sheet.comments.iter().map(|comment| {
@@ -73,12 +79,11 @@ fn write_beside(sheet: &Worksheet, hidden: &str, is_named: bool, draft: &mut Dra
     let texts: Vec<String> =
         boxes.chain(charts).chain(comments).filter(|text| !text.trim().is_empty()).collect();
     if texts.is_empty() {
-        return false;
+        return;
     }
     if !is_named {
         draft.heading(1, &format!("{}{hidden}", sheet.name));
     }
     draft.gap();
     texts.iter().for_each(|text| draft.item(0, "-", text));
-    true
 }

@@ -1,6 +1,8 @@
 //! Step 3: the task of one stream.
 //!
-//! It never waits for its client or for the database: what takes time runs beside it.
+//! It never waits for its client or for the database: what takes time runs beside it ([`beside`]).
+
+mod beside;
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -13,26 +15,21 @@ use tokio::{
 };
 
 use super::{
-    Posting, StreamRules, Streams, answer,
+    StreamRules, Streams,
+    calls::{Answered, Calls, MOST_UNREAD, MOST_WAITING},
     end::{End, Gauge},
-    event,
-    mail::{self, Fetched},
+    event, mail,
     outlet::{self, Item, Pass},
     session::{Delivery, Principal, Session},
 };
 use crate::{
-    clock::LEEWAY, db::TenantScope, fault::Fault, http::Phase, mcp::caller::Caller,
+    clock::LEEWAY,
+    db::TenantScope,
+    http::Phase,
+    mcp::{caller::Caller, jsonrpc::Id},
     secret::SecretHash,
 };
-
-/// How many requests of one stream run at once.
-const MOST_CALLS: usize = 8;
-/// How many wait for their turn.
-pub(super) const MOST_WAITING: usize = 24;
-/// How many answers wait for the client; beyond it no further request is begun.
-const MOST_UNREAD: usize = 8;
-/// For how long a stream goes on whose token nobody can tell to be alive.
-const UNPROVED: time::Duration = time::Duration::seconds(20);
+use beside::Done;
 
 /// What happens to a stream.
 enum Event {
@@ -40,22 +37,17 @@ enum Event {
     /// The client took what was last offered to it.
     Read,
     Delivered(Delivery),
+    Cancelled(Id),
     /// Nothing comes any more from this node.
     InboxClosed,
     Poked,
+    /// A call says something before its answer.
+    Heard(Bytes),
+    Answered(Answered),
     Done(Done),
     KeepAlive,
     Recheck,
     Leave,
-}
-
-/// What ran beside the stream.
-enum Done {
-    /// An answer; `None` when the token of its request has died.
-    Answer(Option<(Bytes, Caller)>),
-    /// Messages from the database.
-    Fetched(Result<Fetched, Fault>),
-    Rechecked(Result<bool, Fault>),
 }
 
 /// The task's state.
@@ -65,6 +57,8 @@ struct Stream {
     name: SecretHash,
     session: Arc<Session>,
     inbox: mpsc::Receiver<Delivery>,
+    cancelled: mpsc::Receiver<Id>,
+    heard: mpsc::Receiver<Bytes>,
     out: mpsc::Sender<Item>,
     pass: Arc<Pass>,
     ends_at: OffsetDateTime,
@@ -74,9 +68,8 @@ struct Stream {
     unread: VecDeque<Item>,
     /// Until when it must take what was offered.
     read_by: Option<Instant>,
-    waiting: VecDeque<Delivery>,
+    calls: Calls,
     work: JoinSet<Done>,
-    calls: usize,
     is_fetching: bool,
     is_rechecking: bool,
     ending: Ending,
@@ -103,8 +96,10 @@ pub(super) fn start(
     let rules = inner.rules;
     let (out, items) = mpsc::channel(1);
     let (inbox, delivered) = mpsc::channel(MOST_WAITING);
+    let (cancelled, taken_back) = mpsc::channel(MOST_WAITING);
+    let (notes, heard) = mpsc::channel(MOST_UNREAD);
     let principal = Principal::of(&caller);
-    let session = Arc::new(Session { principal, inbox, poke: Notify::new() });
+    let session = Arc::new(Session { principal, inbox, cancelled, poke: Notify::new() });
     inner.add(&name, Arc::clone(&session));
     let (scope, ends_at) = (caller.scope(), end_of(&caller, inner.clock.now(), rules));
     let pass = Arc::new(Pass::new(caller, &inner.liveness, &inner.clock));
@@ -115,6 +110,8 @@ pub(super) fn start(
         name,
         session,
         inbox: delivered,
+        cancelled: taken_back,
+        heard,
         out,
         pass,
         ends_at,
@@ -122,9 +119,8 @@ pub(super) fn start(
         recheck: every(rules.recheck),
         unread: VecDeque::from([Item::Line(first)]),
         read_by: None,
-        waiting: VecDeque::new(),
+        calls: Calls::new(streams.clone(), notes),
         work: JoinSet::new(),
-        calls: 0,
         is_fetching: false,
         is_rechecking: false,
         ending: Ending::default(),
@@ -132,16 +128,6 @@ pub(super) fn start(
     };
     tokio::spawn(stream.run());
     body
-}
-
-/// Give a request to a stream of this node.
-pub(super) fn hand_over(session: &Session, delivery: Delivery) -> Posting {
-    match session.inbox.try_send(delivery) {
-        Ok(()) => Posting::Accepted,
-        Err(mpsc::error::TrySendError::Full(_)) => Posting::Full,
-        // It has just ended.
-        Err(mpsc::error::TrySendError::Closed(_)) => Posting::Unknown,
-    }
 }
 
 /// Its lifetime, give or take a fifth, and never beyond its token's.
@@ -174,8 +160,8 @@ impl Stream {
             self.pass.cut();
         }
         self.streams.0.remove(&self.name);
-        let Self { out, work, streams, scope, name, ending, _room, .. } = self;
-        drop((out, work));
+        let Self { out, calls, work, streams, scope, name, ending, _room, .. } = self;
+        drop((out, calls, work));
         if !ending.nothing_waits
             && let Err(fault) = mail::fetch_last(&streams, scope, &name).await
         {
@@ -185,8 +171,7 @@ impl Stream {
     }
 
     async fn next(&mut self) -> Event {
-        let may_begin = self.calls < MOST_CALLS && self.unread.len() < MOST_UNREAD;
-        let takes_more = may_begin && self.waiting.is_empty();
+        let takes_more = self.calls.take_more(self.unread.len());
         let is_offering = self.read_by.is_some() || !self.unread.is_empty();
         let draining = &self.streams.0.draining;
         tokio::select! {
@@ -210,7 +195,11 @@ impl Stream {
                 Event::End(End::Stalled),
             delivery = self.inbox.recv(), if takes_more && !self.ending.inbox_is_empty =>
                 delivery.map_or(Event::InboxClosed, Event::Delivered),
+            Some(id) = self.cancelled.recv() => Event::Cancelled(id),
             () = self.session.poke.notified(), if takes_more && !self.is_fetching => Event::Poked,
+            Some(note) = self.heard.recv() => Event::Heard(note),
+            Some(answered) = self.calls.next() =>
+                answered.map_or(Event::End(End::Broken), Event::Answered),
             Some(done) = self.work.join_next() =>
                 done.map_or(Event::End(End::Broken), Event::Done),
             _ = self.keep_alive.tick() => Event::KeepAlive,
@@ -224,9 +213,13 @@ impl Stream {
         match event {
             Event::End(end) => return Some(end),
             Event::Read => {}
-            Event::Delivered(delivery) => self.waiting.push_back(delivery),
+            Event::Delivered(delivery) => self.calls.add(delivery),
+            Event::Cancelled(id) => self.cancel(&id),
             Event::InboxClosed => self.ending.inbox_is_empty = true,
             Event::Poked => self.fetch(),
+            Event::Heard(note) => self.say(note),
+            Event::Answered(None) => return Some(End::Revoked),
+            Event::Answered(Some((json, caller))) => self.answer(&json, caller),
             Event::Done(done) => {
                 if let Some(end) = self.take_in(done) {
                     return Some(end);
@@ -239,99 +232,34 @@ impl Stream {
             Event::Recheck => self.look_at_the_time(),
             Event::Leave => self.begin_to_end(),
         }
-        self.begin_calls();
+        self.calls.begin(self.unread.len());
         self.is_over().then_some(End::Over)
     }
 
-    fn take_in(&mut self, done: Done) -> Option<End> {
-        match done {
-            Done::Answer(answer) => {
-                self.calls -= 1;
-                let Some((json, caller)) = answer else { return Some(End::Revoked) };
-                let at = self.streams.0.clock.now();
-                self.unread.push_back(Item::Answer { event: event::message(&json), caller, at });
-            }
-            Done::Fetched(fetched) => {
-                self.is_fetching = false;
-                return self.take_letters(fetched);
-            }
-            Done::Rechecked(alive) => {
-                self.is_rechecking = false;
-                match alive {
-                    Ok(true) => {}
-                    Ok(false) => return Some(End::Revoked),
-                    Err(fault) => {
-                        fault.log();
-                        let now = self.streams.0.clock.now();
-                        if now - self.pass.proved_at() > UNPROVED {
-                            return Some(End::Unproved);
-                        }
-                    }
-                }
-            }
-        }
-        None
-    }
-
-    fn take_letters(&mut self, fetched: Result<Fetched, Fault>) -> Option<End> {
-        match fetched {
-            Ok(Fetched::Letters { deliveries, last }) => {
-                self.ending.nothing_waits = last;
-                if !deliveries.is_empty() && !last {
-                    self.session.poke.notify_one();
-                }
-                self.waiting.extend(deliveries);
-            }
-            Ok(Fetched::Dead) => return Some(End::Revoked),
-            Ok(Fetched::Lost) => return Some(End::Broken),
-            Err(fault) => {
-                fault.log();
-                // The postman pokes again; at the end there is nobody left to wait for it.
-                self.ending.nothing_waits = self.ending.begun;
-            }
-        }
-        None
-    }
-
-    fn begin_calls(&mut self) {
-        while self.calls < MOST_CALLS
-            && self.unread.len() < MOST_UNREAD
-            && let Some(delivery) = self.waiting.pop_front()
+    /// A request is taken back, which may wait here still.
+    fn cancel(&mut self, id: &Id) {
+        while !self.calls.are_many()
+            && let Ok(delivery) = self.inbox.try_recv()
         {
-            self.calls += 1;
-            let streams = self.streams.clone();
-            self.work.spawn(async move {
-                let json = answer::answer(&streams.0.dispatcher, &streams.0.calls, &delivery).await;
-                Done::Answer(json.map(|json| (json, delivery.asker.caller)))
-            });
+            self.calls.add(delivery);
+        }
+        self.calls.cancel(id);
+    }
+
+    /// What a client that does not read misses is no answer.
+    fn say(&mut self, note: Bytes) {
+        if self.unread.len() < MOST_UNREAD {
+            self.unread.push_back(Item::Line(note));
         }
     }
 
-    fn fetch(&mut self) {
-        self.is_fetching = true;
-        let (streams, scope, name) = (self.streams.clone(), self.scope, self.name);
-        let is_last = self.ending.begun;
-        self.work.spawn(async move {
-            let fetched = if is_last {
-                mail::fetch_last(&streams, scope, &name).await
-            } else {
-                mail::fetch(&streams, scope, &name).await
-            };
-            Done::Fetched(fetched)
-        });
-    }
-
-    /// Whether its time is over; if not, whether its token lives.
-    fn look_at_the_time(&mut self) {
-        let now = self.streams.0.clock.now();
-        if now >= self.ends_at {
-            self.begin_to_end();
+    fn answer(&mut self, json: &[u8], caller: Caller) {
+        // What its call said goes before it.
+        while let Ok(note) = self.heard.try_recv() {
+            self.say(note);
         }
-        if !self.is_rechecking {
-            self.is_rechecking = true;
-            let pass = Arc::clone(&self.pass);
-            self.work.spawn(async move { Done::Rechecked(pass.renew().await) });
-        }
+        let at = self.streams.0.clock.now();
+        self.unread.push_back(Item::Answer { event: event::message(json), caller, at });
     }
 
     /// Take nothing new; what was accepted is answered still.
@@ -349,11 +277,6 @@ impl Stream {
         if begun && !nothing_waits && !self.is_fetching {
             self.fetch();
         }
-        begun
-            && inbox_is_empty
-            && nothing_waits
-            && self.calls == 0
-            && self.waiting.is_empty()
-            && self.unread.is_empty()
+        begun && inbox_is_empty && nothing_waits && self.calls.are_over() && self.unread.is_empty()
     }
 }
