@@ -8,8 +8,9 @@ use std::{
 
 use super::{
     extract::{MediaType, UNSUPPORTED, Unreadable},
-    importer::{Importer, Report, Source, source_key},
+    importer::{Importer, Source, source_key},
     records::{self, Sightings},
+    report::Report,
     whole::{Tally, Whole, bring_in},
 };
 use crate::{db::TenantScope, fault::Fault, ids::VectorStoreId};

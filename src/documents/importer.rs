@@ -1,6 +1,5 @@
 //! One document on its way in: known already, or read, cut and saved in one transaction.
 
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
@@ -10,10 +9,10 @@ use super::{
     extract::{Extractor, MediaType, Parsed, Unreadable},
     ingest::{Bell, Claim},
     originals::{self, Kept, Original},
+    report::Outcome,
     room::{self, FULL},
     store_save::{self, Known, Ready},
     store_sync,
-    sync::Seen,
 };
 use crate::{
     audit::{self, Event, Kind, Origin},
@@ -25,68 +24,6 @@ use crate::{
     neutral,
     tenants::connection,
 };
-
-/// What came of bringing documents in.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
-    /// Documents that were not there.
-    pub added: u64,
-    /// Documents whose content had changed; they keep their id.
-    pub updated: u64,
-    /// Documents that were there already.
-    pub unchanged: u64,
-    /// Sources that could not be read.
-    pub failed: Vec<SourceFailure>,
-    /// The document that was added, updated or found last.
-    pub last: Option<DocumentId>,
-    seen: Seen,
-}
-
-/// A source that could not be read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SourceFailure {
-    /// A path, with a line number where it is one line of a file.
-    pub source: String,
-    /// Why, in words.
-    pub reason: String,
-}
-
-impl Report {
-    /// Whether no document came of it.
-    pub(super) const fn is_empty(&self) -> bool {
-        self.added + self.updated + self.unchanged == 0
-    }
-
-    pub(super) fn fail(&mut self, source: &str, reason: impl Into<String>) {
-        // Names are shown on terminals and pages: no control characters, no end.
-        let source = neutral::line(source, 300);
-        self.failed.push(SourceFailure { source, reason: reason.into() });
-    }
-
-    /// What it came across, for whoever asks what is not there any more.
-    pub(super) fn seen(&self) -> Seen {
-        self.seen.clone()
-    }
-
-    /// An archive was read to its end.
-    pub(super) fn read_whole(&mut self, key: String) {
-        self.seen.whole.insert(key);
-    }
-
-    pub(super) fn count(&mut self, source: &str, outcome: Result<Outcome, Unreadable>) {
-        if let Ok(Outcome::Added(id) | Outcome::Updated(id) | Outcome::Unchanged(id)) = &outcome {
-            self.seen.documents.insert(*id);
-        }
-        match outcome {
-            Ok(Outcome::Added(id)) => (self.added, self.last) = (self.added + 1, Some(id)),
-            Ok(Outcome::Updated(id)) => (self.updated, self.last) = (self.updated + 1, Some(id)),
-            Ok(Outcome::Unchanged(id)) => {
-                (self.unchanged, self.last) = (self.unchanged + 1, Some(id));
-            }
-            Err(Unreadable(reason)) => self.fail(source, reason),
-        }
-    }
-}
 
 /// What it takes to bring documents in.
 #[derive(Clone, Debug)]
@@ -101,13 +38,6 @@ pub struct Importer {
     pub embedder: Embedder,
     /// What wakes the queue's workers.
     pub bell: Bell,
-}
-
-/// What came of one document.
-pub(super) enum Outcome {
-    Added(DocumentId),
-    Updated(DocumentId),
-    Unchanged(DocumentId),
 }
 
 /// A document as its source has it, before it is read.

@@ -11,9 +11,10 @@ use crate::{
     documents::{
         draft::{Draft, Facts},
         extract::{MediaType, Unreadable},
-        importer::{Importer, Outcome, Report, Source, SourceFailure},
+        importer::{Importer, Source},
         originals::{self, Kept},
         records::Sightings,
+        report::{Outcome, Report, SourceFailure},
         whole::{Tally, Whole, bring_in},
     },
     fault::Fault,
