@@ -4,6 +4,7 @@
 //! new table or a new id is tried without anybody thinking of it.
 #![expect(clippy::disallowed_methods, reason = "looks behind the application's back")]
 
+mod alike;
 mod attacker;
 mod camp;
 mod deleted;

@@ -6,6 +6,7 @@ mod import;
 mod index;
 mod isolation;
 mod limits;
+mod measured;
 mod openai;
 mod retrieval;
 mod sync;
