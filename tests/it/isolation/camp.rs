@@ -98,6 +98,11 @@ async fn plant_rules(app: &TestApp, tenant: TenantId, user: UserId, mark: &str) 
           where $2::uuid is not null",
         "insert into questions (tenant_id, event_id, at, text_sealed)
          select $1, gen_random_uuid(), now(), $3::bytea where $2::uuid is not null",
+        "insert into search_recall
+                (tenant_id, vector_store_id, recall, questions, chunks, measured_at)
+         select $1, id, 1, 20, 20000, now() from vector_stores
+          where tenant_id = $1 and backend = 'builtin'
+            and $2::uuid is not null and $3::text is not null",
         "insert into sso_links (tenant_id, issuer, subject, user_id, created_at, used_at)
          select $1, 'https://' || $3 || '.example', $3, $2, now(), now()",
         "insert into sso_sign_ins
