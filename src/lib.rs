@@ -14,6 +14,7 @@
 //! - [`vector_stores`]: a tenant's mappings to what answers searches
 //! - [`oauth`]: the authorization server
 //! - [`embeddings`]: texts to vectors; [`documents`]: the builtin store's content; [`search`]: questions to hits, ids to texts
+//! - [`golden`]: how well questions are answered, by a tenant's own judgement
 //! - [`mcp`]: the protected resource; [`admin`]: the pages
 //! - [`app`] composes, [`cli`] runs; `fuzzing` (a feature) leads fuzzers to every parser
 //!
@@ -41,6 +42,7 @@ pub mod embeddings;
 pub mod fault;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+pub mod golden;
 pub mod http;
 pub mod ids;
 mod jose;

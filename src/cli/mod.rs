@@ -3,6 +3,7 @@
 mod context;
 mod demo;
 mod eval;
+mod golden;
 mod import;
 mod keys;
 mod knowledge;
@@ -12,6 +13,7 @@ mod recall;
 mod search;
 mod serve;
 mod server_json;
+mod sweep;
 mod tenant;
 mod user;
 
@@ -45,6 +47,8 @@ enum Command {
     /// Ask a store about its own passages: how quickly it answers, and whether its index finds what
     /// there is.
     Recall(recall::Args),
+    /// Ask a tenant's golden questions, or add to them, and print how well they are answered.
+    Golden(golden::Args),
     /// Bring the database's tables up to date.
     Migrate,
     /// Manage who runs the installation.
@@ -53,6 +57,8 @@ enum Command {
     /// See, renew and retire the keys that sign access tokens.
     #[command(subcommand)]
     Keys(keys::Command),
+    /// Forget what is over, as the server does every hour, and look for rows that belong to nothing.
+    Sweep(sweep::Args),
     /// Print the entry of this installation for MCP's public registry (server.json).
     ServerJson(server_json::Args),
     /// Manage tenants.
@@ -108,9 +114,11 @@ async fn run_command(command: Command) -> Result<(), Stop> {
         Command::Search(args) => search::run(args).await,
         Command::Eval(args) => eval::run(args).await,
         Command::Recall(args) => recall::run(args).await,
+        Command::Golden(args) => golden::run(args).await,
         Command::Migrate => migrate::run().await,
         Command::Operator(command) => operator::run(command).await,
         Command::Keys(command) => keys::run(command).await,
+        Command::Sweep(args) => sweep::run(args).await,
         Command::ServerJson(args) => server_json::run(&args),
         Command::Tenant(command) => tenant::run(command).await,
         Command::User(command) => user::run(command).await,

@@ -35,6 +35,7 @@ pub use filter::Filter;
 pub use id::{Reference, Target};
 pub use measure::{Compared, recall};
 use near::Near;
+pub use ranking::RANKING_VERSION;
 
 use crate::{
     clock::Clock,

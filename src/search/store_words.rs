@@ -60,7 +60,7 @@ pub(super) async fn forms(
              where vector_store_id = $1 and term = form.term
              limit 1
           ) known on true
-         order by place, speakers desc, word
+         order by place, speakers desc, form.word
         "#,
         store.uuid(),
         question,

@@ -57,6 +57,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "search",
         &["neutral", "db", "outbound", "tenants", "vector_stores", "embeddings", "documents"],
     ),
+    ("golden", &["neutral", "db", "vector_stores", "embeddings", "documents", "search"]),
     (
         "mcp",
         &[
@@ -90,6 +91,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "oauth",
             "documents",
             "search",
+            "golden",
             "outbound",
         ],
     ),
@@ -114,6 +116,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "embeddings",
             "documents",
             "search",
+            "golden",
             "mcp",
             "admin",
         ],
@@ -138,6 +141,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "embeddings",
             "documents",
             "search",
+            "golden",
             "mcp",
             "admin",
             "app",
