@@ -33,8 +33,8 @@ use crate::{
     ids::VectorStoreId,
 };
 
-pub(super) use index::{Index, Wanted};
 use index::{Builder, State};
+pub(super) use index::{Index, Wanted};
 pub use store::Recall;
 
 /// Below this recall a store is looked at chunk by chunk.
@@ -170,7 +170,8 @@ impl Near {
         }
         if let Some(kept) = stores.get_mut(&key) {
             let alike = |old: &Arc<Index>| {
-                old.state() != State::Poor && old.chunks().abs_diff(index.chunks()) < old.chunks() / 5
+                old.state() != State::Poor
+                    && old.chunks().abs_diff(index.chunks()) < old.chunks() / 5
             };
             kept.measured = kept.measured.filter(|_| kept.index.as_ref().is_some_and(alike));
             kept.index = Some(Arc::new(index));
@@ -188,7 +189,8 @@ impl Near {
                 return true;
             }
             let oldest = others().filter(|(_, kept)| kept.index.is_some());
-            let Some(oldest) = oldest.min_by_key(|(_, kept)| kept.asked).map(|(key, _)| *key) else {
+            let Some(oldest) = oldest.min_by_key(|(_, kept)| kept.asked).map(|(key, _)| *key)
+            else {
                 return false;
             };
             stores.remove(&oldest);
@@ -202,8 +204,11 @@ impl Near {
     /// When the database fails; the rest is done next time.
     pub async fn keep_up(&self, db: &Db, clock: &Clock) -> Result<(), Fault> {
         self.stores().retain(|_, kept| kept.asked.elapsed() < IDLE);
-        let kept: Vec<(Key, Arc<Index>)> =
-            self.stores().iter().filter_map(|(key, kept)| Some((*key, kept.index.clone()?))).collect();
+        let kept: Vec<(Key, Arc<Index>)> = self
+            .stores()
+            .iter()
+            .filter_map(|(key, kept)| Some((*key, kept.index.clone()?)))
+            .collect();
         for (key, index) in kept {
             let mut tx = db.tenant_to_scan(key.0).await?;
             let (old, new) = store::changes(&mut tx, key.1, index.since()).await?;
