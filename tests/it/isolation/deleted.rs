@@ -14,7 +14,7 @@ use super::{
     camp::{Camp, Field, call},
     rows,
 };
-use crate::support::{Answer, Browser, ORIGIN, Terminal, TestApp};
+use crate::support::{Answer, Assistant, Browser, Terminal, TestApp};
 
 const PAGE: &str = "/t/zeta/settings/delete";
 
