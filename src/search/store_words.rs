@@ -4,6 +4,9 @@ use super::question::{Form, Near};
 use crate::{db::TenantTx, documents::language, ids::VectorStoreId};
 
 /// The words of a question, in each of the store's languages.
+///
+/// Each term's frequency is looked up by itself (`lateral`, `limit`): the planner would rather read
+/// all of a store's 50,000 to find ten of them.
 pub(super) async fn forms(
     tx: &mut TenantTx,
     store: VectorStoreId,
@@ -17,8 +20,11 @@ pub(super) async fn forms(
         ), other as materialized (
           select language, known.chunks
             from unnest($3::text[]) language
-            join term_frequencies known
-              on known.vector_store_id = $1 and known.term = term_of('@' || language)
+           cross join lateral (
+             select chunks from term_frequencies
+              where vector_store_id = $1 and term = term_of('@' || language)
+              limit 1
+           ) known
         ), spoken as materialized (
           select language, chunks from other
           union all
@@ -45,12 +51,16 @@ pub(super) async fn forms(
             from words_of($2, 'simple')
            where word is not null and (whole or word ~ unspaced())
         )
-        select place as "place!", times as "times!", speakers, form.word, form.term, known.chunks,
-               size.chunks as "size!"
+        select place as "place!", times as "times!", speakers as "speakers?", form.word as "word?",
+               form.term as "term?", known.chunks as "chunks?", size.chunks as "size!"
           from size
          cross join form
-          left join term_frequencies known on known.vector_store_id = $1 and known.term = form.term
-         order by place, speakers desc, word
+          left join lateral (
+            select chunks from term_frequencies
+             where vector_store_id = $1 and term = form.term
+             limit 1
+          ) known on true
+         order by place, speakers desc, form.word
         "#,
         store.uuid(),
         question,
@@ -60,8 +70,8 @@ pub(super) async fn forms(
     .await
 }
 
-/// Words of the store that look like these, of which it has none. They are read one by one: no index
-/// of trigrams can be used under row-level security.
+/// Words of the store that look like these, of which it has none. They are read one by one, since no
+/// index of trigrams can be used under row-level security; so those only that begin alike.
 pub(super) async fn near(
     tx: &mut TenantTx,
     store: VectorStoreId,
@@ -70,14 +80,14 @@ pub(super) async fn near(
     sqlx::query_as!(
         Near,
         r#"
-        select number as "number!", known.word as "word!", known.term, known.chunks,
-               size.chunks as size
+        select number as "number!", known.word as "word!", known.term as "term!",
+               known.chunks as "chunks!", size.chunks as "size!"
           from unnest($2::text[]) with ordinality as asked (word, number)
           join term_frequencies size on size.vector_store_id = $1 and size.term = 0
          cross join lateral (
            select word, term, chunks
              from term_frequencies
-            where vector_store_id = $1 and word is not null
+            where vector_store_id = $1 and starts_with(word, left(asked.word, 1))
               and abs(length(word) - length(asked.word)) <= 2
               and similarity(word, asked.word) >= 0.2
             order by similarity(word, asked.word) desc, term

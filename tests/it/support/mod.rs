@@ -31,6 +31,7 @@ use callslip::{
     embeddings::Embedder,
     mcp::StreamRules,
     outbound::{Outbound, Policy},
+    search::near::{self, Near},
     secret::seal::MasterKey,
     users::password::Cost,
 };
@@ -97,6 +98,7 @@ impl TestApp {
                 true => Embedder::local(config.model_dir.clone()),
                 false => Embedder::none(),
             },
+            near: Near::new(near::Limits::default()),
             config,
             db: Db::over(pool),
             clock: clock.clone(),
