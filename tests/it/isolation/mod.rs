@@ -11,6 +11,7 @@ mod deleted;
 mod edges;
 mod forged;
 mod knock_out;
+mod logs;
 mod matrix;
 mod names;
 mod parallel;
