@@ -16,13 +16,14 @@ pub(super) struct Passage {
     pub(super) body: String,
 }
 
-struct CandidateRow {
-    document_id: Uuid,
-    ordinal: i32,
-    cosine: Option<f64>,
-    bm25: f64,
-    embedding: Option<Vec<f32>>,
-    phrased: bool,
+/// A candidate as it is read.
+pub(super) struct CandidateRow {
+    pub(super) document_id: Uuid,
+    pub(super) ordinal: i32,
+    pub(super) cosine: Option<f64>,
+    pub(super) bm25: f64,
+    pub(super) embedding: Option<Vec<f32>>,
+    pub(super) phrased: bool,
 }
 
 impl From<CandidateRow> for Candidate {
@@ -56,7 +57,8 @@ pub(super) struct Asked<'a> {
 /// Every chunk of the store is scored, exactly, by the cosine of its embedding and the question's,
 /// and by BM25: the inner product of its terms, weighed when they were stored, and the question's,
 /// weighed by how rare they are in this store, as often as they are in the question. The question's
-/// half is read once, by a subquery: as a parameter it would be at each chunk.
+/// half is read once, by a subquery: as a parameter it would be at each chunk. A phrase is looked for
+/// among the 2,000 chunks that have most of its words, or anywhere if all of them are stop words.
 pub(super) async fn candidates(
     tx: &mut TenantTx,
     store: VectorStoreId,
@@ -83,9 +85,14 @@ pub(super) async fn candidates(
                             $6::jsonpath, $7, true)))
         ), phrased as materialized (
           select document_id, ordinal
-            from chunks
-           where vector_store_id = $1 and cardinality($4::text[]) > 0
-             and (select bool_and(strpos(regexp_replace(lower(body), '\s+', ' ', 'g'), phrase) > 0)
+            from (select document_id, ordinal
+                    from scored
+                   where cardinality($4::text[]) > 0
+                     and (bm25 > 0 or (select max(bm25) from scored) <= 0)
+                   order by bm25 desc, document_id, ordinal
+                   limit 2000) worded
+            join chunks using (document_id, ordinal)
+           where (select bool_and(strpos(regexp_replace(lower(body), '\s+', ' ', 'g'), phrase) > 0)
                     from unnest($4::text[]) phrase)
            limit 100
         ), chosen as (
