@@ -3,11 +3,7 @@
 use std::time::Duration;
 
 use super::{Context, Stop, knowledge};
-use crate::{
-    db::Class,
-    search::Compared,
-    tenants::Slug,
-};
+use crate::{db::Class, search::Compared, tenants::Slug};
 
 /// Which store.
 #[derive(Debug, clap::Args)]

@@ -20,7 +20,8 @@ use crate::support::{TestApp, model_folder};
 async fn large(pool: &PgPool) -> (Shelf, Near) {
     let app = TestApp::with(pool, &[("CALLSLIP_MODEL_DIR", model_folder())]).await;
     let mut shelf = Shelf::of(app, "acme", &[]).await;
-    let near = Near::new(Limits { least_chunks: 100, least_age: Duration::ZERO, ..Limits::default() });
+    let near =
+        Near::new(Limits { least_chunks: 100, least_age: Duration::ZERO, ..Limits::default() });
     let mut parts = shelf.app.parts.clone();
     parts.near = near.clone();
     shelf.search = parts.search(Class::Tool);
@@ -85,7 +86,9 @@ async fn an_index_follows_what_is_deleted(pool: PgPool) {
     assert!(found.recall > 0.95 && found.chunks == 300 && found.questions == 20, "{found:?}");
 
     let mut tx = shelf.app.db().tenant(shelf.scope).await.unwrap();
-    for id in sqlx::query_scalar!("select id from documents limit 100").fetch_all(&pool).await.unwrap() {
+    for id in
+        sqlx::query_scalar!("select id from documents limit 100").fetch_all(&pool).await.unwrap()
+    {
         documents::store::delete(&mut tx, id.into()).await.unwrap().unwrap();
     }
     tx.commit().await.unwrap();
