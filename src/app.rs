@@ -10,7 +10,11 @@ use crate::{
     clock::Clock,
     config::Config,
     db::{Class, Db, Orphans},
-    documents::{Importer, extract::Extractor},
+    documents::{
+        Importer,
+        extract::Extractor,
+        ingest::{self, Bell},
+    },
     embeddings::Embedder,
     fault::Fault,
     golden::Golden,
@@ -63,6 +67,8 @@ pub struct Parts {
     pub embedder: Embedder,
     /// Large stores in memory.
     pub near: Near,
+    /// What wakes this process's workers when a file comes.
+    pub bell: Bell,
 }
 
 impl Parts {
@@ -96,6 +102,7 @@ impl Parts {
             clock: self.clock.clone(),
             extractor: self.extractor.clone(),
             embedder: self.embedder.clone(),
+            bell: self.bell.clone(),
         }
     }
 }
@@ -161,7 +168,8 @@ impl App {
         };
         let own: Result<(), Fault> = own.await;
         let streams = mcp::sweep(db).await;
-        self.oauth.sweep().await.and(own).and(streams)
+        let files = ingest::sweep(db, clock).await;
+        self.oauth.sweep().await.and(own).and(streams).and(files)
     }
 
     /// Remove what is left of tenants that were deleted, here and in what this process remembers.

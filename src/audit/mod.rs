@@ -66,6 +66,8 @@ pub enum Kind {
     Fetch,
     /// A call of a tool that does not exist.
     UnknownTool,
+    /// A user read far more documents in an hour than they usually do.
+    UnusualReading,
     /// An admin made a back end's client.
     ServiceClientCreated,
     /// An admin gave a back end another secret.
@@ -80,6 +82,12 @@ pub enum Kind {
     DocumentReleased,
     /// A document was removed.
     DocumentDeleted,
+    /// Somebody took back a file that was not a document yet.
+    IngestCancelled,
+    /// Somebody had a file that failed tried again.
+    IngestRetried,
+    /// A file's job does not fit the tenant that it is in: it was refused.
+    IngestRefused,
     /// A vector store was mapped.
     VectorStoreCreated,
     /// A vector store was removed.
@@ -143,6 +151,7 @@ impl Kind {
         Self::Search,
         Self::Fetch,
         Self::UnknownTool,
+        Self::UnusualReading,
         Self::ServiceClientCreated,
         Self::ServiceClientSecretRotated,
         Self::ServiceClientChanged,
@@ -150,6 +159,9 @@ impl Kind {
         Self::DocumentStored,
         Self::DocumentReleased,
         Self::DocumentDeleted,
+        Self::IngestCancelled,
+        Self::IngestRetried,
+        Self::IngestRefused,
         Self::VectorStoreCreated,
         Self::VectorStoreDeleted,
         Self::TenantCreated,
@@ -196,6 +208,7 @@ impl Kind {
             Self::Search => "tool.search",
             Self::Fetch => "tool.fetch",
             Self::UnknownTool => "tool.unknown",
+            Self::UnusualReading => "reading.unusual",
             Self::ServiceClientCreated => "service_client.created",
             Self::ServiceClientSecretRotated => "service_client.secret_rotated",
             Self::ServiceClientChanged => "service_client.changed",
@@ -203,6 +216,9 @@ impl Kind {
             Self::DocumentStored => "document.stored",
             Self::DocumentReleased => "document.released",
             Self::DocumentDeleted => "document.deleted",
+            Self::IngestCancelled => "ingest.cancelled",
+            Self::IngestRetried => "ingest.retried",
+            Self::IngestRefused => "ingest.refused",
             Self::VectorStoreCreated => "vector_store.created",
             Self::VectorStoreDeleted => "vector_store.deleted",
             Self::TenantCreated => "tenant.created",

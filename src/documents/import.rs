@@ -8,8 +8,9 @@ use std::{
 
 use super::{
     extract::{MediaType, UNSUPPORTED, Unreadable},
-    ingest::{Importer, Report, Source, source_key},
+    importer::{Importer, Source, source_key},
     records::{self, Sightings},
+    report::Report,
     whole::{Tally, Whole, bring_in},
 };
 use crate::{db::TenantScope, fault::Fault, ids::VectorStoreId};
@@ -65,6 +66,8 @@ pub async fn import(
             media: file.media,
             uploaded_by: None,
             origin: None,
+            claim: None,
+            kept: None,
         };
         if file.media == MediaType::JsonLines {
             lines(importer, &source, file, progress, (&mut seen, &mut report)).await?;

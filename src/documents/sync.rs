@@ -15,7 +15,8 @@ use sha2::{Digest, Sha256};
 
 use super::{
     import::{Found, Walked, walk},
-    ingest::{Importer, Report, source_key},
+    importer::{Importer, source_key},
+    report::Report,
     store_save, store_sync,
 };
 use crate::{

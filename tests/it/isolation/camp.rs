@@ -1,9 +1,8 @@
 //! A tenant with one of everything, each marked with the tenant's own word.
 
 use callslip::{
-    audit::{Actor, Origin},
+    audit::Actor,
     db::TenantScope,
-    documents::{Upload, ingest_upload},
     ids::{DocumentId, TenantId, UserId, VectorStoreId},
     outbound::{Outbound, Policy},
     search::{Reference, Target},
@@ -16,7 +15,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::support::{
-    Answer, Assistant, Browser, ORIGIN, Person, TestApp,
+    Answer, Assistant, Browser, ORIGIN, Person, TestApp, file,
     openai_fake::{KEY, OpenAi, STORE},
 };
 
@@ -54,9 +53,15 @@ pub(super) struct Camp {
 
 impl Field {
     pub(super) async fn set(pool: &PgPool) -> Self {
+        Self::with(pool, &[]).await
+    }
+
+    /// With variables of its own.
+    pub(super) async fn with(pool: &PgPool, variables: &[(&str, &str)]) -> Self {
         let clouds = [OpenAi::start_marked("acanary").await, OpenAi::start_marked("zanary").await];
         let hosts = format!("{},{}", clouds[0].host, clouds[1].host);
-        let app = TestApp::with(pool, &[("CALLSLIP_OUTBOUND_ALLOW", &hosts)]).await;
+        let all = [&[("CALLSLIP_OUTBOUND_ALLOW", hosts.as_str())], variables].concat();
+        let app = TestApp::with(pool, &all).await;
         let acme = Camp::pitch(&app, "acme", "acanary", &clouds[0]).await;
         let zeta = Camp::pitch(&app, "zeta", "zanary", &clouds[1]).await;
         Self { app, acme, zeta }
@@ -72,6 +77,8 @@ async fn plant_rules(app: &TestApp, tenant: TenantId, user: UserId, mark: &str) 
          select $1, now() where $2::uuid is not null and $3::text is not null",
         "insert into tenant_limits (tenant_id, per_minute)
          select $1, 599 where $2::uuid is not null and $3::text is not null",
+        "insert into dismissed_questions (tenant_id, fingerprint, at)
+         select $1, md5($3), now() where $2::uuid is not null",
         "insert into limit_refusals (tenant_id, day, limit_name, refused)
          select $1, current_date, 'tenant', 1
           where $2::uuid is not null and $3::text is not null",
@@ -103,8 +110,6 @@ async fn plant_rules(app: &TestApp, tenant: TenantId, user: UserId, mark: &str) 
          select $1, id, 1, 20, 20000, now() from vector_stores
           where tenant_id = $1 and backend = 'builtin'
             and $2::uuid is not null and $3::text is not null",
-        "insert into dismissed_questions (tenant_id, fingerprint, at)
-         select $1, md5($3), now() where $2::uuid is not null",
         "insert into sso_links (tenant_id, issuer, subject, user_id, created_at, used_at)
          select $1, 'https://' || $3 || '.example', $3, $2, now(), now()",
         "insert into sso_sign_ins
@@ -124,6 +129,25 @@ async fn plant_rules(app: &TestApp, tenant: TenantId, user: UserId, mark: &str) 
         let insert = sqlx::query(sql).bind(tenant.uuid()).bind(user.uuid()).bind(&client_id);
         insert.execute(&app.pool).await.unwrap();
     }
+}
+
+/// A file that could not be read, with what the stages before it left.
+async fn plant_file(app: &TestApp, tenant: TenantId, mark: &str) {
+    let sql = "with job as (
+           insert into ingest_jobs (tenant_id, id, vector_store_id, source_key, source_number,
+                                    file_name, media_type, content_hash, byte_size, stage, failure,
+                                    run_after, created_at, updated_at)
+           select tenant_id, gen_random_uuid(), id, 'upload:' || $2, 0, $2 || '.pdf',
+                  'application/pdf', sha256($2::bytea), 1, 'failed', $2, now(), now(), now()
+             from vector_stores
+            where tenant_id = $1 and backend = 'builtin'
+            limit 1
+           returning tenant_id, id),
+         text as (
+           insert into ingest_texts (tenant_id, job_id, draft) select tenant_id, id, $2 from job)
+         insert into ingest_chunks (tenant_id, job_id, ordinal, body)
+         select tenant_id, id, 0, $2 from job";
+    sqlx::query(sql).bind(tenant.uuid()).bind(mark).execute(&app.pool).await.unwrap();
 }
 
 /// A question of which the tenant knows what answers it, and a run that asked it.
@@ -186,6 +210,7 @@ impl Camp {
         assert_eq!(assistant.revoke(&given_back).await.status, 200);
 
         plant_rules(app, tenant.id, reader.user.id, mark).await;
+        plant_file(app, tenant.id, mark).await;
         plant_golden(app, tenant.id, documents[0], mark).await;
         let documents = documents.into_iter().map(DocumentId::from).collect();
         let camp = Self {
@@ -268,7 +293,7 @@ impl TestApp {
 
 impl Browser {
     /// Send the form that is on the page at `path`, with a file.
-    pub(super) async fn upload(
+    pub(crate) async fn upload(
         &mut self,
         path: &str,
         fields: &[(&str, &str)],
@@ -335,10 +360,8 @@ async fn fill(app: &TestApp, scope: TenantScope, store: VectorStoreId, mark: &st
         (format!("{mark}-volumes.jsonl"), lines.join("\n").into_bytes()),
         (format!("zzz-{mark}-notes.txt"), text.into_bytes()),
     ];
-    let importer = app.parts.importer();
     for (file_name, bytes) in files {
-        let upload = Upload { file_name, bytes, uploaded_by: None, origin: Origin::default() };
-        let report = ingest_upload(&importer, scope, store, upload).await.unwrap();
+        let report = app.ingest(scope, store, file(&file_name, &bytes)).await;
         assert!(report.failed.is_empty(), "{report:?}");
     }
 }
