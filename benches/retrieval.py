@@ -214,7 +214,7 @@ def main():
     parser.add_argument("--questions", type=int, default=200)
     options = parser.parse_args()
     measured, rest = sizes(options.chunks, options.tenants)
-    with common.demonstration() as (demo, _):
+    with common.demonstration(peers=False) as (demo, _):
         bench = Bench(demo, options.questions)
         demo.psql(SET_UP)
         tenants = [(f"size-{size}", size) for size in measured]

@@ -165,7 +165,7 @@ mod tests {
     use crate::{
         db::{Db, TenantScope},
         ids::TenantId,
-        search::{question::Words, store_words},
+        search::{question::Words, store_near, store_words},
     };
 
     /// Two tenants with 3,000 chunks each, one of whom is asked.
@@ -213,24 +213,45 @@ mod tests {
             let best = found.iter().max_by(|a, b| a.bm25.total_cmp(&b.bm25)).unwrap();
             assert_eq!(best.place.chunk, 17);
 
-            let name = sqlx::query_scalar!(
-                r#"select name as "name!" from pg_prepared_statements
-                    where statement like '%scored as materialized%'
-                      and statement not like '%pg_prepared_statements%'"#
-            )
-            .fetch_one(tx.conn())
-            .await
-            .unwrap();
-            let explain = format!(
-                "explain (costs off) execute \"{name}\" \
-                 ('{store}', '{{}}/1000000000', null, '{{}}', 1, null, null)"
+            let places: Vec<Place> = found.iter().map(|one| one.place).take(20).collect();
+            let near = store_near::candidates(&mut tx, store, &asked, (&places, "0"));
+            assert_eq!(near.await.unwrap().len(), found.len(), "all have changed since then");
+
+            let exact = plan(
+                &mut tx,
+                "%jsonb_path_match%",
+                &format!("'{store}', '{{}}/1000000000', null, '{{}}', 1, null, null"),
             );
-            let plan = sqlx::raw_sql(AssertSqlSafe(explain)).fetch_all(tx.conn()).await.unwrap();
-            let plan: Vec<String> = plan.iter().map(|line| line.get(0)).collect();
-            let plan = plan.join("\n");
-            assert!(plan.contains("Subplans Removed: 31"), "{plan}");
-            assert!(!plan.contains("Seq Scan"), "{plan}");
-            assert!(plan.contains("vector_store_id = $1"), "{plan}");
+            let exact = exact.await;
+            assert!(exact.contains("Subplans Removed: 31"), "{exact}");
+            assert!(!exact.contains("Seq Scan"), "{exact}");
+            assert!(exact.contains("vector_store_id = $1"), "{exact}");
+            // And of terms and places, those only that are asked for.
+            let arguments = format!("'{store}', 'cats', '{{german}}'");
+            let words = plan(&mut tx, "%spoken as materialized%", &arguments).await;
+            assert!(!words.contains("Seq Scan") && !words.contains("Bitmap"), "{words}");
+            let arguments =
+                format!("'{store}', '{{}}/1000000000', null, '{{}}', 1, '{{}}', '{{}}', '0'");
+            let near = plan(&mut tx, "%looked_at as materialized%", &arguments).await;
+            assert!(!near.contains("Seq Scan"), "{near}");
+            assert!(near.contains("(document_id = place.document_id)"), "{near}");
+            assert!(near.contains("(changed_in >= "), "{near}");
         }
+    }
+
+    /// The plan of a statement that this connection has run.
+    async fn plan(tx: &mut TenantTx, like: &str, arguments: &str) -> String {
+        let name = sqlx::query_scalar!(
+            r#"select name as "name!" from pg_prepared_statements
+                where statement like $1 and statement not like '%pg_prepared_statements%'"#,
+            like,
+        )
+        .fetch_one(tx.conn())
+        .await
+        .unwrap();
+        let explain = format!("explain (costs off) execute \"{name}\" ({arguments})");
+        let plan = sqlx::raw_sql(AssertSqlSafe(explain)).fetch_all(tx.conn()).await.unwrap();
+        let plan: Vec<String> = plan.iter().map(|line| line.get(0)).collect();
+        plan.join("\n")
     }
 }

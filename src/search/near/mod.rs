@@ -3,7 +3,7 @@
 //! A store of 100,000 chunks takes 120 ms and more to look at row by row, most of it to walk over the
 //! rows at all; no index in Postgres helps, since under row-level security none of an operator that
 //! may leak is used, and one of a tenant's own would have to be built and kept for each. In memory
-//! the same store is 40 MB and takes 3 ms ([`index`]). What is found there is looked at exactly, in
+//! the same store is 40 MB and takes 3 ms (`index`). What is found there is looked at exactly, in
 //! Postgres and under row-level security: an index that is out of date costs a hit, and never shows
 //! what is not there any more or is not the tenant's.
 //!
@@ -77,6 +77,8 @@ pub struct Near(Arc<Shared>);
 struct Shared {
     limits: Limits,
     stores: Mutex<HashMap<Key, Kept>>,
+    /// Held by whoever loads one: one after the other, and no more memory than for one.
+    loading: tokio::sync::Mutex<()>,
 }
 
 type Key = (TenantScope, VectorStoreId);
@@ -93,7 +95,8 @@ impl Near {
     /// None yet.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self(Arc::new(Shared { limits, stores: Mutex::default() }))
+        let loading = tokio::sync::Mutex::default();
+        Self(Arc::new(Shared { limits, stores: Mutex::default(), loading }))
     }
 
     fn stores(&self) -> MutexGuard<'_, HashMap<Key, Kept>> {
@@ -149,6 +152,7 @@ impl Near {
     /// Load a store, in place of what is there of it.
     async fn load(&self, db: &Db, key: Key) -> Result<(), Fault> {
         let (scope, store) = key;
+        let _turn = self.0.loading.lock().await;
         let mut tx = db.tenant_to_scan(scope).await?;
         let since = store::horizon(&mut tx).await?;
         let documents = store::documents(&mut tx, store).await?;

@@ -287,7 +287,7 @@ async fn a_full_tenant_goes_in_seconds(pool: PgPool) {
          select tenant_id, vector_store_id, id, n, n, n + 1, repeat('word ', 40)
            from documents, generate_series(0, 3) n;
          insert into chunk_index (tenant_id, vector_store_id, document_id, ordinal, terms)
-         select tenant_id, vector_store_id, document_id, ordinal, term_vector('word ' || ordinal)
+         select tenant_id, vector_store_id, document_id, ordinal, term_vector('word ' || ordinal, 'english')
            from chunks;"
     )))
     .execute(&pool)
