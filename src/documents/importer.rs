@@ -7,7 +7,8 @@ use time::OffsetDateTime;
 use super::{
     draft::{Draft, Facts},
     extract::{Extractor, MediaType, Parsed, Unreadable},
-    ingest::{Bell, Claim},
+    import::{Listener, Progress},
+    ingest::{Bell, Claim, Stage},
     originals::{self, Kept, Original},
     report::Outcome,
     room::{self, FULL},
@@ -57,6 +58,8 @@ pub(super) struct Source<'a> {
     pub(super) claim: Option<&'a Claim>,
     /// Where its bytes are kept already; `bytes` may be empty then.
     pub(super) kept: Option<Kept>,
+    /// Who is told how far it is.
+    pub(super) hears: Option<Listener<'a>>,
 }
 
 impl Source<'_> {
@@ -73,6 +76,13 @@ impl Source<'_> {
             origin: self.origin,
             claim: self.claim,
             kept: None,
+            hears: self.hears,
+        }
+    }
+
+    fn is_at(&self, stage: Stage) {
+        if let Some(hears) = self.hears {
+            hears(Progress::At(stage));
         }
     }
 
@@ -107,6 +117,7 @@ impl Importer {
         &self,
         source: &Source<'_>,
     ) -> Result<Result<Parsed, Unreadable>, Fault> {
+        source.is_at(Stage::Received);
         match self.extractor.extract(source.media, source.bytes).await? {
             Err(unreadable) if unreadable.is_crash() && source.claim.is_some() => {
                 self.extractor.extract(source.media, source.bytes).await
@@ -137,16 +148,19 @@ impl Importer {
         parsed: Parsed,
         facts: Facts,
     ) -> Result<Result<Outcome, Unreadable>, Fault> {
+        source.is_at(Stage::Extracted);
         let sizer = self.embedder.sizer().await;
         let draft = match Draft::of(source.name, parsed, facts, sizer).await? {
             Ok(draft) => draft,
             Err(unreadable) => return Ok(Err(unreadable)),
         };
+        source.is_at(Stage::Chunked);
         let vectors = if embeds_now(source, draft.chunks.len()) {
             self.embedder.passages(draft.passages()).await
         } else {
             None
         };
+        source.is_at(Stage::Embedded);
         let mut tx = self.db.tenant(source.scope).await?;
         if let Some(claim) = source.claim {
             claim.require(&mut tx, self.clock.now()).await?;

@@ -190,7 +190,8 @@ impl Dispatcher {
     ) -> Result<Outcome, Fault> {
         let limit = deadline::at_most(deadline::ANSWER).saturating_sub(AFTERWARDS);
         let with = (&self.search, &self.handles);
-        let call = || tool.call(with, &asker.caller, arguments);
+        // In a box: it is large, and everything around it would be as large as that.
+        let call = || Box::pin(tool.call(with, &asker.caller, arguments));
         let running = async {
             match call().await {
                 // Tools only read.

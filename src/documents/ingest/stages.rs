@@ -77,6 +77,7 @@ impl Stages<'_> {
             origin: Some(origin),
             claim: Some(self.claim),
             kept: Some(self.kept),
+            hears: None,
         })
     }
 

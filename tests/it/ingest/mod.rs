@@ -1,5 +1,6 @@
 //! The queue between what people send and what assistants find.
 
+mod command_line;
 mod failing;
 mod limits;
 mod pages;

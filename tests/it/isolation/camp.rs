@@ -62,8 +62,9 @@ impl Field {
         let hosts = format!("{},{}", clouds[0].host, clouds[1].host);
         let all = [&[("CALLSLIP_OUTBOUND_ALLOW", hosts.as_str())], variables].concat();
         let app = TestApp::with(pool, &all).await;
-        let acme = Camp::pitch(&app, "acme", "acanary", &clouds[0]).await;
-        let zeta = Camp::pitch(&app, "zeta", "zanary", &clouds[1]).await;
+        // In boxes: tests are large enough without.
+        let acme = Box::pin(Camp::pitch(&app, "acme", "acanary", &clouds[0])).await;
+        let zeta = Box::pin(Camp::pitch(&app, "zeta", "zanary", &clouds[1])).await;
         Self { app, acme, zeta }
     }
 }
@@ -225,7 +226,7 @@ impl Camp {
             token,
             own_token,
         };
-        camp.look_around(app).await;
+        Box::pin(camp.look_around(app)).await;
         camp
     }
 
