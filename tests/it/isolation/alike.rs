@@ -250,15 +250,6 @@ async fn the_other_tenants_tokens_are_not_ours_to_turn_over(pool: PgPool) {
         (refused.status.as_u16(), &refused.json()["error"]),
         (400, &json!("invalid_target"))
     );
-    // Their refresh token, by our client, for either.
-    let stolen = text(&theirs, "refresh_token");
-    for resource in [resource("zeta"), resource("acme")] {
-        let refused = acme.assistant.refresh(&stolen, &[("resource", &resource)]).await;
-        assert_eq!(
-            (refused.status.as_u16(), &refused.json()["error"]),
-            (400, &json!("invalid_grant"))
-        );
-    }
     // A back end of ours that may introspect, and their tokens.
     let observer = app.back_end("acme", "Observer", &[("may", "introspect")]).await;
     let unknown = observer.introspect("no-token-at-all").await;
@@ -280,7 +271,15 @@ async fn the_other_tenants_tokens_are_not_ours_to_turn_over(pool: PgPool) {
     let question = call("search", &json!({ "query": "zanary" }));
     let token = text(&theirs, "access_token");
     assert_eq!(app.rpc("/t/zeta/mcp", &token, &[], &question).await.status, 200, "it lives");
-    let wanted = resource("zeta");
-    let refreshed = zeta.assistant.refresh(&stolen, &[("resource", &wanted)]).await;
+    let (kept, wanted) = (text(&theirs, "refresh_token"), resource("zeta"));
+    let refreshed = zeta.assistant.refresh(&kept, &[("resource", &wanted)]).await;
     assert_eq!(refreshed.status, 200, "{}", refreshed.text());
+    // Their refresh token, by our client, for either: nothing for us. (It is in two hands then, and
+    // ends for theirs too.)
+    let stolen = text(&refreshed.json(), "refresh_token");
+    for resource in [resource("zeta"), resource("acme")] {
+        let refused = acme.assistant.refresh(&stolen, &[("resource", &resource)]).await;
+        let error = refused.json()["error"].clone();
+        assert_eq!((refused.status.as_u16(), error), (400, json!("invalid_grant")));
+    }
 }
