@@ -26,8 +26,8 @@ pub(super) struct Chunk {
     pub body: String,
 }
 
-/// Which way of cutting this is. Change it with anything here that cuts otherwise: see
-/// [`crate::search::RANKING_VERSION`].
+/// Which way of cutting this is. Change it with anything here that cuts otherwise: tenants' golden
+/// questions are asked again then.
 pub const CHUNKING_VERSION: u32 = 2;
 
 /// No chunk with its headings has more tokens: with the two that the model adds, 256.
