@@ -61,6 +61,8 @@ struct Row {
     problem: Option<String>,
     when: Moment,
     delete_url: String,
+    /// Where a builtin one's model is chosen.
+    meaning_url: String,
 }
 
 /// What was typed, without the key, and what is wrong with it.
@@ -149,6 +151,7 @@ fn row(store: VectorStore, documents: Option<i64>, desk: &Desk, base: &str) -> R
         documents: documents.map(|count| view::count(count, "document", "documents")),
         documents_url: format!("{}/documents?store={}", desk.base(), store.id),
         delete_url: format!("{base}/{}/delete", store.id),
+        meaning_url: format!("{base}/{}", store.id),
         when: store.created_at.into(),
         name: store.name,
         recall: None,

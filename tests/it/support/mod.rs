@@ -5,6 +5,7 @@ mod back_end;
 mod browser;
 pub mod document_host;
 mod dpop;
+pub mod embeddings_fake;
 mod listen;
 mod model;
 mod oauth;
