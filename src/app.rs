@@ -6,7 +6,7 @@ use axum::{Router, middleware};
 
 use crate::{
     admin::{self, Admin},
-    audit,
+    api, audit,
     clock::Clock,
     config::Config,
     db::{Class, Db},
@@ -27,7 +27,7 @@ use crate::{
     oauth,
     outbound::Outbound,
     problems::{self, Problems},
-    questions,
+    questions::{self, Questions},
     search::{self, Search},
     secret::seal::MasterKey,
     sign_in::{self, Gate, SignIn, session, sso::Sso},
@@ -182,11 +182,13 @@ pub async fn build(parts: Parts) -> Result<App, Fault> {
     })
     .await?;
     let endpoint = mcp(&parts, &oauth, audit.clone(), calls.clone(), &draining);
+    let api = api(&parts, &oauth, audit.clone(), calls.clone());
     let Mounted { router, table } = assets::routes()
         .and(telemetry::routes(parts.db.of(Class::Check), draining.clone(), problems.clone()))
         .and(sign_in::routes(sign_in))
         .and(admin::routes(admin(&parts, gate, sso, &limits)))
-        .and(oauth.routes());
+        .and(oauth.routes())
+        .and(api::routes(api, &limits));
     // The MCP endpoint says the same in its own words.
     let router = router.route_layer((middleware::from_fn(encoding::refuse), Share));
     let Mounted { router, table } = Mounted { router, table }.and(mcp::routes(endpoint, &limits));
@@ -230,6 +232,25 @@ fn mcp(
         master_key: parts.master_key.clone(),
         draining: draining.clone(),
         streams: parts.streams,
+    }
+}
+
+fn api(parts: &Parts, oauth: &oauth::Server, audit: audit::Log, calls: Calls) -> api::Parts {
+    let db = parts.db.of(Class::Tool);
+    let (clock, master_key) = (parts.clock.clone(), parts.master_key.clone());
+    api::Parts {
+        verifier: oauth.verifier(),
+        liveness: oauth.liveness(),
+        dpop: oauth.dpop(),
+        resources: oauth.resources(),
+        calls,
+        audit,
+        search: parts.search(Class::Tool),
+        questions: Questions::new(db.clone(), clock.clone(), master_key),
+        importer: parts.importer(),
+        clock,
+        db,
+        public_url: parts.config.public_url.clone(),
     }
 }
 

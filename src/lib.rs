@@ -14,7 +14,7 @@
 //! - [`vector_stores`]: a tenant's mappings to what answers searches
 //! - [`oauth`]: the authorization server
 //! - [`embeddings`]: texts to vectors; [`documents`]: the builtin store's content; [`search`]: questions to hits, ids to texts
-//! - [`mcp`]: the protected resource; [`admin`]: the pages
+//! - [`mcp`]: the protected resource; [`api`]: another one, for back ends; [`admin`]: the pages
 //! - [`app`] composes, [`cli`] runs; `fuzzing` (a feature) leads fuzzers to every parser
 //!
 //! # Invariants
@@ -29,6 +29,7 @@
 //! - a slice that reads the environment, the system's clock, or another slice's tables
 
 pub mod admin;
+pub mod api;
 pub mod app;
 pub mod audit;
 pub mod cli;

@@ -42,7 +42,7 @@ pub struct Report {
     pub failed: Vec<SourceFailure>,
     /// The document that was added, updated or found last.
     pub last: Option<DocumentId>,
-    seen: Seen,
+    pub(super) seen: Seen,
 }
 
 /// A source that could not be read.

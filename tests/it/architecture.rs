@@ -73,6 +73,21 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "api",
+        &[
+            "config",
+            "db",
+            "http",
+            "limits",
+            "audit",
+            "questions",
+            "vector_stores",
+            "oauth",
+            "documents",
+            "search",
+        ],
+    ),
+    (
         "admin",
         &[
             "neutral",
@@ -115,6 +130,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "documents",
             "search",
             "mcp",
+            "api",
             "admin",
         ],
     ),
