@@ -11,7 +11,8 @@ connects over OAuth, and then takes turns:
 - Callslip's `ping`: token, liveness, limits;
 - Callslip's `fetch` of a document that there is not, in both eras: every check that a call passes
   (token, liveness, limits, scope) and a durable audit event, with the store stubbed: the id names
-  none, so none is asked. The rmcp server is asked for the same;
+  none, so none is asked. The rmcp server is asked for the same. And once over HTTP+SSE, where a call
+  is two requests' worth: a POST that is taken, and the answer on the stream;
 - Callslip's `search` that finds nothing in a store of one document, and that searches the book:
   the same checks, and the builtin store in Postgres.
 
@@ -22,6 +23,7 @@ call is what to compare: rates on a shared machine drift.
 import argparse
 import contextlib
 import json
+import urllib.parse
 import urllib.request
 
 import common
@@ -51,6 +53,25 @@ def call(method, name=None, arguments=None, meta=None):
 
 def modern(method, name):
     return [f"MCP-Protocol-Version: {MODERN}", f"Mcp-Method: {method}", f"Mcp-Name: {name}"]
+
+
+class Streams:
+    """A file for the load generator with a path and a token for each connection. One token may hold
+    a few streams."""
+
+    EACH = 4
+
+    def __init__(self, demo):
+        self.demo, self.tokens = demo, []
+        self.path = urllib.parse.urlsplit(demo.facts["sse_url"]).path
+
+    def of(self, connections, _seconds):
+        while len(self.tokens) * self.EACH < connections:
+            self.tokens.append(self.demo.token())
+        lines = [f"{self.path} {self.tokens[number // self.EACH]}" for number in range(connections)]
+        file = self.demo.folder / "streams"
+        file.write_text("\n".join(lines) + "\n")
+        return f"stream:{file}"
 
 
 def main():
@@ -85,6 +106,9 @@ def main():
         def ours(name, body, expected, headers=headers, path=path):
             return common.Target(f"callslip, {name}", demo.listen, path, body, expected, headers, *postgres)
 
+        streams = Streams(demo)
+        over_streams = ours("the same over HTTP+SSE", fetch, "isError", JSON, "-")
+        over_streams.values = streams.of
         targets = [
             theirs("axum, ten results", bare, search, "results", JSON, bare_pid),
             theirs("rmcp, search, no token", open_rmcp, search, "results", JSON, open_pid),
@@ -97,6 +121,7 @@ def main():
                 f"the same, {MODERN}", fetch_modern, "isError",
                 headers + modern("tools/call", "fetch"),
             ),
+            over_streams,
             ours("search, nothing found", nothing, '"results":[]', empty, empty_path),
             ours("search the book", search, "results"),
         ]

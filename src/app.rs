@@ -9,10 +9,11 @@ use crate::{
     api, audit,
     clock::Clock,
     config::Config,
-    db::{Class, Db},
+    db::{Class, Db, Orphans},
     documents::{Importer, extract::Extractor},
     embeddings::Embedder,
     fault::Fault,
+    golden::Golden,
     http::{
         Draining, Mounted, PageError, Share, assets,
         client_ip::{self, Proxies},
@@ -22,6 +23,7 @@ use crate::{
         routes::Entry,
         unread,
     },
+    ids::TenantId,
     limits::{self, Calls, Limits, shared},
     mcp::{self, StreamRules},
     oauth,
@@ -31,7 +33,7 @@ use crate::{
     search::{self, Search},
     secret::seal::MasterKey,
     sign_in::{self, Gate, SignIn, session, sso::Sso},
-    telemetry,
+    telemetry, tenants,
     users::password::{Cost, Hashing},
     vector_stores,
 };
@@ -76,6 +78,13 @@ impl Parts {
         })
     }
 
+    /// How well questions are answered.
+    #[must_use]
+    pub fn golden(&self) -> Golden {
+        let (db, search) = (self.db.of(Class::Work), self.search(Class::Work));
+        Golden::new(db, self.clock.clone(), search, self.embedder.clone())
+    }
+
     /// Files to documents.
     #[must_use]
     pub fn importer(&self) -> Importer {
@@ -107,6 +116,10 @@ pub struct App {
     pub limits: Limits,
     /// The limits on assistants' calls.
     pub calls: Calls,
+    /// Asks tenants' golden questions.
+    pub golden: Golden,
+    /// The embedding model, which remembers questions.
+    embedder: Embedder,
 }
 
 impl App {
@@ -123,7 +136,8 @@ impl App {
             );
             return Ok(());
         }
-        self.forget(db, clock).await
+        self.forget(db, clock).await?;
+        count_orphans(db).await
     }
 
     /// Forget what is over: sessions, links, old events of the installation, and what the
@@ -139,12 +153,44 @@ impl App {
             questions::forget_old(&mut tx, clock.now()).await?;
             problems::store::forget_old(&mut tx, clock.now()).await?;
             limits::store::forget_old(&mut tx, clock.now().date()).await?;
+            tenants::deletion::forget_records(&mut tx).await?;
             Ok(tx.commit().await?)
         };
         let own: Result<(), Fault> = own.await;
         let streams = mcp::sweep(db).await;
         self.oauth.sweep().await.and(own).and(streams)
     }
+
+    /// Remove what is left of tenants that were deleted, here and in what this process remembers.
+    /// For a task that runs every few seconds; any number of nodes may run it.
+    ///
+    /// # Errors
+    /// When the database fails; what is left is removed the next time.
+    pub async fn finish_deletions(&self, db: &Db, clock: &Clock) -> Result<(), Fault> {
+        let db = db.of(Class::Work);
+        if tenants::deletion::finish(&db).await? > 0 {
+            oauth::forget_clients(&db, clock.now()).await?;
+        }
+        let remembered: Vec<TenantId> = self.embedder.remembered().into_iter().collect();
+        if !remembered.is_empty() {
+            let mut tx = db.control().await?;
+            for gone in tenants::deletion::gone(&mut tx, &remembered).await? {
+                self.embedder.forget(gone);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Look for rows that belong to nothing. There are none: one that is found is a fault of ours.
+async fn count_orphans(db: &Db) -> Result<(), Fault> {
+    let orphans = db.of(Class::Work).orphans().await?;
+    let rows: i64 = orphans.iter().map(|one| one.rows).sum();
+    metrics::gauge!("callslip_orphan_rows").set(rows as f64);
+    for Orphans { place, rows } in &orphans {
+        tracing::error!(place, rows, "rows that belong to nothing");
+    }
+    Ok(())
 }
 
 /// How long a vector store may take to answer a search.
@@ -181,12 +227,13 @@ pub async fn build(parts: Parts) -> Result<App, Fault> {
         problems: problems.clone(),
     })
     .await?;
+    let golden = parts.golden();
     let endpoint = mcp(&parts, &oauth, audit.clone(), calls.clone(), &draining);
     let api = api(&parts, &oauth, audit.clone(), calls.clone());
     let Mounted { router, table } = assets::routes()
         .and(telemetry::routes(parts.db.of(Class::Check), draining.clone(), problems.clone()))
         .and(sign_in::routes(sign_in))
-        .and(admin::routes(admin(&parts, gate, sso, &limits)))
+        .and(admin::routes(admin(&parts, gate, sso, (&limits, &golden))))
         .and(oauth.routes())
         .and(api::routes(api, &limits));
     // The MCP endpoint says the same in its own words.
@@ -194,7 +241,8 @@ pub async fn build(parts: Parts) -> Result<App, Fault> {
     let Mounted { router, table } = Mounted { router, table }.and(mcp::routes(endpoint, &limits));
     let router = router.fallback(async || PageError::NotFound);
     let router = wrap(router, config, &problems);
-    Ok(App { router, table: table.into(), audit, oauth, draining, problems, limits, calls })
+    let (table, embedder) = (table.into(), parts.embedder.clone());
+    Ok(App { router, table, audit, oauth, draining, problems, limits, calls, golden, embedder })
 }
 
 /// Of this process alone, or of all nodes.
@@ -254,7 +302,7 @@ fn api(parts: &Parts, oauth: &oauth::Server, audit: audit::Log, calls: Calls) ->
     }
 }
 
-fn admin(parts: &Parts, gate: Gate, sso: Sso, limits: &Limits) -> Admin {
+fn admin(parts: &Parts, gate: Gate, sso: Sso, (limits, golden): (&Limits, &Golden)) -> Admin {
     let stores = vector_stores::Context {
         db: parts.db.clone(),
         clock: parts.clock.clone(),
@@ -262,7 +310,7 @@ fn admin(parts: &Parts, gate: Gate, sso: Sso, limits: &Limits) -> Admin {
         master_key: parts.master_key.clone(),
     };
     let search = parts.search(Class::Pages);
-    Admin::new(gate, search, stores, (parts.importer(), limits), sso)
+    Admin::new(gate, (search, golden.clone()), stores, (parts.importer(), limits), sso)
 }
 
 /// Surround routes with what every slice is surrounded with, outermost first.

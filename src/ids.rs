@@ -72,6 +72,10 @@ id! {
     DocumentId;
     /// An audit event.
     EventId;
+    /// A question of which a tenant knows what answers it.
+    GoldenQuestionId;
+    /// All of a tenant's golden questions, asked once.
+    GoldenRunId;
 }
 
 #[cfg(test)]

@@ -15,6 +15,8 @@
 //! - [`oauth`]: the authorization server
 //! - [`embeddings`]: texts to vectors; [`documents`]: the builtin store's content; [`search`]: questions to hits, ids to texts
 //! - [`mcp`]: the protected resource; [`api`]: another one, for back ends; [`admin`]: the pages
+//! - [`golden`]: how well questions are answered, by a tenant's own judgement
+//! - [`mcp`]: the protected resource; [`admin`]: the pages
 //! - [`app`] composes, [`cli`] runs; `fuzzing` (a feature) leads fuzzers to every parser
 //!
 //! # Invariants
@@ -42,6 +44,7 @@ pub mod embeddings;
 pub mod fault;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+pub mod golden;
 pub mod http;
 pub mod ids;
 mod jose;

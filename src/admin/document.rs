@@ -13,7 +13,7 @@ use crate::{
     db::{Db, TenantScope},
     documents::{self, Document},
     http::{Frame, Page, PageError, extract::Path},
-    ids::DocumentId,
+    ids::{DocumentId, VectorStoreId},
     search::{Fetch, Reference, Search, id::Target},
     sign_in::SignedIn,
     vector_stores,
@@ -29,6 +29,14 @@ pub(super) struct DocumentPage {
     back_url: String,
     store_name: String,
     document: Shown,
+    golden: Option<Golden>,
+}
+
+/// Where an admin says what a document should answer.
+struct Golden {
+    url: String,
+    store: VectorStoreId,
+    document: DocumentId,
 }
 
 /// A document of either backend, ready to print.
@@ -75,7 +83,14 @@ pub(super) async fn show(
             }
             Target::Outside { .. } => outside(&search, desk.scope, &reference).await?,
         };
+        let golden = match reference.document {
+            Target::Builtin { document, .. } if desk.may_manage => {
+                Some(Golden { url: format!("{}/quality", desk.base()), store: store.id, document })
+            }
+            _ => None,
+        };
         return Ok(Page(DocumentPage {
+            golden,
             back_url: format!("{}/documents?store={}", desk.base(), store.id),
             frame: desk.frame("documents", None),
             store_name: store.name,
@@ -91,6 +106,11 @@ pub(super) fn link(document: &Document) -> String {
         store: document.vector_store_id,
         document: Target::Builtin { document: document.id, chunk: u32::MAX },
     };
+    link_to(&reference)
+}
+
+/// The page of what an id names.
+pub(super) fn link_to(reference: &Reference) -> String {
     format!("/d/{reference}")
 }
 

@@ -16,10 +16,13 @@ mod members;
 mod operator;
 mod overview;
 mod problems;
+mod quality;
+mod quality_try;
 mod questions;
 mod services;
 mod settings;
 mod sign_in;
+mod tenant_deletion;
 mod upload;
 mod upload_form;
 mod upload_slots;
@@ -42,6 +45,7 @@ use crate::{
     config::PublicUrl,
     db::{Db, TenantScope},
     documents::Importer,
+    golden::Golden,
     http::{Access, Frame, Mounted, PageError, Routes, csrf, deadline},
     limits::{Limits, Uploads},
     oauth,
@@ -61,6 +65,7 @@ pub struct Admin {
     clock: Clock,
     public_url: PublicUrl,
     search: Search,
+    golden: Golden,
     stores: stores::Context,
     importer: Arc<Importer>,
     slots: upload_slots::Slots,
@@ -75,7 +80,7 @@ impl Admin {
     #[must_use]
     pub fn new(
         gate: Gate,
-        search: Search,
+        (search, golden): (Search, Golden),
         stores: stores::Context,
         (importer, limits): (Importer, &Limits),
         sso: Sso,
@@ -88,6 +93,7 @@ impl Admin {
             public_url: gate.public_url.clone(),
             gate,
             search,
+            golden,
             stores,
             importer: Arc::new(importer),
             slots: upload_slots::Slots::default(),
@@ -186,6 +192,8 @@ pub fn routes(state: Admin) -> Mounted {
         .post("/t/{tenant}/settings/questions", Access::TenantAdmin, questions::decide)
         .get("/t/{tenant}/settings/connection", Access::TenantAdmin, connection::index)
         .post("/t/{tenant}/settings/connection", Access::TenantAdmin, connection::update)
+        .get("/t/{tenant}/settings/delete", Access::TenantAdmin, tenant_deletion::index)
+        .post("/t/{tenant}/settings/delete", Access::TenantAdmin, tenant_deletion::delete)
         .get("/t/{tenant}/sign-in", Access::TenantAdmin, sign_in::index)
         .post("/t/{tenant}/sign-in", Access::TenantAdmin, sign_in::save)
         .post("/t/{tenant}/sign-in/remove", Access::TenantAdmin, sign_in::remove)
@@ -200,6 +208,13 @@ pub fn routes(state: Admin) -> Mounted {
             sign_in::allow_link,
         )
         .get("/t/{tenant}/activity", Access::TenantAdmin, activity::index)
+        .get("/t/{tenant}/quality", Access::TenantAdmin, quality::index)
+        .post("/t/{tenant}/quality", Access::TenantAdmin, quality_try::add)
+        .post("/t/{tenant}/quality/try", Access::TenantAdmin, quality_try::show)
+        .post("/t/{tenant}/quality/run", Access::TenantAdmin, quality::run)
+        .post("/t/{tenant}/quality/import", Access::TenantAdmin, quality::import)
+        .post("/t/{tenant}/quality/dismiss", Access::TenantAdmin, quality::dismiss)
+        .post("/t/{tenant}/quality/{question}/delete", Access::TenantAdmin, quality::delete)
         .get("/t/{tenant}/usage", Access::TenantAdmin, usage::index)
         .post("/t/{tenant}/usage", Access::TenantAdmin, usage::update)
         .get("/t/{tenant}/members", Access::TenantAdmin, members::index)
@@ -274,10 +289,14 @@ enum Notice {
     LinkRemoved,
     LinkAllowed,
     LimitsSaved,
+    QuestionAdded,
+    QuestionRemoved,
+    QuestionDismissed,
+    RunAsked,
 }
 
 impl Notice {
-    const ALL: [Self; 19] = [
+    const ALL: [Self; 23] = [
         Self::Uploaded,
         Self::DocumentDeleted,
         Self::DocumentReleased,
@@ -297,6 +316,10 @@ impl Notice {
         Self::LinkRemoved,
         Self::LinkAllowed,
         Self::LimitsSaved,
+        Self::QuestionAdded,
+        Self::QuestionRemoved,
+        Self::QuestionDismissed,
+        Self::RunAsked,
     ];
 
     const fn name(self) -> &'static str {
@@ -320,6 +343,10 @@ impl Notice {
             Self::LinkRemoved => "link-removed",
             Self::LinkAllowed => "link-allowed",
             Self::LimitsSaved => "limits-saved",
+            Self::QuestionAdded => "question-added",
+            Self::QuestionRemoved => "question-removed",
+            Self::QuestionDismissed => "question-dismissed",
+            Self::RunAsked => "run-asked",
         }
     }
 
@@ -345,6 +372,10 @@ impl Notice {
             Self::LinkRemoved => "The member cannot come in through the provider any more.",
             Self::LinkAllowed => "The member’s next sign-in through the provider links them anew.",
             Self::LimitsSaved => "The limits were saved.",
+            Self::QuestionAdded => "The question was added. It is asked within a minute.",
+            Self::QuestionRemoved => "The question was removed.",
+            Self::QuestionDismissed => "The question was put away.",
+            Self::RunAsked => "The questions are being asked.",
             Self::DecidedBefore => "Nothing was changed: somebody else decided on this app before.",
         }
     }

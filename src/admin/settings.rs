@@ -27,6 +27,7 @@ use crate::{
     },
     questions,
     sign_in::TenantAdmin,
+    tenants::Role,
 };
 
 #[derive(Template)]
@@ -39,6 +40,8 @@ struct Settings {
     errors: Errors,
     /// Whether these are kept, where that is asked.
     questions: Option<bool>,
+    /// Whether its visitor may delete the tenant.
+    may_delete: bool,
     /// What somebody else has saved meanwhile.
     theirs: Option<Vec<(&'static str, String)>>,
 }
@@ -98,19 +101,20 @@ pub(super) async fn index(
     State(db): State<Db>,
     Query(after): Query<After>,
 ) -> Result<Page<impl Template>, PageError> {
+    let may_delete = admin.role == Role::Owner;
     let desk = Desk::from(admin);
     let mut tx = db.control().await?;
     let policy = tenant_policy::find(&mut tx, desk.tenant.id).await?;
     let frame = desk.frame("settings", after.notice.as_deref());
     let kept = questions::are_kept(&mut tx, desk.tenant.id).await?;
     let page = page(&desk, frame, Form::of(&policy), Errors::default());
-    Ok(Page(Settings { questions: Some(kept), ..page }))
+    Ok(Page(Settings { questions: Some(kept), may_delete, ..page }))
 }
 
 fn page(desk: &Desk, frame: Frame, form: Form, errors: Errors) -> Settings {
     let rules = AppsRule::ALL.into_iter().map(Rule::of).collect();
     let base = format!("{}/settings", desk.base());
-    Settings { frame, base, rules, form, errors, questions: None, theirs: None }
+    Settings { frame, base, rules, form, errors, questions: None, may_delete: false, theirs: None }
 }
 
 impl Rule {

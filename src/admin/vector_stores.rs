@@ -13,11 +13,12 @@ use super::{
     apps::After,
     back,
     documents::Nothing,
+    outlive,
     view::{self, Moment},
 };
 use crate::{
     audit::{self, Actor, Kind, Origin},
-    db::{Db, TenantTx},
+    db::{Class, Db, TenantTx},
     documents,
     http::{
         Frame, Page, PageError,
@@ -250,12 +251,15 @@ pub(super) async fn delete(
     CsrfForm(Nothing {}): CsrfForm<Nothing>,
 ) -> Result<Redirect, PageError> {
     let desk = Desk::from(admin);
-    let mut tx = state.db.tenant(desk.scope).await?;
-    let Some(store) = remove(&mut tx, id).await? else { return Err(PageError::NotFound) };
-    let actor = desk.actor(origin);
-    let event = store.event(Kind::VectorStoreDeleted, desk.scope, &actor, state.clock.now());
-    audit::store::append(&mut tx, &event).await?;
-    tx.commit().await?;
+    let (scope, actor) = (desk.scope, desk.actor(origin));
+    outlive(async move {
+        let mut tx = state.db.of(Class::Work).tenant(scope).await?;
+        let Some(store) = remove(&mut tx, id).await? else { return Err(PageError::NotFound) };
+        let event = store.event(Kind::VectorStoreDeleted, scope, &actor, state.clock.now());
+        audit::store::append(&mut tx, &event).await?;
+        Ok(tx.commit().await?)
+    })
+    .await?;
     Ok(back(&format!("{}/vector-stores", desk.base()), Notice::StoreRemoved))
 }
 

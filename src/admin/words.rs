@@ -79,6 +79,7 @@ pub(super) const fn label(kind: Kind) -> &'static str {
         Kind::VectorStoreCreated => "Vector store added",
         Kind::VectorStoreDeleted => "Vector store removed",
         Kind::TenantCreated => "Tenant created",
+        Kind::TenantDeleted => "Tenant deleted",
         Kind::MemberAdded => "Member added",
         Kind::MemberRemoved => "Member removed",
         Kind::OperatorCreated => "Operator created",

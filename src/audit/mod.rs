@@ -8,6 +8,7 @@
 mod log;
 mod origin;
 pub mod store;
+pub mod store_unanswered;
 
 pub use log::Log;
 pub use origin::{Actor, Origin};
@@ -85,6 +86,8 @@ pub enum Kind {
     VectorStoreDeleted,
     /// A tenant was made.
     TenantCreated,
+    /// A tenant was deleted, with all that it had.
+    TenantDeleted,
     /// A user became a member, or changed role.
     MemberAdded,
     /// A member left.
@@ -150,6 +153,7 @@ impl Kind {
         Self::VectorStoreCreated,
         Self::VectorStoreDeleted,
         Self::TenantCreated,
+        Self::TenantDeleted,
         Self::MemberAdded,
         Self::MemberRemoved,
         Self::OperatorCreated,
@@ -202,6 +206,7 @@ impl Kind {
             Self::VectorStoreCreated => "vector_store.created",
             Self::VectorStoreDeleted => "vector_store.deleted",
             Self::TenantCreated => "tenant.created",
+            Self::TenantDeleted => "tenant.deleted",
             Self::MemberAdded => "member.added",
             Self::MemberRemoved => "member.removed",
             Self::OperatorCreated => "operator.created",

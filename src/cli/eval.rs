@@ -6,12 +6,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde::Deserialize;
+use indicatif::{ProgressBar, ProgressIterator, ProgressStyle};
+use serde::{Deserialize, Deserializer};
 
 use super::{Context, Stop, knowledge};
 use crate::{
     db::{Class, TenantScope},
-    documents,
+    documents::{self, Progress},
     fault::Fault,
     ids::{DocumentId, VectorStoreId},
     search::Search,
@@ -27,7 +28,8 @@ pub(super) struct Args {
     /// The vector store's name; it is made when it is missing. It should hold nothing else.
     #[arg(long)]
     store: String,
-    /// A folder with corpus.jsonl, queries.jsonl and qrels/test.tsv, as BEIR has them.
+    /// A folder with corpus.jsonl, queries.jsonl and qrels/test.tsv (or qrels.tsv), as BEIR has
+    /// them.
     #[arg(long)]
     collection: PathBuf,
 }
@@ -36,10 +38,24 @@ pub(super) struct Args {
 #[derive(Debug, Deserialize)]
 pub(super) struct Query {
     /// Its name in the judgements.
-    #[serde(rename = "_id", alias = "id")]
+    #[serde(rename = "_id", alias = "id", deserialize_with = "name")]
     pub(super) id: String,
     /// The question.
     pub(super) text: String,
+}
+
+/// Some collections have numbers for names.
+fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Name {
+        Text(String),
+        Number(i64),
+    }
+    Ok(match Name::deserialize(deserializer)? {
+        Name::Text(text) => text,
+        Name::Number(number) => number.to_string(),
+    })
 }
 
 pub(super) async fn run(args: Args) -> Result<(), Stop> {
@@ -55,13 +71,18 @@ pub(super) async fn run(args: Args) -> Result<(), Stop> {
 }
 
 async fn eval(context: &Context, args: &Args) -> Result<Score, Stop> {
-    let judged = judgements(&args.collection.join("qrels/test.tsv"))?;
-    let queries = queries(&args.collection.join("queries.jsonl"))?;
+    let Collection { corpus, queries, judged } = Collection::read(&args.collection)?;
     let scope = knowledge::tenant(context, &args.tenant).await?;
     let store = knowledge::builtin_store(context, scope, &args.store).await?;
-    let corpus = [args.collection.join("corpus.jsonl")];
     let importer = context.parts.importer();
-    let report = documents::import(&importer, scope, store, &corpus, &|_| ()).await?;
+    let bar = bar("{bar:30} {bytes}/{total_bytes} {eta} reading the corpus")?;
+    let progress = |step: Progress<'_>| match step {
+        Progress::Total(bytes) => bar.set_length(bytes),
+        Progress::Reading(_) => {}
+        Progress::Done(bytes) => bar.inc(bytes),
+    };
+    let report = documents::import(&importer, scope, store, &[corpus], &progress).await?;
+    bar.finish_and_clear();
     for failure in &report.failed {
         eprintln!("  {}: {}", failure.source, failure.reason);
     }
@@ -71,10 +92,59 @@ async fn eval(context: &Context, args: &Args) -> Result<Score, Stop> {
     }
     let asker = Asker::new(context, scope, store).await?;
     let mut run = HashMap::new();
-    for query in queries.iter().filter(|query| judged.contains_key(&query.id)) {
+    let bar = self::bar("{bar:30} {pos}/{len} {eta} asking")?;
+    bar.set_length(queries.len() as u64);
+    for query in queries.iter().progress_with(bar) {
         run.insert(query.id.clone(), asker.ask(&query.text).await?);
     }
     Ok(score(&judged, &run))
+}
+
+/// Drawn on a terminal only.
+fn bar(template: &str) -> Result<ProgressBar, Stop> {
+    let style = ProgressStyle::with_template(template).map_err(Stop::because)?;
+    Ok(ProgressBar::new(0).with_style(style))
+}
+
+/// A collection in BEIR's format.
+struct Collection {
+    corpus: PathBuf,
+    /// Those that are judged.
+    queries: Vec<Query>,
+    judged: Judgements,
+}
+
+impl Collection {
+    /// Everything is looked at before anything is imported.
+    fn read(folder: &Path) -> Result<Self, Stop> {
+        let there = |name: &str| Some(folder.join(name)).filter(|path| path.is_file());
+        let (Some(corpus), Some(asked), Some(qrels)) = (
+            there("corpus.jsonl"),
+            there("queries.jsonl"),
+            there("qrels/test.tsv").or_else(|| there("qrels.tsv")),
+        ) else {
+            return Err(Stop(format!(
+                "{} is no collection: it must have corpus.jsonl, queries.jsonl and qrels/test.tsv \
+                 (or qrels.tsv)",
+                folder.display()
+            )));
+        };
+        let judged = judgements(&qrels)?;
+        let mut queries = queries(&asked)?;
+        queries.retain(|query| judged.contains_key(&query.id));
+        if queries.is_empty() {
+            return Err(Stop(format!(
+                "no question of {} is judged in {}",
+                asked.display(),
+                qrels.display()
+            )));
+        }
+        let missing = judged.len() - queries.len();
+        if missing > 0 {
+            eprintln!("{missing} judged questions are not in queries.jsonl: they count as failed");
+        }
+        Ok(Self { corpus, queries, judged })
+    }
 }
 
 /// Asks one store, and hears what the sources call the documents that answer.
@@ -164,11 +234,18 @@ pub(super) fn queries(path: &Path) -> Result<Vec<Query>, Stop> {
 /// What is judged to answer a question, at least somewhat.
 fn judgements(path: &Path) -> Result<Judgements, Stop> {
     let mut judged = Judgements::new();
-    for (number, line) in read(path)?.lines().enumerate().skip(1) {
-        let mut cells = line.split('\t');
+    for (number, line) in read(path)?.lines().enumerate() {
+        if line.trim().is_empty() {
+            continue;
+        }
+        let mut cells = line.split('\t').map(str::trim);
         let (Some(query), Some(document), Some(Ok(grade))) =
-            (cells.next(), cells.next(), cells.next().map(|grade| grade.trim().parse::<f64>()))
+            (cells.next(), cells.next(), cells.next().map(str::parse::<f64>))
         else {
+            // What the columns are called, in most collections.
+            if number == 0 && line.split('\t').count() == 3 {
+                continue;
+            }
             let place = format!("{}:{}", path.display(), number + 1);
             return Err(Stop(format!("{place}: not query, document and grade with tabs between")));
         };

@@ -3,6 +3,7 @@
 mod context;
 mod demo;
 mod eval;
+mod golden;
 mod import;
 mod keys;
 mod knowledge;
@@ -11,6 +12,7 @@ mod operator;
 mod search;
 mod serve;
 mod server_json;
+mod sweep;
 mod tenant;
 mod user;
 
@@ -41,6 +43,8 @@ enum Command {
     Search(search::Args),
     /// Import a collection with judged questions and print how well they are answered.
     Eval(eval::Args),
+    /// Ask a tenant's golden questions, or add to them, and print how well they are answered.
+    Golden(golden::Args),
     /// Bring the database's tables up to date.
     Migrate,
     /// Manage who runs the installation.
@@ -49,6 +53,8 @@ enum Command {
     /// See, renew and retire the keys that sign access tokens.
     #[command(subcommand)]
     Keys(keys::Command),
+    /// Forget what is over, as the server does every hour, and look for rows that belong to nothing.
+    Sweep(sweep::Args),
     /// Print the entry of this installation for MCP's public registry (server.json).
     ServerJson(server_json::Args),
     /// Manage tenants.
@@ -103,9 +109,11 @@ async fn run_command(command: Command) -> Result<(), Stop> {
         Command::Import(args) => import::run(args).await,
         Command::Search(args) => search::run(args).await,
         Command::Eval(args) => eval::run(args).await,
+        Command::Golden(args) => golden::run(args).await,
         Command::Migrate => migrate::run().await,
         Command::Operator(command) => operator::run(command).await,
         Command::Keys(command) => keys::run(command).await,
+        Command::Sweep(args) => sweep::run(args).await,
         Command::ServerJson(args) => server_json::run(&args),
         Command::Tenant(command) => tenant::run(command).await,
         Command::User(command) => user::run(command).await,

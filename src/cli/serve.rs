@@ -93,8 +93,9 @@ pub(super) async fn serve(
     let embedding = tokio::spawn(embed_regularly(context.parts.clone(), app.problems.clone()));
     let (problems, calls) = (app.problems.clone(), app.calls.clone());
     let counting = tokio::spawn(write_down_regularly(calls.clone(), context.parts.clone()));
+    let tending = tokio::spawn(tend_regularly(app.clone(), context.parts.clone()));
     serve_until(listeners.public, app, config, stop).await;
-    for task in [sweeper, embedding, counting] {
+    for task in [sweeper, embedding, counting, tending] {
         task.abort();
     }
     let write_down = async {
@@ -113,6 +114,21 @@ async fn sweep_hourly(app: App, parts: Parts) {
     loop {
         hours.tick().await;
         if let Err(fault) = app.sweep(&parts.db, &parts.clock).await {
+            fault.log();
+        }
+    }
+}
+
+/// What is left of deleted tenants, and what golden questions there are to ask.
+async fn tend_regularly(app: App, parts: Parts) {
+    let mut rounds = tokio::time::interval(Duration::from_secs(10));
+    rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        rounds.tick().await;
+        if let Err(fault) = app.finish_deletions(&parts.db, &parts.clock).await {
+            fault.log();
+        }
+        if let Err(fault) = app.golden.tend().await {
             fault.log();
         }
     }

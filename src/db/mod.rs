@@ -29,6 +29,7 @@ pub(crate) mod gate;
 pub mod guard;
 mod lent;
 mod listen;
+mod orphans;
 mod steady;
 #[cfg(test)]
 mod tests;
@@ -44,6 +45,7 @@ use tokio::time::timeout;
 
 pub use class::Class;
 pub use listen::Listener;
+pub use orphans::Orphans;
 pub use steady::{Control, ControlConnection, Steady};
 
 use class::Room;

@@ -26,6 +26,10 @@ pub(super) struct Chunk {
     pub body: String,
 }
 
+/// Which way of cutting this is. Change it with anything here that cuts otherwise: see
+/// [`crate::search::RANKING_VERSION`].
+pub const CHUNKING_VERSION: u32 = 2;
+
 /// No chunk with its headings has more tokens: with the two that the model adds, 256.
 const MOST: usize = 254;
 /// Nor more characters, whatever the model makes of them.

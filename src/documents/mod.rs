@@ -28,6 +28,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use time::OffsetDateTime;
 
+pub use chunk::CHUNKING_VERSION;
 pub use import::{Progress, import};
 pub use ingest::{Importer, MAX_UPLOAD, Report, SourceFailure, Upload, ingest_upload};
 

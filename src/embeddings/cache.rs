@@ -1,6 +1,10 @@
 //! Vectors of the questions that were asked last.
 
-use std::{collections::HashMap, mem, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    mem,
+    sync::Arc,
+};
 
 use crate::ids::TenantId;
 
@@ -32,6 +36,16 @@ impl Cache {
         }
         self.young.insert((tenant, text.to_owned()), vector);
     }
+
+    /// Whose questions are here.
+    pub(super) fn tenants(&self) -> HashSet<TenantId> {
+        self.young.keys().chain(self.old.keys()).map(|(tenant, _)| *tenant).collect()
+    }
+
+    pub(super) fn forget(&mut self, gone: TenantId) {
+        self.young.retain(|(tenant, _), _| *tenant != gone);
+        self.old.retain(|(tenant, _), _| *tenant != gone);
+    }
 }
 
 #[cfg(test)]
@@ -49,5 +63,9 @@ mod tests {
         assert!(cache.young.len() + cache.old.len() <= 2 * MOST);
         assert!(cache.get(tenant, "1").is_none());
         assert!(cache.get(other, "0").is_none(), "another tenant's question is not known");
+        cache.put(other, "0", [0.5].into());
+        cache.forget(tenant);
+        assert!(cache.get(tenant, "0").is_none() && cache.get(other, "0").is_some());
+        assert_eq!(cache.tenants(), [other].into());
     }
 }

@@ -10,6 +10,7 @@ mod model;
 mod sizer;
 
 use std::{
+    collections::HashSet,
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
@@ -106,6 +107,17 @@ impl Embedder {
         let vector: Arc<[f32]> = self.logged(made.await)?.pop()?.into();
         cache().put(tenant, text, Arc::clone(&vector));
         Some(vector)
+    }
+
+    /// The tenants whose questions are remembered.
+    #[must_use]
+    pub fn remembered(&self) -> HashSet<TenantId> {
+        self.0.asked.lock().unwrap_or_else(PoisonError::into_inner).tenants()
+    }
+
+    /// Forget what a tenant asked: it is gone.
+    pub fn forget(&self, tenant: TenantId) {
+        self.0.asked.lock().unwrap_or_else(PoisonError::into_inner).forget(tenant);
     }
 
     /// The vectors of one document's passages, in their order; `None` as for a question.

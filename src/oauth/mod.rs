@@ -100,6 +100,8 @@ mod unresolved;
 
 use std::fmt;
 
+pub use sweep::forget_clients;
+
 use axum::extract::FromRef;
 use time::Duration;
 

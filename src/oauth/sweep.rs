@@ -88,6 +88,15 @@ pub(super) async fn sweep(db: &Db, now: OffsetDateTime) -> Result<(), Fault> {
     outcome
 }
 
+/// Delete the clients of back ends that are gone, and others that nobody uses: as the sweep does.
+///
+/// # Errors
+/// When the database fails.
+pub async fn forget_clients(db: &Db, now: OffsetDateTime) -> Result<(), Fault> {
+    while part(db, Kind::Clients, now).await? >= store::PART {}
+    Ok(())
+}
+
 async fn part(db: &Db, kind: Kind, now: OffsetDateTime) -> Result<u64, Fault> {
     let mut tx = db.control().await?;
     let rows = match kind {

@@ -5,10 +5,13 @@
 //! in has the text itself, sealed, for seven days.
 
 mod store;
+mod unanswered;
 
 use std::collections::HashMap;
 
 use time::{Duration, OffsetDateTime};
+
+pub use unanswered::Unanswered;
 
 use crate::{
     audit::{self, Actor, Event, Kind},
@@ -114,6 +117,7 @@ pub async fn decide(
 /// # Errors
 /// When the database fails.
 pub async fn forget_old(tx: &mut ControlTx, now: OffsetDateTime) -> sqlx::Result<()> {
+    unanswered::forget_dismissed(tx, now).await?;
     store::forget_old(tx, now - KEPT).await
 }
 

@@ -1,5 +1,7 @@
 //! Kept questions in Postgres.
 
+use std::collections::HashSet;
+
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -78,5 +80,41 @@ pub(super) async fn forget_old(tx: &mut ControlTx, before: OffsetDateTime) -> sq
     )
     .execute(tx.conn())
     .await?;
+    Ok(())
+}
+
+pub(super) async fn dismissed(tx: &mut TenantTx) -> sqlx::Result<HashSet<String>> {
+    let all = sqlx::query_scalar!("select fingerprint from dismissed_questions")
+        .fetch_all(tx.conn())
+        .await?;
+    Ok(all.into_iter().collect())
+}
+
+pub(super) async fn dismiss(
+    tx: &mut TenantTx,
+    fingerprint: &str,
+    now: OffsetDateTime,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "
+        insert into dismissed_questions (tenant_id, fingerprint, at)
+        values (current_tenant_id(), $1, $2)
+            on conflict (tenant_id, fingerprint) do update set at = excluded.at
+        ",
+        fingerprint,
+        now,
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn forget_dismissed(
+    tx: &mut ControlTx,
+    before: OffsetDateTime,
+) -> sqlx::Result<()> {
+    sqlx::query!("delete from dismissed_questions where at < $1", before)
+        .execute(tx.conn())
+        .await?;
     Ok(())
 }

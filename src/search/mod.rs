@@ -30,6 +30,7 @@ use asking::Asked;
 pub use fetched::{Fetched, Onward};
 pub use filter::Filter;
 pub use id::{Reference, Target};
+pub use ranking::RANKING_VERSION;
 
 use crate::{
     clock::Clock,

@@ -16,6 +16,10 @@ use std::{cmp::Ordering, collections::HashMap};
 
 use crate::ids::DocumentId;
 
+/// Which weights and corrections these are. Change it with any of them: tenants' golden questions
+/// are asked again then, and what came of it stands beside what came before.
+pub const RANKING_VERSION: u32 = 1;
+
 /// What the lexical half weighs beside a cosine.
 const WORDS: f64 = 0.4;
 /// Word for word what was asked for, in quotes.

@@ -45,12 +45,12 @@ pub(super) async fn forms(
             from words_of($2, 'simple')
            where word is not null and (whole or word ~ unspaced())
         )
-        select place as "place!", times as "times!", speakers, form.word, form.term, known.chunks,
-               size.chunks as "size!"
+        select place as "place!", times as "times!", speakers as "speakers?", form.word as "word?",
+               form.term as "term?", known.chunks as "chunks?", size.chunks as "size!"
           from size
          cross join form
           left join term_frequencies known on known.vector_store_id = $1 and known.term = form.term
-         order by place, speakers desc, word
+         order by place, speakers desc, form.word
         "#,
         store.uuid(),
         question,
@@ -70,8 +70,8 @@ pub(super) async fn near(
     sqlx::query_as!(
         Near,
         r#"
-        select number as "number!", known.word as "word!", known.term, known.chunks,
-               size.chunks as size
+        select number as "number!", known.word as "word!", known.term as "term!",
+               known.chunks as "chunks!", size.chunks as "size!"
           from unnest($2::text[]) with ordinality as asked (word, number)
           join term_frequencies size on size.vector_store_id = $1 and size.term = 0
          cross join lateral (

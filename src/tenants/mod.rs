@@ -3,8 +3,10 @@
 //! A suspended tenant and a disabled user count as absent wherever access is decided.
 
 pub mod connection;
+pub mod deletion;
 pub mod store;
 mod store_connection;
+mod store_deletion;
 mod store_keys;
 pub mod vault;
 

@@ -105,6 +105,7 @@ pub async fn list(tx: &mut ControlTx) -> sqlx::Result<Vec<TenantOverview>> {
                t.suspended_at is not null as "is_suspended!",
                (select count(*) from memberships m where m.tenant_id = t.id) as "members!"
           from tenants t
+         where t.deleted_at is null
          order by t.slug
         "#
     )

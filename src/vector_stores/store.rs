@@ -179,9 +179,18 @@ pub(super) async fn create(
 
 /// Remove a store and, for the builtin backend, its documents. `false` when there was none.
 ///
+/// All at once, so that nobody sees a part of it: of ten thousand documents that takes seconds, and
+/// somebody may be bringing one in.
+///
 /// # Errors
 /// When the database fails.
 pub async fn delete(tx: &mut TenantTx, id: VectorStoreId) -> sqlx::Result<bool> {
+    sqlx::query!(
+        "select set_config('statement_timeout', '300s', true) as statement,
+                set_config('lock_timeout', '20s', true) as lock"
+    )
+    .fetch_one(tx.conn())
+    .await?;
     let done = sqlx::query!("delete from vector_stores where id = $1", id.uuid())
         .execute(tx.conn())
         .await?;

@@ -57,6 +57,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "search",
         &["neutral", "db", "outbound", "tenants", "vector_stores", "embeddings", "documents"],
     ),
+    ("golden", &["neutral", "db", "vector_stores", "embeddings", "documents", "search"]),
     (
         "mcp",
         &[
@@ -105,6 +106,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "oauth",
             "documents",
             "search",
+            "golden",
             "outbound",
         ],
     ),
@@ -129,6 +131,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "embeddings",
             "documents",
             "search",
+            "golden",
             "mcp",
             "api",
             "admin",
@@ -154,6 +157,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "embeddings",
             "documents",
             "search",
+            "golden",
             "mcp",
             "admin",
             "app",

@@ -95,3 +95,48 @@ async fn nothing_reaches_around_row_level_security(pool: PgPool) {
     .unwrap();
     assert!(around.is_empty(), "{around:?}");
 }
+
+/// A tenant takes all that it had with it: from every one of its tables, keys that delete lead to the
+/// tenant; but for the record of what happened in it, which outlives it.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn every_tenant_table_goes_with_its_tenant(pool: PgPool) {
+    let left: Vec<String> = sqlx::query_scalar!(
+        r#"with recursive going (oid) as (
+             select 'tenants'::regclass::oid
+             union
+             select conrelid from pg_constraint
+               join going on confrelid = going.oid
+              where contype = 'f' and confdeltype = 'c' and conrelid <> 'audit_events'::regclass)
+           select c.relname::text as "name!" from pg_class c
+             join pg_attribute a on a.attrelid = c.oid and a.attname = 'tenant_id'
+            where c.relkind in ('r', 'p') and c.relnamespace = 'public'::regnamespace
+              and not a.attisdropped and not c.relispartition
+              and c.oid not in (select oid from going)
+            order by 1"#
+    )
+    .fetch_all(&pool)
+    .await
+    .unwrap();
+    assert_eq!(left, ["audit_events", "audit_logs"]);
+}
+
+/// What names a document or a store can be looked at for its being there, by a role of the server's
+/// that sees documents and stores too.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn every_table_can_be_looked_at_for_orphans(pool: PgPool) {
+    let dark: Vec<String> = sqlx::query_scalar!(
+        r#"select c.relname || '.' || a.attname as "name!" from pg_class c
+             join pg_attribute t on t.attrelid = c.oid and t.attname = 'tenant_id'
+             join pg_attribute a on a.attrelid = c.oid and not a.attisdropped
+              and a.attname in ('tenant_id', 'document_id', 'vector_store_id')
+            where c.relkind in ('r', 'p') and c.relnamespace = 'public'::regnamespace
+              and not c.relispartition
+              and not has_column_privilege('app_tenant', c.oid, a.attnum, 'select')
+              and (a.attname <> 'tenant_id'
+                   or not has_column_privilege('app_control', c.oid, a.attnum, 'select'))"#
+    )
+    .fetch_all(&pool)
+    .await
+    .unwrap();
+    assert!(dark.is_empty(), "{dark:?}");
+}

@@ -1,9 +1,9 @@
-//! What the load generators share: a keep-alive connection, and counting.
+//! What the load generators share: a keep-alive connection, a stream, and counting.
 
 use std::time::Instant;
 
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::TcpStream,
 };
 
@@ -52,6 +52,61 @@ impl Connection {
                 }
             }
             return Some(());
+        }
+    }
+}
+
+/// A stream of the HTTP+SSE transport, and the connection that messages for it are posted on.
+pub struct Stream {
+    reader: BufReader<TcpStream>,
+    posts: Connection,
+    messages: String,
+    headers: Vec<String>,
+    line: String,
+}
+
+impl Stream {
+    /// Open a stream and hear where its messages go.
+    pub async fn open(address: &str, path: &str, headers: &[String]) -> Self {
+        let mut stream = TcpStream::connect(address).await.expect("a server");
+        stream.set_nodelay(true).expect("TCP_NODELAY");
+        let mut request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n");
+        for header in headers.iter().filter(|header| header.starts_with("Authorization")) {
+            request.push_str(&format!("{header}\r\n"));
+        }
+        request.push_str("Accept: text/event-stream\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.expect("a server that listens");
+        let mut stream = Self {
+            reader: BufReader::new(stream),
+            posts: Connection::open(address).await,
+            messages: String::new(),
+            headers: headers.to_vec(),
+            line: String::new(),
+        };
+        stream.messages = stream.data().await.expect("the endpoint event");
+        stream
+    }
+
+    /// Post a message, and read what the stream answers to it.
+    pub async fn send(&mut self, address: &str, body: &str) -> Option<String> {
+        let request = post(address, &self.messages, &self.headers, body);
+        let taken = self.posts.send(&request).await?;
+        if !taken.starts_with("HTTP/1.1 202") {
+            return Some(taken);
+        }
+        Some(format!("HTTP/1.1 200 {}", self.data().await?))
+    }
+
+    /// The next event's data; keep-alives are passed over.
+    async fn data(&mut self) -> Option<String> {
+        loop {
+            self.line.clear();
+            if self.reader.read_line(&mut self.line).await.ok()? == 0 {
+                return None;
+            }
+            if let Some(data) = self.line.strip_prefix("data:") {
+                return Some(data.trim().to_owned());
+            }
         }
     }
 }

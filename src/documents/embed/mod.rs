@@ -6,7 +6,11 @@
 pub(super) mod store;
 
 use super::ingest::Importer;
-use crate::{db::TenantScope, embeddings::BATCH, fault::Fault};
+use crate::{
+    db::{TenantScope, TenantTx},
+    embeddings::BATCH,
+    fault::Fault,
+};
 use store::Waiting;
 
 /// What is embedded of a chunk: what it is part of counts, and is not shown as its text.
@@ -19,6 +23,14 @@ pub(super) fn text(title: &str, heading: &str, body: &str) -> String {
         text.push_str(part);
     }
     text
+}
+
+/// Whether any of the tenant's stores waits.
+///
+/// # Errors
+/// When the database fails.
+pub async fn is_behind(tx: &mut TenantTx) -> sqlx::Result<bool> {
+    store::is_behind(tx).await
 }
 
 impl Importer {

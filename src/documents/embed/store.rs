@@ -133,3 +133,10 @@ pub(super) async fn forget(tx: &mut TenantTx, waiting: &Waiting) -> sqlx::Result
     .await?;
     Ok(())
 }
+
+/// Whether any of the tenant's stores waits.
+pub(super) async fn is_behind(tx: &mut TenantTx) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(r#"select exists (select from embedding_backlog) as "behind!""#)
+        .fetch_one(tx.conn())
+        .await
+}

@@ -98,6 +98,8 @@ async fn plant_rules(app: &TestApp, tenant: TenantId, user: UserId, mark: &str) 
           where $2::uuid is not null",
         "insert into questions (tenant_id, event_id, at, text_sealed)
          select $1, gen_random_uuid(), now(), $3::bytea where $2::uuid is not null",
+        "insert into dismissed_questions (tenant_id, fingerprint, at)
+         select $1, md5($3), now() where $2::uuid is not null",
         "insert into sso_links (tenant_id, issuer, subject, user_id, created_at, used_at)
          select $1, 'https://' || $3 || '.example', $3, $2, now(), now()",
         "insert into sso_sign_ins
@@ -117,6 +119,31 @@ async fn plant_rules(app: &TestApp, tenant: TenantId, user: UserId, mark: &str) 
         let insert = sqlx::query(sql).bind(tenant.uuid()).bind(user.uuid()).bind(&client_id);
         insert.execute(&app.pool).await.unwrap();
     }
+}
+
+/// A question of which the tenant knows what answers it, and a run that asked it.
+async fn plant_golden(app: &TestApp, tenant: TenantId, document: Uuid, mark: &str) {
+    sqlx::query(
+        "with question as (
+           insert into golden_questions (tenant_id, id, vector_store_id, question, created_at)
+           select tenant_id, gen_random_uuid(), vector_store_id, 'Where is the ' || $3 || '?', now()
+             from documents where tenant_id = $1 and id = $2 returning tenant_id, id
+         ), answer as (
+           insert into golden_documents (tenant_id, question_id, number, document_id)
+           select tenant_id, id, 1, $2 from question
+         ), run as (
+           insert into golden_runs (tenant_id, id, fingerprint, created_at, state, finished_at)
+           values ($1, gen_random_uuid(), $3, now(), 'done', now()) returning id
+         )
+         insert into golden_ranks (tenant_id, run_id, question_id, rank)
+         select question.tenant_id, run.id, question.id, 1 from question, run",
+    )
+    .bind(tenant.uuid())
+    .bind(document)
+    .bind(mark)
+    .execute(&app.pool)
+    .await
+    .unwrap();
 }
 
 impl Camp {
@@ -154,6 +181,7 @@ impl Camp {
         assert_eq!(assistant.revoke(&given_back).await.status, 200);
 
         plant_rules(app, tenant.id, reader.user.id, mark).await;
+        plant_golden(app, tenant.id, documents[0], mark).await;
         let documents = documents.into_iter().map(DocumentId::from).collect();
         let camp = Self {
             mark,

@@ -6,6 +6,7 @@
 
 mod attacker;
 mod camp;
+mod deleted;
 mod edges;
 mod forged;
 mod knock_out;

@@ -5,7 +5,9 @@
 //!
 //! VALUES says what stands for `{}` in BODY: `-` nothing; `list:FILE` each line once, whoever
 //! comes first; `chain:FILE` for each connection a line of its own, and after that what the
-//! answer's `refresh_token` says.
+//! answer's `refresh_token` says; `stream:FILE` nothing, but for each connection a line with a path
+//! and a token: a stream is opened there, BODY is posted as its message, and the answer is what
+//! comes on the stream.
 //! prints: calls per second, p50 ms, p99 ms, failures
 
 use std::{
@@ -14,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use callslip_bench_peers::{Connection, Outcome, post, print};
+use callslip_bench_peers::{Connection, Outcome, Stream, post, print};
 
 /// What stands for `{}`.
 #[derive(Clone)]
@@ -22,12 +24,13 @@ enum Values {
     Nothing,
     List(Arc<Mutex<Vec<String>>>),
     Chain(String),
+    Stream(String),
 }
 
 impl Values {
     fn next(&self) -> Option<String> {
         match self {
-            Self::Nothing => Some(String::new()),
+            Self::Nothing | Self::Stream(_) => Some(String::new()),
             Self::List(lines) => lines.lock().expect("a lock").pop(),
             Self::Chain(value) => Some(value.clone()),
         }
@@ -54,7 +57,30 @@ struct Plan {
     until: Instant,
 }
 
-async fn drive(plan: Arc<Plan>, mut values: Values) -> (Outcome, Instant) {
+async fn drive(plan: Arc<Plan>, values: Values) -> (Outcome, Instant) {
+    match values {
+        Values::Stream(line) => drive_stream(&plan, &line).await,
+        values => drive_posts(&plan, values).await,
+    }
+}
+
+async fn drive_stream(plan: &Plan, line: &str) -> (Outcome, Instant) {
+    let (path, token) = line.split_once(' ').expect("a path and a token");
+    let mut headers = plan.headers.clone();
+    headers.push(format!("Authorization: Bearer {token}"));
+    let mut stream = Stream::open(&plan.address, path, &headers).await;
+    let mut outcome = Outcome::default();
+    while Instant::now() < plan.until {
+        let started = Instant::now();
+        let answer = stream.send(&plan.address, &plan.body).await;
+        if !outcome.count(started, answer.as_deref(), &plan.expected) || answer.is_none() {
+            break;
+        }
+    }
+    (outcome, Instant::now())
+}
+
+async fn drive_posts(plan: &Plan, mut values: Values) -> (Outcome, Instant) {
     let mut outcome = Outcome::default();
     let mut connection = Connection::open(&plan.address).await;
     while Instant::now() < plan.until {
@@ -89,7 +115,8 @@ async fn main() {
         None => vec![Values::Nothing; connections],
         Some(("list", file)) => vec![Values::List(Arc::new(Mutex::new(lines(file)))); connections],
         Some(("chain", file)) => lines(file).into_iter().map(Values::Chain).collect(),
-        Some(_) => panic!("VALUES is -, list:FILE or chain:FILE"),
+        Some(("stream", file)) => lines(file).into_iter().map(Values::Stream).collect(),
+        Some(_) => panic!("VALUES is -, list:FILE, chain:FILE or stream:FILE"),
     };
     let begun = Instant::now();
     let plan = Arc::new(Plan {
