@@ -82,6 +82,27 @@ for (const form of document.querySelectorAll("form[data-submit-on-change]")) {
   form.addEventListener("change", () => form.requestSubmit());
 }
 
+// What goes on by itself: looked at again every now and then, but not while somebody is at it.
+if (document.querySelector("[data-live]")) setTimeout(refresh, 2000);
+
+async function refresh() {
+  const section = document.querySelector("[data-live]");
+  if (!section) return;
+  const isBusy = section.contains(document.activeElement) || section.querySelector("dialog[open], :popover-open, details[open]");
+  if (!isBusy && !document.hidden) {
+    try {
+      const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const fresh = page.getElementById(section.id);
+      if (answer.ok && fresh?.matches("[data-live]")) section.replaceWith(fresh);
+      else if (answer.ok) location.reload(); // all is over: what came of it is elsewhere on the page
+    } catch {
+      // Next time, then.
+    }
+  }
+  setTimeout(refresh, 2000);
+}
+
 // Uploads: dropped or picked, one request per file, with progress.
 for (const form of document.querySelectorAll("form[data-upload]")) upload(form);
 
@@ -111,16 +132,17 @@ function upload(form) {
     list.hidden = false;
     const rows = files.map((file) => row(list, file));
     let refused = 0;
+    const waiting = [];
     for (const [index, file] of files.entries()) {
       status.textContent = `Sending ${index + 1} of ${files.length}: ${file.name}`;
-      const reason = file.size > limit ? "Larger than 25 MiB" : await send(form, file, rows[index]);
+      const reason = file.size > limit ? "Larger than 25 MiB" : await send(form, file, rows[index], waiting);
       rows[index].end(reason);
       if (reason) refused += 1;
     }
     delete form.dataset.busy;
     input.value = "";
     if (!refused) {
-      const done = new URL(form.dataset.uploadDone, location.href);
+      const done = new URL(waiting.length ? form.dataset.uploadReceived : form.dataset.uploadDone, location.href);
       done.searchParams.set("store", form.elements.store.value);
       location.assign(done);
       return;
@@ -172,8 +194,9 @@ function objection({ status, response, responseURL }, sentTo) {
   return "The server could not take it. Try again.";
 }
 
-// Resolves to the reason why the file was not accepted, or to nothing.
-function send(form, file, row) {
+// Resolves to the reason why the file was not accepted, or to nothing; notes a file that is still
+// being read.
+function send(form, file, row, waiting) {
   const data = new FormData(form);
   data.delete("file");
   data.append("file", file, file.name);
@@ -182,7 +205,10 @@ function send(form, file, row) {
     request.upload.addEventListener("progress", (event) => {
       if (event.lengthComputable) row.at(event.loaded / event.total);
     });
-    request.addEventListener("load", () => resolve(objection(request, form.action)));
+    request.addEventListener("load", () => {
+      if (request.response?.waiting) waiting.push(file);
+      resolve(objection(request, form.action));
+    });
     request.addEventListener("error", () => resolve("The connection broke. Try again."));
     request.open("POST", form.action);
     request.setRequestHeader("Accept", "application/json");

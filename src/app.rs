@@ -10,7 +10,11 @@ use crate::{
     clock::Clock,
     config::Config,
     db::{Class, Db, Orphans},
-    documents::{Importer, extract::Extractor},
+    documents::{
+        Importer,
+        extract::Extractor,
+        ingest::{self, Bell},
+    },
     embeddings::Embedder,
     fault::Fault,
     golden::Golden,
@@ -61,6 +65,8 @@ pub struct Parts {
     pub valkey_budget: Duration,
     /// The embedding model, if there is one.
     pub embedder: Embedder,
+    /// What wakes this process's workers when a file comes.
+    pub bell: Bell,
 }
 
 impl Parts {
@@ -93,6 +99,7 @@ impl Parts {
             clock: self.clock.clone(),
             extractor: self.extractor.clone(),
             embedder: self.embedder.clone(),
+            bell: self.bell.clone(),
         }
     }
 }
@@ -158,7 +165,8 @@ impl App {
         };
         let own: Result<(), Fault> = own.await;
         let streams = mcp::sweep(db).await;
-        self.oauth.sweep().await.and(own).and(streams)
+        let files = ingest::sweep(db, clock).await;
+        self.oauth.sweep().await.and(own).and(streams).and(files)
     }
 
     /// Remove what is left of tenants that were deleted, here and in what this process remembers.

@@ -46,6 +46,12 @@ impl Fault {
         self.cause.downcast_ref::<sqlx::Error>().is_some_and(is_lost_connection)
     }
 
+    /// Whether this is its cause.
+    #[must_use]
+    pub fn is<E: Error + 'static>(&self) -> bool {
+        self.cause.is::<E>()
+    }
+
     /// Write it to the log. Call this once, where the fault becomes an answer.
     pub fn log(&self) {
         tracing::error!(error = %self.chain(), "fault");

@@ -70,6 +70,10 @@ id! {
     VectorStoreId;
     /// A document in the builtin store.
     DocumentId;
+    /// A file as it was sent.
+    OriginalId;
+    /// A file on its way to being a document.
+    IngestId;
     /// An audit event.
     EventId;
     /// A question of which a tenant knows what answers it.

@@ -5,7 +5,9 @@ use axum::{extract::State, response::Redirect};
 use serde::Deserialize;
 
 use super::{
-    Admin, Desk, Notice, back, document, upload,
+    Admin, Desk, Notice, back, document,
+    ingest::Coming,
+    upload,
     view::{self, Moment, Pager},
 };
 use crate::{
@@ -38,6 +40,8 @@ pub(super) struct Documents {
     documents: Vec<Row>,
     pager: Pager,
     refused: Vec<upload::Refused>,
+    /// What is on its way here; nothing for who may not send.
+    coming: Option<Coming>,
 }
 
 struct Choice {
@@ -111,6 +115,10 @@ pub(super) async fn list(
         }
         None => documents::Listing { documents: Vec::new(), total: 0 },
     };
+    let coming = match desk.may_manage {
+        true => Some(Coming::unfinished(&mut tx, &base).await?),
+        false => None,
+    };
     drop(tx);
     let pager = Pager::numbered(page, listing.documents.len(), listing.total, |page| {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
@@ -137,6 +145,7 @@ pub(super) async fn list(
         documents: listing.documents.into_iter().map(|one| row(one, &base, desk)).collect(),
         pager,
         refused,
+        coming: coming.filter(|coming| !coming.files.is_empty()),
         query: filter.q,
         flagged,
         base,

@@ -11,6 +11,7 @@ mod connection;
 mod document;
 mod documents;
 mod home;
+mod ingest;
 mod limits;
 mod members;
 mod operator;
@@ -173,6 +174,9 @@ pub fn routes(state: Admin) -> Mounted {
         .get("/d/{document}", Access::SignedIn, document::show)
         .get("/t/{tenant}", Access::Member, overview::index)
         .get("/t/{tenant}/documents", Access::Member, documents::index)
+        .get("/t/{tenant}/documents/ingest", Access::TenantAdmin, ingest::index)
+        .post("/t/{tenant}/documents/ingest/{job}/retry", Access::TenantAdmin, ingest::retry)
+        .post("/t/{tenant}/documents/ingest/{job}/cancel", Access::TenantAdmin, ingest::cancel)
         .post("/t/{tenant}/documents/{document}/delete", Access::TenantAdmin, documents::delete)
         .post("/t/{tenant}/documents/{document}/release", Access::TenantAdmin, documents::release)
         .get("/t/{tenant}/vector-stores", Access::TenantAdmin, vector_stores::index)
@@ -271,6 +275,9 @@ fn back(path: &str, notice: Notice) -> Redirect {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Notice {
     Uploaded,
+    Received,
+    IngestRetried,
+    IngestCancelled,
     DocumentDeleted,
     DocumentReleased,
     StoreAdded,
@@ -296,8 +303,11 @@ enum Notice {
 }
 
 impl Notice {
-    const ALL: [Self; 23] = [
+    const ALL: [Self; 26] = [
         Self::Uploaded,
+        Self::Received,
+        Self::IngestRetried,
+        Self::IngestCancelled,
         Self::DocumentDeleted,
         Self::DocumentReleased,
         Self::StoreAdded,
@@ -325,6 +335,9 @@ impl Notice {
     const fn name(self) -> &'static str {
         match self {
             Self::Uploaded => "uploaded",
+            Self::Received => "received",
+            Self::IngestRetried => "ingest-retried",
+            Self::IngestCancelled => "ingest-cancelled",
             Self::DocumentDeleted => "document-deleted",
             Self::DocumentReleased => "document-released",
             Self::StoreAdded => "store-added",
@@ -353,6 +366,9 @@ impl Notice {
     const fn text(self) -> &'static str {
         match self {
             Self::Uploaded => "Every file was added.",
+            Self::Received => "Every file was received. What is not in the list yet is being read.",
+            Self::IngestRetried => "The file waits to be read again.",
+            Self::IngestCancelled => "The file was removed.",
             Self::DocumentDeleted => "The document was deleted.",
             Self::DocumentReleased => "Assistants can find the document now.",
             Self::StoreAdded => "The vector store was added.",

@@ -1,7 +1,9 @@
 //! `POST /t/{tenant}/documents`: files, one after the other, from a form or from its script.
 
+use std::time::Duration;
+
 use axum::{
-    extract::{Extension, Multipart, State, multipart::MultipartRejection},
+    extract::{Extension, State, multipart::MultipartRejection},
     http::{HeaderMap, HeaderName, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -15,12 +17,12 @@ use super::{
 use crate::{
     audit::Origin,
     db::Db,
-    documents::{Upload, ingest_upload},
+    documents::{SourceFailure, Upload, enqueue},
     http::{
         Page, PageError,
         csrf::{self, Bound},
     },
-    ids::VectorStoreId,
+    ids::{IngestId, VectorStoreId},
     limits::Limited,
     sign_in::TenantAdmin,
     vector_stores,
@@ -43,13 +45,22 @@ pub(super) struct Refused {
     pub(super) reason: String,
 }
 
+impl From<SourceFailure> for Refused {
+    fn from(failure: SourceFailure) -> Self {
+        Self { name: failure.source, reason: failure.reason }
+    }
+}
+
+/// How long an answer waits for its files to be read.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// `POST /t/{tenant}/documents`
 pub(super) async fn create(
     admin: Result<TenantAdmin, PageError>,
     State(state): State<Admin>,
     (origin, Extension(bound)): (Origin, Extension<Bound>),
     headers: HeaderMap,
-    form: Result<Multipart, MultipartRejection>,
+    form: Result<UploadForm, MultipartRejection>,
 ) -> Result<Response, PageError> {
     let desk = match admin {
         Ok(admin) => Desk::from(admin),
@@ -58,25 +69,48 @@ pub(super) async fn create(
         Err(refusal) => return Err(refusal),
     };
     let form = form.map_err(|_| PageError::BadRequest("a form with files was expected"))?;
-    let (store, refused) = receive(&desk, &state, &bound, &origin, form).await?;
-    answer(&desk, &state.db, &headers, store, refused).await
+    let mut received = receive(&desk, &state, &bound, &origin, form).await?;
+    received.wait(&desk, &state).await?;
+    answer(&desk, &state.db, &headers, received).await
 }
 
-/// Store what the form carries, one file after the other.
+/// What came of a form.
+struct Received {
+    store: VectorStoreId,
+    refused: Vec<Refused>,
+    /// What is being read.
+    jobs: Vec<IngestId>,
+    /// Whether all of that is in the list by now.
+    is_done: bool,
+}
+
+impl Received {
+    /// Wait a moment for what is read quickly, which is most of what people send.
+    async fn wait(&mut self, desk: &Desk, state: &Admin) -> Result<(), PageError> {
+        let bell = &state.importer.bell;
+        let jobs = bell.ended(&state.db, desk.scope, &self.jobs, PATIENCE).await?;
+        self.is_done = jobs.iter().all(|job| job.stage.is_end());
+        let failed = jobs.into_iter().filter(|job| job.stage.is_end());
+        let failed = failed.flat_map(|job| job.report.failed);
+        self.refused.extend(failed.map(Refused::from));
+        Ok(())
+    }
+}
+
+/// Keep what the form carries, one file after the other.
 async fn receive(
     desk: &Desk,
     state: &Admin,
     bound: &Bound,
     origin: &Origin,
-    form: Multipart,
-) -> Result<(VectorStoreId, Vec<Refused>), PageError> {
+    mut form: UploadForm,
+) -> Result<Received, PageError> {
     let _slot = state.slots.take(desk.tenant.id).ok_or(PageError::Busy)?;
-    let mut form = UploadForm::new(form);
     let token = form.expect(csrf::FIELD).await?;
     csrf::require_token(Some(bound), Some(&token))?;
     let store = form.expect("store").await?;
     let store = builtin_store(desk, &state.db, &store).await?;
-    let mut refused = Vec::new();
+    let (mut refused, mut jobs) = (Vec::new(), Vec::new());
     while let Some(File { name, bytes }) = form.file().await? {
         let bytes = match bytes {
             Ok(bytes) => bytes,
@@ -95,15 +129,12 @@ async fn receive(
             uploaded_by: Some(desk.user.id),
             origin: origin.clone(),
         };
-        let report = ingest_upload(&state.importer, desk.scope, store, upload).await?;
-        refused.extend(
-            report
-                .failed
-                .into_iter()
-                .map(|failure| Refused { name: failure.source, reason: failure.reason }),
-        );
+        match enqueue(&state.importer, desk.scope, store, upload).await? {
+            Ok(job) => jobs.push(job),
+            Err(failure) => refused.push(failure.into()),
+        }
     }
-    Ok((store, refused))
+    Ok(Received { store, refused, jobs, is_done: false })
 }
 
 fn too_much(limited: &Limited) -> String {
@@ -117,16 +148,16 @@ async fn answer(
     desk: &Desk,
     db: &Db,
     headers: &HeaderMap,
-    store: VectorStoreId,
-    refused: Vec<Refused>,
+    Received { store, refused, is_done, .. }: Received,
 ) -> Result<Response, PageError> {
     let status = if refused.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     if wants_json(headers) {
-        return Ok(for_script(status, &refused));
+        return Ok(for_script(status, &refused, !is_done));
     }
     if refused.is_empty() {
         let path = format!("{}/documents", desk.base());
-        return Ok(back(&path, Notice::Uploaded).into_response());
+        let notice = if is_done { Notice::Uploaded } else { Notice::Received };
+        return Ok(back(&path, notice).into_response());
     }
     let filter = documents::Filter { store: store.to_string(), ..documents::Filter::default() };
     let page = documents::list(desk, db, filter, refused).await?;
@@ -140,16 +171,16 @@ fn wants_json(headers: &HeaderMap) -> bool {
         .is_some_and(|accept| accept.starts_with("application/json"))
 }
 
-fn for_script(status: StatusCode, refused: &[Refused]) -> Response {
+fn for_script(status: StatusCode, refused: &[Refused], waiting: bool) -> Response {
     const HEADERS: [(HeaderName, &str); 2] =
         [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
-    let body = serde_json::json!({ "refused": refused }).to_string();
+    let body = serde_json::json!({ "refused": refused, "waiting": waiting }).to_string();
     (status, HEADERS, body).into_response()
 }
 
 fn signed_out() -> Response {
     let reason = "You are signed out. Reload the page and sign in again.".to_owned();
-    for_script(StatusCode::UNAUTHORIZED, &[Refused { name: String::new(), reason }])
+    for_script(StatusCode::UNAUTHORIZED, &[Refused { name: String::new(), reason }], false)
 }
 
 /// The builtin store of this id.

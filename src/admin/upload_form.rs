@@ -1,14 +1,24 @@
 //! The upload's form, read as it comes: field after field, each in good time.
 
-use std::time::Duration;
+use std::{
+    error::Error,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Poll, ready},
+    time::Duration,
+};
 
 use axum::{
+    body::{Body, Bytes},
     extract::{
-        Multipart,
-        multipart::{Field, MultipartError},
+        FromRequest, Multipart, Request,
+        multipart::{Field, MultipartError, MultipartRejection},
     },
     http::StatusCode,
 };
+use futures_util::{Stream, StreamExt, stream};
 
 use super::upload::FILE_BYTES;
 use crate::http::PageError;
@@ -19,9 +29,14 @@ const PAUSE: Duration = Duration::from_secs(30);
 /// The most fields of one form.
 const FIELDS: usize = 100;
 
+/// The most that comes before a field's content: its headers, and what follows the one before.
+const HEADERS: usize = 64 << 10;
+
 /// What is still to come of a form.
 pub(super) struct UploadForm {
     form: Multipart,
+    /// How much more may come before the next step.
+    room: Arc<AtomicUsize>,
     pause: Duration,
     fields: usize,
 }
@@ -33,31 +48,67 @@ pub(super) struct File {
     pub(super) bytes: Result<Vec<u8>, &'static str>,
 }
 
-impl UploadForm {
-    pub(super) fn new(form: Multipart) -> Self {
-        Self { form, pause: PAUSE, fields: 0 }
-    }
+impl<S: Send + Sync> FromRequest<S> for UploadForm {
+    type Rejection = MultipartRejection;
 
+    async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
+        let room = Arc::new(AtomicUsize::new(HEADERS));
+        let (parts, body) = request.into_parts();
+        let body = Body::from_stream(measured(body, Arc::clone(&room)));
+        let form = Multipart::from_request(Request::from_parts(parts, body), state).await?;
+        Ok(Self { form, room, pause: PAUSE, fields: 0 })
+    }
+}
+
+/// A body of which no more comes than there is room for, and one piece at a time: the parser takes
+/// all that is ready, and looks for the end of a field's headers however long they are.
+fn measured(
+    body: Body,
+    room: Arc<AtomicUsize>,
+) -> impl Stream<Item = Result<Bytes, Box<dyn Error + Send + Sync>>> {
+    let mut pieces = body.into_data_stream();
+    let mut has_come = false;
+    stream::poll_fn(move |context| {
+        if std::mem::take(&mut has_come) {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let piece = ready!(pieces.poll_next_unpin(context));
+        has_come = true;
+        if let Some(Ok(bytes)) = &piece {
+            let left = room.load(Ordering::Relaxed);
+            if left == 0 {
+                return Poll::Ready(Some(Err("a field of the form has endless headers".into())));
+            }
+            room.store(left.saturating_sub(bytes.len()), Ordering::Relaxed);
+        }
+        Poll::Ready(piece.map(|piece| piece.map_err(Into::into)))
+    })
+}
+
+impl UploadForm {
     /// The next field, which must be this one: token and store come before the files, so that
     /// nothing is read for somebody who may not send it.
     pub(super) async fn expect(&mut self, name: &str) -> Result<String, PageError> {
-        let pause = self.pause;
+        let (pause, room) = (self.pause, Arc::clone(&self.room));
         let field = self.next().await?;
         let Some(field) = field.filter(|field| field.name() == Some(name)) else {
             return Err(PageError::BadRequest("the form’s fields are missing or out of order"));
         };
+        room.store(usize::MAX, Ordering::Relaxed);
         let bytes = read(field, pause).await?.unwrap_or_default();
         String::from_utf8(bytes).map_err(|_| PageError::BadRequest("a field is not text"))
     }
 
     /// The next file; `None` at the end.
     pub(super) async fn file(&mut self) -> Result<Option<File>, PageError> {
-        let pause = self.pause;
+        let (pause, room) = (self.pause, Arc::clone(&self.room));
         while let Some(field) = self.next().await? {
             if field.name() != Some("file") {
                 continue;
             }
             let name = field.file_name().unwrap_or_default().replace(char::is_control, "");
+            room.store(usize::MAX, Ordering::Relaxed);
             let bytes = read(field, pause).await?;
             // A form that was sent without a file has one of no name and no content.
             if !name.is_empty() || !bytes.as_ref().is_ok_and(Vec::is_empty) {
@@ -69,6 +120,7 @@ impl UploadForm {
 
     async fn next(&mut self) -> Result<Option<Field<'_>>, PageError> {
         self.fields += 1;
+        self.room.store(HEADERS, Ordering::Relaxed);
         if self.fields > FIELDS {
             return Err(TOO_MUCH);
         }
@@ -115,12 +167,7 @@ fn broken(error: MultipartError) -> PageError {
 mod tests {
     use std::convert::Infallible;
 
-    use axum::{
-        body::Body,
-        extract::{FromRequest, Request},
-        http::header,
-    };
-    use futures_util::{StreamExt, stream};
+    use axum::http::header;
 
     use super::*;
 
@@ -131,8 +178,8 @@ mod tests {
             .header(header::CONTENT_TYPE, "multipart/form-data; boundary=cut")
             .body(Body::from_stream(begun.chain(stream::pending())))
             .unwrap();
-        let form = Multipart::from_request(request, &()).await.unwrap();
-        UploadForm { pause: Duration::from_millis(1), ..UploadForm::new(form) }
+        let form = UploadForm::from_request(request, &()).await.unwrap();
+        UploadForm { pause: Duration::from_millis(1), ..form }
     }
 
     #[tokio::test]

@@ -80,6 +80,12 @@ pub enum Kind {
     DocumentReleased,
     /// A document was removed.
     DocumentDeleted,
+    /// Somebody took back a file that was not a document yet.
+    IngestCancelled,
+    /// Somebody had a file that failed tried again.
+    IngestRetried,
+    /// A file's job does not fit the tenant that it is in: it was refused.
+    IngestRefused,
     /// A vector store was mapped.
     VectorStoreCreated,
     /// A vector store was removed.
@@ -150,6 +156,9 @@ impl Kind {
         Self::DocumentStored,
         Self::DocumentReleased,
         Self::DocumentDeleted,
+        Self::IngestCancelled,
+        Self::IngestRetried,
+        Self::IngestRefused,
         Self::VectorStoreCreated,
         Self::VectorStoreDeleted,
         Self::TenantCreated,
@@ -203,6 +212,9 @@ impl Kind {
             Self::DocumentStored => "document.stored",
             Self::DocumentReleased => "document.released",
             Self::DocumentDeleted => "document.deleted",
+            Self::IngestCancelled => "ingest.cancelled",
+            Self::IngestRetried => "ingest.retried",
+            Self::IngestRefused => "ingest.refused",
             Self::VectorStoreCreated => "vector_store.created",
             Self::VectorStoreDeleted => "vector_store.deleted",
             Self::TenantCreated => "tenant.created",

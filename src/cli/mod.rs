@@ -5,6 +5,7 @@ mod demo;
 mod eval;
 mod golden;
 mod import;
+mod ingest;
 mod keys;
 mod knowledge;
 mod migrate;
@@ -39,6 +40,8 @@ enum Command {
     Demo(demo::Args),
     /// Bring documents into a tenant's store.
     Import(import::Args),
+    /// See how far the files are that were sent to a tenant's stores, and cancel or retry one.
+    Ingest(ingest::Args),
     /// Ask a tenant's stores a question and print what they find.
     Search(search::Args),
     /// Import a collection with judged questions and print how well they are answered.
@@ -107,6 +110,7 @@ async fn run_command(command: Command) -> Result<(), Stop> {
         Command::Serve(args) => serve::run(args).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Import(args) => import::run(args).await,
+        Command::Ingest(args) => ingest::run(args).await,
         Command::Search(args) => search::run(args).await,
         Command::Eval(args) => eval::run(args).await,
         Command::Golden(args) => golden::run(args).await,

@@ -13,6 +13,7 @@ use crate::{
     app::{self, App, Parts},
     config::Config,
     db::Class,
+    documents::ingest::Worker,
     fault::Fault,
     http::server::{self, Leave, Outcome, Server},
     limits::Calls,
@@ -90,21 +91,25 @@ pub(super) async fn serve(
         .map_err(|fault| Stop(format!("cannot start: {}", fault.chain())))?;
     tracing::info!(listen = %config.listen, public_url = config.public_url.as_str(), "serving");
     let sweeper = tokio::spawn(sweep_hourly(app.clone(), context.parts.clone()));
+    let worker = Worker::new(context.parts.importer(), app.problems.clone());
+    let measuring = tokio::spawn(measure_regularly(worker.clone()));
+    let worker = worker.start();
     let embedding = tokio::spawn(embed_regularly(context.parts.clone(), app.problems.clone()));
     let (problems, calls) = (app.problems.clone(), app.calls.clone());
     let counting = tokio::spawn(write_down_regularly(calls.clone(), context.parts.clone()));
     let tending = tokio::spawn(tend_regularly(app.clone(), context.parts.clone()));
     serve_until(listeners.public, app, config, stop).await;
-    for task in [sweeper, embedding, counting, tending] {
+    for task in [sweeper, embedding, counting, tending, measuring] {
         task.abort();
     }
+    // Whoever stopped us waits, and not for a database that is away.
+    let _ = tokio::time::timeout(Duration::from_secs(2), worker.stop()).await;
     let write_down = async {
         if let Err(fault) = problems.flush().await {
             fault.log();
         }
         write_down(&calls, &context.parts).await;
     };
-    // Whoever stopped us waits, and not for a database that is away.
     let _ = tokio::time::timeout(Duration::from_secs(1), write_down).await;
     Ok(())
 }
@@ -114,6 +119,18 @@ async fn sweep_hourly(app: App, parts: Parts) {
     loop {
         hours.tick().await;
         if let Err(fault) = app.sweep(&parts.db, &parts.clock).await {
+            fault.log();
+        }
+    }
+}
+
+/// How much waits to be read, for the metrics.
+async fn measure_regularly(worker: Worker) {
+    let mut rounds = tokio::time::interval(Duration::from_secs(10));
+    rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        rounds.tick().await;
+        if let Err(fault) = worker.measure().await {
             fault.log();
         }
     }

@@ -12,7 +12,7 @@ use super::{
 use crate::embeddings::Sizer;
 
 /// A part of a text.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Chunk {
     /// The first character.
     pub start: usize,

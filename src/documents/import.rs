@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     extract::{MediaType, UNSUPPORTED, Unreadable},
-    ingest::{Importer, Report, Source, source_key},
+    importer::{Importer, Report, Source, source_key},
     records::{self, Sightings},
     whole::{Tally, Whole, bring_in},
 };
@@ -65,6 +65,8 @@ pub async fn import(
             media: file.media,
             uploaded_by: None,
             origin: None,
+            claim: None,
+            kept: None,
         };
         if file.media == MediaType::JsonLines {
             lines(importer, &source, file, progress, (&mut seen, &mut report)).await?;

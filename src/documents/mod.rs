@@ -3,21 +3,27 @@
 //! A file is read by a child process ([`extract`]), and so is each that it holds ([`whole`]); its
 //! text is cleaned of hidden characters ([`crate::neutral`]), cut into chunks with exact character
 //! ranges ([`chunk`]), embedded, and saved in one transaction ([`store`]). What could not be embedded
-//! then is later ([`embed`]). [`import()`] does that for folders, [`ingest_upload`] for one file.
+//! then is later ([`embed`]). [`import()`] does that for folders on the spot, and the queue
+//! ([`ingest`]) for what people send.
 
 mod chunk;
+mod draft;
 pub mod embed;
 pub mod extract;
 pub mod import;
-mod ingest;
+mod importer;
+pub mod ingest;
 pub(crate) mod language;
+mod originals;
 mod outline;
 mod records;
 mod room;
 pub(crate) mod sentences;
 pub mod store;
+mod store_originals;
 mod store_save;
 mod store_sync;
+mod store_totals;
 pub mod sync;
 mod tables;
 mod units;
@@ -30,7 +36,8 @@ use time::OffsetDateTime;
 
 pub use chunk::CHUNKING_VERSION;
 pub use import::{Progress, import};
-pub use ingest::{Importer, MAX_UPLOAD, Report, SourceFailure, Upload, ingest_upload};
+pub use importer::{Importer, Report, SourceFailure};
+pub use ingest::{MAX_UPLOAD, Upload, enqueue};
 
 use crate::ids::{DocumentId, UserId, VectorStoreId};
 

@@ -8,8 +8,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{
+    draft::Facts,
     extract::{MediaType, Parsed},
-    ingest::{Facts, Importer, Outcome, Report, Source, source_key},
+    importer::{Importer, Outcome, Report, Source, source_key},
     outline::Style,
     store,
 };
@@ -78,16 +79,8 @@ pub(super) async fn line(
         report.fail(&place, format!("its _id is that of {first} too: only one of them is kept"));
         return Ok(());
     }
-    let source = Source {
-        scope: file.scope,
-        store: file.store,
-        key,
-        name: &id,
-        bytes: line,
-        media: MediaType::JsonLines,
-        uploaded_by: file.uploaded_by,
-        origin: file.origin,
-    };
+    let source =
+        Source { key, name: &id, bytes: line, media: MediaType::JsonLines, ..file.beside() };
     if let Some(id) = importer.unchanged(&source).await? {
         report.count(&place, Ok(Outcome::Unchanged(id)));
         return Ok(());

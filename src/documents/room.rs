@@ -1,4 +1,7 @@
-//! How much a tenant may keep.
+//! How much a tenant may keep (spec row U-01).
+
+use super::store_totals as store;
+use crate::db::TenantTx;
 
 const MAX_DOCUMENTS: i64 = 10_000;
 const MAX_TENANT_BYTES: i64 = 2 * 1024 * 1024 * 1024;
@@ -6,26 +9,20 @@ const MAX_TENANT_BYTES: i64 = 2 * 1024 * 1024 * 1024;
 /// Why nothing more is taken.
 pub(super) const FULL: &str = "the tenant is full: 10,000 documents or 2 GiB";
 
-/// What a tenant may still upload (spec row U-01). Counted before each document: uploads at the
-/// same moment may overrun it by as many.
-pub(super) struct Room {
-    documents: i64,
-    bytes: i64,
+/// Whether a file of this size may be taken in addition to what is there and what waits: whoever
+/// asks too waits until this transaction is over.
+pub(super) async fn takes(tx: &mut TenantTx, bytes: i64) -> sqlx::Result<bool> {
+    let (documents, kept) = store::lock(tx).await?;
+    let (waiting, coming) = store::waiting(tx).await?;
+    Ok(fits(documents + waiting, kept + coming, bytes))
 }
 
-impl Room {
-    pub(super) const fn of((documents, bytes): (i64, i64)) -> Self {
-        Self { documents: MAX_DOCUMENTS - documents, bytes: MAX_TENANT_BYTES - bytes }
-    }
+/// Whether a document of this size may stay that this transaction has added, likewise.
+pub(super) async fn admits(tx: &mut TenantTx, bytes: i64) -> sqlx::Result<bool> {
+    let (documents, kept) = store::lock(tx).await?;
+    Ok(fits(documents, kept, bytes))
+}
 
-    pub(super) const fn is_left(&self) -> bool {
-        self.documents > 0 && self.bytes > 0
-    }
-
-    pub(super) fn take(&mut self, documents: u64, bytes: usize) {
-        if documents > 0 {
-            self.documents -= i64::try_from(documents).unwrap_or(i64::MAX);
-            self.bytes -= i64::try_from(bytes).unwrap_or(i64::MAX);
-        }
-    }
+const fn fits(documents: i64, kept: i64, bytes: i64) -> bool {
+    documents < MAX_DOCUMENTS && kept + bytes <= MAX_TENANT_BYTES
 }

@@ -1,5 +1,6 @@
 //! Documents, their texts and chunks in Postgres: how they are saved.
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
 
@@ -7,8 +8,7 @@ use super::{chunk::Chunk, embed};
 use crate::{
     db::TenantTx,
     embeddings::Vector,
-    ids::{DocumentId, UserId, VectorStoreId},
-    neutral::Flag,
+    ids::{DocumentId, OriginalId, UserId, VectorStoreId},
 };
 
 /// What is known of a source before it is read.
@@ -95,20 +95,17 @@ pub(super) struct Ready<'a> {
     /// Of the chunks, in their order; without a model there are none yet.
     pub(super) vectors: Option<&'a [Vector]>,
     pub(super) uploaded_by: Option<UserId>,
+    /// The file that it was read from, if that is kept.
+    pub(super) original: Option<OriginalId>,
 }
 
 /// What was found in a document on its way in.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Findings {
     pub(super) hidden: usize,
     pub(super) active: usize,
-    pub(super) flags: Vec<Flag>,
-}
-
-impl Findings {
-    fn names(&self) -> Vec<String> {
-        self.flags.iter().map(|flag| flag.as_str().to_owned()).collect()
-    }
+    /// [`crate::neutral::Flag`] by name.
+    pub(super) flags: Vec<String>,
 }
 
 /// Save a document with its text and chunks: a new one, or in place of what `replaces` holds.
@@ -144,9 +141,9 @@ async fn insert(
         insert into documents (tenant_id, id, vector_store_id, source_key, title, url, metadata,
                                media_type, content_hash, byte_size, char_count, uploaded_by,
                                created_at, updated_at, hidden_characters, active_content,
-                               content_flags, held_at, language)
+                               content_flags, held_at, language, original_id)
         select tenant_id, $1, id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12, $13, $14, $15,
-               case when $16 then $12::timestamptz end, $17
+               case when $16 then $12::timestamptz end, $17, $18
           from vector_stores
          where id = $2 and backend = 'builtin'
            for key share
@@ -166,9 +163,10 @@ async fn insert(
         now,
         whole(ready.findings.hidden),
         whole(ready.findings.active),
-        &ready.findings.names(),
+        &ready.findings.flags,
         ready.held,
         ready.language,
+        ready.original.map(OriginalId::uuid),
     )
     .fetch_optional(tx.conn())
     .await
@@ -186,7 +184,8 @@ async fn update(
            set title = $2, url = $3, metadata = $4, media_type = $5, content_hash = $6,
                byte_size = $7, char_count = $8, uploaded_by = $9, updated_at = $10,
                hidden_characters = $11, active_content = $12, content_flags = $13,
-               held_at = case when $14 then $10::timestamptz else held_at end, language = $15
+               held_at = case when $14 then $10::timestamptz else held_at end, language = $15,
+               original_id = $16
          where id = $1
         returning held_at is not null as "held!"
         "#,
@@ -202,9 +201,10 @@ async fn update(
         now,
         whole(ready.findings.hidden),
         whole(ready.findings.active),
-        &ready.findings.names(),
+        &ready.findings.flags,
         ready.held,
         ready.language,
+        ready.original.map(OriginalId::uuid),
     )
     .fetch_optional(tx.conn())
     .await

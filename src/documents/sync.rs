@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     import::{Found, Walked, walk},
-    ingest::{Importer, Report, source_key},
+    importer::{Importer, Report, source_key},
     store_save, store_sync,
 };
 use crate::{

@@ -6,10 +6,11 @@ use std::{pin::Pin, time::Duration};
 use tokio::time::Instant;
 
 use super::{
+    draft::Facts,
     extract::{MediaType, Member, Unreadable},
-    ingest::{Facts, Importer, Outcome, Report, Source, source_key},
+    importer::{Importer, Outcome, Report, Source, source_key},
     records::{self, Sightings},
-    room::{FULL, Room},
+    room::FULL,
 };
 use crate::fault::Fault;
 
@@ -25,7 +26,7 @@ const UPLOAD_TIME: Duration = Duration::from_secs(300);
 pub(super) struct Whole<'a> {
     pub(super) source: Source<'a>,
     /// `path` or `upload`.
-    pub(super) kind: &'static str,
+    pub(super) kind: &'a str,
     /// `folder/mail.zip/2024/offer.eml`: shown, and with the kind its key.
     pub(super) path: String,
 }
@@ -34,7 +35,6 @@ pub(super) struct Whole<'a> {
 pub(super) struct Tally<'a> {
     report: &'a mut Report,
     seen: &'a mut Sightings,
-    room: Option<&'a mut Room>,
     members: usize,
     bytes: u64,
     until: Option<Instant>,
@@ -50,7 +50,6 @@ impl<'a> Tally<'a> {
         Self {
             report,
             seen,
-            room: None,
             members: MOST_MEMBERS,
             bytes: MOST_BYTES,
             until: None,
@@ -59,19 +58,17 @@ impl<'a> Tally<'a> {
         }
     }
 
-    /// For a file that a person sent, who waits for it.
-    pub(super) fn within(self, room: &'a mut Room) -> Self {
-        Self { room: Some(room), until: Some(Instant::now() + UPLOAD_TIME), ..self }
+    /// For a file that a person sent: others wait for their turn.
+    pub(super) fn in_time(self) -> Self {
+        Self { until: Some(Instant::now() + UPLOAD_TIME), ..self }
     }
 
-    /// Whether another document may come in; says so once if not.
-    fn has_room(&mut self, path: &str) -> bool {
-        let is_full = self.room.as_ref().is_some_and(|room| !room.is_left());
-        let is_late = self.until.is_some_and(|until| Instant::now() > until);
-        if is_full || is_late {
+    /// Whether there is time for another document; says so once if not.
+    fn has_time(&mut self, path: &str) -> bool {
+        if self.until.is_some_and(|until| Instant::now() > until) {
             let late = "reading all that the file holds takes longer than five minutes: this and \
                         what comes after it was not read; split the file";
-            self.stop(path, if is_full { FULL } else { late });
+            self.stop(path, late);
         }
         !self.is_over
     }
@@ -97,11 +94,14 @@ impl<'a> Tally<'a> {
         }
     }
 
-    fn count(&mut self, path: &str, size: usize, outcome: Result<Outcome, Unreadable>) {
-        if let (Ok(Outcome::Added(_)), Some(room)) = (&outcome, &mut self.room) {
-            room.take(1, size);
-        }
+    fn count(&mut self, path: &str, outcome: Result<Outcome, Unreadable>) {
         self.report.count(path, outcome);
+        self.heed();
+    }
+
+    /// Where one had no room, neither has the next.
+    fn heed(&mut self) {
+        self.is_over |= self.report.failed.last().is_some_and(|last| last.reason == FULL);
     }
 }
 
@@ -111,7 +111,7 @@ pub(super) async fn bring_in(
     file: &Whole<'_>,
     tally: &mut Tally<'_>,
 ) -> Result<(), Fault> {
-    if !tally.has_room(&file.path) {
+    if !tally.has_time(&file.path) {
         return Ok(());
     }
     match file.source.media {
@@ -120,7 +120,7 @@ pub(super) async fn bring_in(
         MediaType::Mail => message(importer, file, tally).await,
         _ => {
             let outcome = importer.file(&file.source).await?;
-            tally.count(&file.path, file.source.bytes.len(), outcome);
+            tally.count(&file.path, outcome);
             Ok(())
         }
     }
@@ -130,16 +130,13 @@ async fn lines(importer: &Importer, file: &Whole<'_>, tally: &mut Tally<'_>) -> 
     let shown = Source { name: &file.path, ..file.source.beside() };
     for (number, line) in file.source.bytes.split(|byte| *byte == b'\n').enumerate() {
         if !line.trim_ascii().is_empty()
-            && !tally.has_room(&format!("{}:{}", file.path, number + 1))
+            && !tally.has_time(&format!("{}:{}", file.path, number + 1))
         {
             break;
         }
-        let before = tally.report.added;
         let place = (number + 1, line);
         records::line(importer, &shown, place, tally.seen, tally.report).await?;
-        if let Some(room) = &mut tally.room {
-            room.take(tally.report.added - before, line.len());
-        }
+        tally.heed();
     }
     Ok(())
 }
@@ -155,7 +152,7 @@ async fn message(
         tally.report.count(&file.path, Ok(Outcome::Unchanged(id)));
         return Ok(());
     }
-    let outcome = match importer.extractor.extract(source.media, source.bytes).await? {
+    let outcome = match importer.read(source).await? {
         Ok(parsed) => {
             if parsed.holds_members {
                 members(importer, file, tally).await?;
@@ -164,7 +161,7 @@ async fn message(
         }
         Err(unreadable) => Err(unreadable),
     };
-    tally.count(&file.path, source.bytes.len(), outcome);
+    tally.count(&file.path, outcome);
     Ok(())
 }
 

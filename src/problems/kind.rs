@@ -17,11 +17,13 @@ pub enum Kind {
     Proxy,
     /// The embedding model is not there.
     Embedding,
+    /// A file's job names what is not its tenant's.
+    Ingest,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Host,
         Self::Resource,
         Self::Issuer,
@@ -29,6 +31,7 @@ impl Kind {
         Self::Outbound,
         Self::Proxy,
         Self::Embedding,
+        Self::Ingest,
     ];
 
     /// As stored, and in URLs.
@@ -42,6 +45,7 @@ impl Kind {
             Self::Outbound => "outbound",
             Self::Proxy => "proxy",
             Self::Embedding => "embedding",
+            Self::Ingest => "ingest",
         }
     }
 
@@ -80,6 +84,10 @@ impl Kind {
                 "The embedding model is not there, so searches go by words alone and miss what is \
                  said in others."
             }
+            Self::Ingest => {
+                "A file that waits to be read names a vector store or an original that is not its \
+                 tenant's. It was refused."
+            }
         }
     }
 
@@ -115,6 +123,10 @@ impl Kind {
             Self::Embedding => {
                 "Set CALLSLIP_MODEL_DIR to the folder with the model, which scripts/demo unpacks \
                  from models in the sources. What is there already is then embedded by itself."
+            }
+            Self::Ingest => {
+                "Callslip itself never writes such a row: find out who else writes to the database, \
+                 or whether a part of it was restored from a backup."
             }
         }
     }

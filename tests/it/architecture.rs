@@ -52,7 +52,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     ("embeddings", &[]),
-    ("documents", &["neutral", "db", "audit", "tenants", "embeddings"]),
+    ("documents", &["neutral", "db", "problems", "audit", "tenants", "embeddings"]),
     (
         "search",
         &["neutral", "db", "outbound", "tenants", "vector_stores", "embeddings", "documents"],

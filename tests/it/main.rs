@@ -12,6 +12,7 @@ mod demo;
 mod documentation;
 mod housekeeping;
 mod http;
+mod ingest;
 mod isolation;
 mod journey;
 mod knowledge;

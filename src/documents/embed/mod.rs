@@ -5,7 +5,7 @@
 
 pub(super) mod store;
 
-use super::ingest::Importer;
+use super::importer::Importer;
 use crate::{
     db::{TenantScope, TenantTx},
     embeddings::BATCH,

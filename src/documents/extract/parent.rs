@@ -101,7 +101,7 @@ impl Extractor {
 }
 
 pub(super) fn too_slow(wall: Duration) -> Unreadable {
-    unreadable(format!("reading the file took longer than {} seconds", wall.as_secs()))
+    unreadable(format!("{TOO_SLOW} {} seconds", wall.as_secs()))
 }
 
 struct Outcome {
@@ -137,10 +137,8 @@ async fn converse(child: &mut Child, bytes: &[u8]) -> std::io::Result<Outcome> {
 pub(super) fn ended(status: ExitStatus) -> Option<Unreadable> {
     let signal = status.signal()?;
     Some(unreadable(match Signal::try_from(signal) {
-        Ok(Signal::SIGXCPU | Signal::SIGKILL) => {
-            "reading the file took too much processor time: it may be damaged or hostile"
-        }
-        _ => "the file makes its reader crash or run out of memory: it may be damaged or hostile",
+        Ok(Signal::SIGXCPU | Signal::SIGKILL) => OUT_OF_CPU,
+        _ => CRASHED,
     }))
 }
 
@@ -159,5 +157,20 @@ fn judge(outcome: &Outcome) -> Result<Parsed, Unreadable> {
 }
 
 pub(super) fn failed() -> Unreadable {
-    unreadable("the file makes its reader fail: it may be damaged")
+    unreadable(FAILED)
+}
+
+const TOO_SLOW: &str = "reading the file took longer than";
+const OUT_OF_CPU: &str =
+    "reading the file took too much processor time: it may be damaged or hostile";
+const CRASHED: &str =
+    "the file makes its reader crash or run out of memory: it may be damaged or hostile";
+const FAILED: &str = "the file makes its reader fail: it may be damaged";
+
+impl Unreadable {
+    /// Whether its reader came to an end that the machine may have had a part in.
+    #[must_use]
+    pub fn is_crash(&self) -> bool {
+        [TOO_SLOW, OUT_OF_CPU, CRASHED, FAILED].iter().any(|reason| self.0.starts_with(reason))
+    }
 }

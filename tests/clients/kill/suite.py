@@ -13,6 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 import checks
 from browser import Answer
 from demo import Demo
+from files import (  # noqa: F401 - the checks are found by their names
+    WAITING,
+    test_killed_in_every_stage_of_a_file,
+)
 from kills import (  # noqa: F401 - the checks are found by their names
     Unread,
     code_fields,
@@ -89,6 +93,7 @@ def test_the_server_killed_during_uploads(demo: Demo, server: Server) -> None:
         server.kill()
         work.result(timeout=60)
     server.start()
+    until("everything that was sent is read", lambda: number(WAITING) == 0)
     there = [key for (key,) in sql("select source_key from documents where source_key like '%upload-%'")]
     lost = [name for name in acknowledged if not any(name in key for key in there)]
     assert not lost, f"acknowledged and lost: {lost} of {len(acknowledged)}"

@@ -1,9 +1,8 @@
 //! A tenant with one of everything, each marked with the tenant's own word.
 
 use callslip::{
-    audit::{Actor, Origin},
+    audit::Actor,
     db::TenantScope,
-    documents::{Upload, ingest_upload},
     ids::{DocumentId, TenantId, UserId, VectorStoreId},
     outbound::{Outbound, Policy},
     search::{Reference, Target},
@@ -16,7 +15,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::support::{
-    Answer, Assistant, Browser, ORIGIN, Person, TestApp,
+    Answer, Assistant, Browser, ORIGIN, Person, TestApp, file,
     openai_fake::{KEY, OpenAi, STORE},
 };
 
@@ -121,6 +120,25 @@ async fn plant_rules(app: &TestApp, tenant: TenantId, user: UserId, mark: &str) 
     }
 }
 
+/// A file that could not be read, with what the stages before it left.
+async fn plant_file(app: &TestApp, tenant: TenantId, mark: &str) {
+    let sql = "with job as (
+           insert into ingest_jobs (tenant_id, id, vector_store_id, source_key, source_number,
+                                    file_name, media_type, content_hash, byte_size, stage, failure,
+                                    run_after, created_at, updated_at)
+           select tenant_id, gen_random_uuid(), id, 'upload:' || $2, 0, $2 || '.pdf',
+                  'application/pdf', sha256($2::bytea), 1, 'failed', $2, now(), now(), now()
+             from vector_stores
+            where tenant_id = $1 and backend = 'builtin'
+            limit 1
+           returning tenant_id, id),
+         text as (
+           insert into ingest_texts (tenant_id, job_id, draft) select tenant_id, id, $2 from job)
+         insert into ingest_chunks (tenant_id, job_id, ordinal, body)
+         select tenant_id, id, 0, $2 from job";
+    sqlx::query(sql).bind(tenant.uuid()).bind(mark).execute(&app.pool).await.unwrap();
+}
+
 /// A question of which the tenant knows what answers it, and a run that asked it.
 async fn plant_golden(app: &TestApp, tenant: TenantId, document: Uuid, mark: &str) {
     sqlx::query(
@@ -181,6 +199,7 @@ impl Camp {
         assert_eq!(assistant.revoke(&given_back).await.status, 200);
 
         plant_rules(app, tenant.id, reader.user.id, mark).await;
+        plant_file(app, tenant.id, mark).await;
         plant_golden(app, tenant.id, documents[0], mark).await;
         let documents = documents.into_iter().map(DocumentId::from).collect();
         let camp = Self {
@@ -263,7 +282,7 @@ impl TestApp {
 
 impl Browser {
     /// Send the form that is on the page at `path`, with a file.
-    pub(super) async fn upload(
+    pub(crate) async fn upload(
         &mut self,
         path: &str,
         fields: &[(&str, &str)],
@@ -330,10 +349,8 @@ async fn fill(app: &TestApp, scope: TenantScope, store: VectorStoreId, mark: &st
         (format!("{mark}-volumes.jsonl"), lines.join("\n").into_bytes()),
         (format!("zzz-{mark}-notes.txt"), text.into_bytes()),
     ];
-    let importer = app.parts.importer();
     for (file_name, bytes) in files {
-        let upload = Upload { file_name, bytes, uploaded_by: None, origin: Origin::default() };
-        let report = ingest_upload(&importer, scope, store, upload).await.unwrap();
+        let report = app.ingest(scope, store, file(&file_name, &bytes)).await;
         assert!(report.failed.is_empty(), "{report:?}");
     }
 }

@@ -146,6 +146,7 @@ async fn further_fields_are_not_assigned(pool: PgPool) {
     form.extend(without(&["store"]));
     let sent = owner.upload("/t/acme/documents", &form, ("planted.txt", "Planted.")).await;
     assert_eq!(sent.status, 303, "{}", sent.text());
+    field.app.drain_ingest().await;
     assert_eq!(owned(&field, "documents", "source_key like '%planted.txt'").await, ["acme"]);
 
     // The whole flow, with further fields at every step.

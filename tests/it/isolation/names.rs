@@ -30,6 +30,7 @@ async fn what_the_other_tenant_has_is_not_taken(pool: PgPool) {
         let sent = owner.upload(path, &form, file).await;
         assert_eq!((sent.status.as_u16(), sent.text().as_str()), (303, ""), "{file:?}");
     }
+    field.app.drain_ingest().await;
     let count = "select count(*) from documents where tenant_id = $1 and title <> ''";
     let count: i64 =
         sqlx::query_scalar(count).bind(field.acme.tenant.id.uuid()).fetch_one(&pool).await.unwrap();

@@ -7,7 +7,7 @@ use sqlx::PgPool;
 use tokio::task::JoinSet;
 
 use super::Shelf;
-use crate::support::{TestApp, model_folder};
+use crate::support::{TestApp, file, model_folder};
 
 /// The counted terms that are not what a count now says, and how many there are.
 pub(super) async fn miscounted(pool: &PgPool) -> (i64, i64) {
@@ -141,16 +141,9 @@ async fn documents_that_come_at_once_are_counted_right(pool: PgPool) {
             text.reverse();
         }
         let text = format!("{} {n}", text.join(" ").repeat(n + 1));
-        let upload = documents::Upload {
-            file_name: format!("{}.txt", n % 8),
-            bytes: text.into_bytes(),
-            uploaded_by: None,
-            origin: callslip::audit::Origin::default(),
-        };
-        let (importer, scope, store) = (shelf.importer.clone(), shelf.scope, shelf.store);
-        race.spawn(async move {
-            documents::ingest_upload(&importer, scope, store, upload).await.unwrap()
-        });
+        let upload = file(&format!("{}.txt", n % 8), text.as_bytes());
+        let (app, scope, store) = (shelf.app.clone(), shelf.scope, shelf.store);
+        race.spawn(async move { app.ingest(scope, store, upload).await });
     }
     for report in race.join_all().await {
         assert!(report.failed.is_empty(), "{report:?}");

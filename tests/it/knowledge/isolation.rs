@@ -7,7 +7,7 @@ use callslip::{
 use sqlx::PgPool;
 
 use super::Shelf;
-use crate::support::TestApp;
+use crate::support::{TestApp, file};
 
 const CANARY: &str = "The saffron pelican of tenant B keeps its ledger in Trondheim.";
 
@@ -61,14 +61,8 @@ async fn another_tenants_documents_do_not_exist(pool: PgPool) {
     assert_eq!((copied.added, copied.unchanged), (1, 0));
 
     // Nor can one tenant fill or remove another's store.
-    let upload = callslip::documents::Upload {
-        file_name: "x.txt".to_owned(),
-        bytes: b"planted".to_vec(),
-        uploaded_by: None,
-        origin: callslip::audit::Origin::default(),
-    };
-    let planted = callslip::documents::ingest_upload(&a.importer, a.scope, b.store, upload).await;
-    assert_eq!(planted.unwrap().failed.len(), 1);
+    let planted = a.app.ingest(a.scope, b.store, file("x.txt", b"planted")).await;
+    assert_eq!(planted.failed.len(), 1);
     let mut tx = a.app.db().tenant(a.scope).await.unwrap();
     assert!(!vector_stores::store::delete(&mut tx, b.store).await.unwrap());
     assert!(vector_stores::store::find(&mut tx, b.store).await.unwrap().is_none());

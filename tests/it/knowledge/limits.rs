@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use callslip::{
     audit::Origin,
-    documents::{Upload, ingest_upload},
+    documents::Upload,
     search::{Fetch, Reference, Target},
 };
 use sqlx::PgPool;
@@ -114,7 +114,7 @@ async fn an_uploads_event_names_its_request(pool: PgPool) {
         uploaded_by: None,
         origin: Origin { request: Some(request), address: "192.0.2.0/24".to_owned() },
     };
-    ingest_upload(&shelf.importer, shelf.scope, shelf.store, upload).await.unwrap();
+    shelf.app.ingest(shelf.scope, shelf.store, upload).await;
     let event = sqlx::query!(
         r#"select request_id as "request!", address as "address!"
              from audit_events where kind = 'document.stored'"#

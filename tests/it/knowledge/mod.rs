@@ -14,9 +14,9 @@ mod words;
 use std::{path::PathBuf, time::Duration};
 
 use callslip::{
-    audit::{Actor, Origin},
+    audit::Actor,
     db::TenantScope,
-    documents::{self, Importer, Report, Upload, extract::Extractor},
+    documents::{self, Importer, Report, extract::Extractor},
     ids::VectorStoreId,
     outbound::{Outbound, Policy},
     search::{Fetch, Fetched, Hit, Parts, Search},
@@ -24,7 +24,7 @@ use callslip::{
 };
 use sqlx::PgPool;
 
-use crate::support::TestApp;
+use crate::support::{TestApp, file};
 
 /// A tenant with a store, and what it takes to fill and ask it.
 struct Shelf {
@@ -76,13 +76,7 @@ impl Shelf {
     }
 
     async fn upload(&self, name: &str, bytes: &[u8]) -> Report {
-        let upload = Upload {
-            file_name: name.to_owned(),
-            bytes: bytes.to_vec(),
-            uploaded_by: None,
-            origin: Origin::default(),
-        };
-        documents::ingest_upload(&self.importer, self.scope, self.store, upload).await.unwrap()
+        self.app.ingest(self.scope, self.store, file(name, bytes)).await
     }
 
     async fn ask(&self, question: &str) -> Vec<Hit> {

@@ -8,7 +8,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use callslip::{
     audit::Origin,
     db::TenantScope,
-    documents::{Upload, ingest_upload},
+    documents::Upload,
     ids::{GrantId, TenantId, UserId, VectorStoreId},
 };
 use jsonwebtoken::{Algorithm, EncodingKey};
@@ -292,7 +292,6 @@ impl Stage {
 
     /// Bring a file into the store.
     pub(crate) async fn upload(&self, name: &str, text: &str) {
-        let importer = self.app.parts.importer();
         #[expect(clippy::disallowed_methods, reason = "the test made the tenant")]
         let scope = TenantScope::proven(self.tenant);
         let upload = Upload {
@@ -301,7 +300,7 @@ impl Stage {
             uploaded_by: Some(self.user),
             origin: Origin::default(),
         };
-        let report = ingest_upload(&importer, scope, self.store, upload).await.unwrap();
+        let report = self.app.ingest(scope, self.store, upload).await;
         assert!(report.failed.is_empty() && report.last.is_some(), "{report:?}");
     }
 

@@ -176,6 +176,7 @@ async fn new_documents_wait_where_the_tenant_wants_it(pool: PgPool) {
         let fields = [("csrf_token", token.as_str()), ("store", &store)];
         let done = upload(ada, path, &fields, &[(name, text)]).await;
         assert_eq!(done.status, 303, "{}", done.text());
+        stage.app.drain_ingest().await;
     };
     add(&mut ada, "early.txt", "The early pelican.").await;
     assert_eq!(save(&mut ada, &page, &[("holds_documents", "on")]).await.status, 303);

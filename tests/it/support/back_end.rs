@@ -5,17 +5,11 @@ use axum::{
     extract::Request,
     http::{Method, header},
 };
-use callslip::{
-    audit::Origin,
-    db::TenantScope,
-    documents::{Upload, ingest_upload},
-    ids::VectorStoreId,
-    tenants::Role,
-};
+use callslip::{db::TenantScope, ids::VectorStoreId, tenants::Role};
 use serde_json::{Value, json};
 
 use super::{
-    Answer, Assistant, Browser, ORIGIN, TestApp,
+    Answer, Assistant, Browser, ORIGIN, TestApp, file,
     oauth::{Changes, changed},
 };
 
@@ -46,13 +40,7 @@ impl TestApp {
     pub async fn document(&self, slug: &str, store: VectorStoreId, name: &str, text: &str) {
         #[expect(clippy::disallowed_methods, reason = "a test proves nothing about membership")]
         let scope = TenantScope::proven(self.tenant(slug).await.id);
-        let upload = Upload {
-            file_name: name.to_owned(),
-            bytes: text.as_bytes().to_vec(),
-            uploaded_by: None,
-            origin: Origin::default(),
-        };
-        let report = ingest_upload(&self.parts.importer(), scope, store, upload).await.unwrap();
+        let report = self.ingest(scope, store, file(name, text.as_bytes())).await;
         assert!(report.failed.is_empty(), "{report:?}");
     }
 

@@ -13,6 +13,7 @@ mod people;
 mod probe;
 pub mod property;
 pub mod provider;
+mod queue;
 mod terminal;
 mod valkey;
 
@@ -27,7 +28,7 @@ use callslip::{
     clock::Clock,
     config::Config,
     db::Db,
-    documents::extract::Extractor,
+    documents::{extract::Extractor, ingest::Bell},
     embeddings::Embedder,
     mcp::StreamRules,
     outbound::{Outbound, Policy},
@@ -44,6 +45,7 @@ pub use dpop::ClientKey;
 pub use model::model_folder;
 pub use oauth::{Assistant, CHALLENGE, CHATGPT, Changes, VERIFIER, changed};
 pub use people::{PASSWORD, Person};
+pub use queue::file;
 pub use terminal::Terminal;
 pub use valkey::Valkey;
 
@@ -98,6 +100,7 @@ impl TestApp {
                 false => Embedder::none(),
             },
             config,
+            bell: Bell::default(),
             db: Db::over(pool),
             clock: clock.clone(),
             master_key: MasterKey::from_hex(&MASTER_KEY.repeat(32)).unwrap(),

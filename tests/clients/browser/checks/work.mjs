@@ -28,8 +28,8 @@ test("an upload shows its progress, is found at once, and is deleted after a que
   await network.send("Network.emulateNetworkConditions", { ...slow, uploadThroughput: -1 });
   await network.detach();
   await page.waitForURL(/notice=/, { timeout: 30_000 });
-  const row = page.getByRole("row", { name: /lamplighter/i });
-  await row.waitFor();
+  const row = page.getByRole("region", { name: "Documents in the list" }).getByRole("row", { name: /lamplighter/i });
+  await row.waitFor({ timeout: 60_000 }); // the page looks again by itself while the file is read
   await look(page, "documents-uploaded");
 
   const hits = await stage.left.client.search("Where does the lamplighter keep his ginger kittens?");

@@ -1,30 +1,27 @@
 //! One document on its way in: known already, or read, cut and saved in one transaction.
 
-use serde_json::{Map, Value};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
 use super::{
-    chunk::{Chunk, MOST_CHUNKS, chunks},
-    embed,
+    draft::{Draft, Facts},
     extract::{Extractor, MediaType, Parsed, Unreadable},
-    language::language,
-    outline::{Composed, compose},
-    records::Sightings,
-    room::{FULL, Room},
-    store,
-    store_save::{self, Findings, Known, Ready},
+    ingest::{Bell, Claim},
+    originals::{self, Kept, Original},
+    room::{self, FULL},
+    store_save::{self, Known, Ready},
     store_sync,
     sync::Seen,
-    whole::{Tally, Whole, bring_in},
 };
 use crate::{
     audit::{self, Event, Kind, Origin},
     clock::Clock,
-    db::{Db, TenantScope},
-    embeddings::{Embedder, Sizer},
+    db::{Db, TenantScope, TenantTx},
+    embeddings::{Embedder, Vector},
     fault::Fault,
-    ids::{DocumentId, UserId, VectorStoreId},
+    ids::{DocumentId, OriginalId, UserId, VectorStoreId},
     neutral,
     tenants::connection,
 };
@@ -46,7 +43,7 @@ pub struct Report {
 }
 
 /// A source that could not be read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceFailure {
     /// A path, with a line number where it is one line of a file.
     pub source: String,
@@ -55,6 +52,11 @@ pub struct SourceFailure {
 }
 
 impl Report {
+    /// Whether no document came of it.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.added + self.updated + self.unchanged == 0
+    }
+
     pub(super) fn fail(&mut self, source: &str, reason: impl Into<String>) {
         // Names are shown on terminals and pages: no control characters, no end.
         let source = neutral::line(source, 300);
@@ -97,23 +99,9 @@ pub struct Importer {
     pub extractor: Extractor,
     /// What makes passages comparable with questions, where there is a model.
     pub embedder: Embedder,
+    /// What wakes the queue's workers.
+    pub bell: Bell,
 }
-
-/// One file's bytes, from a person.
-#[derive(Debug)]
-pub struct Upload {
-    /// As the browser named it: shown, and never used as a path.
-    pub file_name: String,
-    /// The content.
-    pub bytes: Vec<u8>,
-    /// Who sent it.
-    pub uploaded_by: Option<UserId>,
-    /// In which request, from where.
-    pub origin: Origin,
-}
-
-/// The largest file that a person may send (spec row U-01).
-pub const MAX_UPLOAD: usize = 25 * 1024 * 1024;
 
 /// What came of one document.
 pub(super) enum Outcome {
@@ -135,6 +123,10 @@ pub(super) struct Source<'a> {
     pub(super) uploaded_by: Option<UserId>,
     /// `None` for an import on the command line.
     pub(super) origin: Option<&'a Origin>,
+    /// Under which it is read; `None` for an import on the command line.
+    pub(super) claim: Option<&'a Claim>,
+    /// Where its bytes are kept already; `bytes` may be empty then.
+    pub(super) kept: Option<Kept>,
 }
 
 impl Source<'_> {
@@ -149,15 +141,19 @@ impl Source<'_> {
             media: self.media,
             uploaded_by: self.uploaded_by,
             origin: self.origin,
+            claim: self.claim,
+            kept: None,
         }
     }
-}
 
-/// What a source says of itself besides its text.
-#[derive(Default)]
-pub(super) struct Facts {
-    pub(super) url: Option<String>,
-    pub(super) metadata: Map<String, Value>,
+    fn hash(&self) -> [u8; 32] {
+        self.kept.map_or_else(|| content_hash(self.bytes), |kept| kept.hash)
+    }
+
+    fn byte_size(&self) -> i64 {
+        let size = i64::try_from(self.bytes.len()).unwrap_or(i64::MAX);
+        self.kept.map_or(size, |kept| kept.byte_size)
+    }
 }
 
 impl Importer {
@@ -170,16 +166,29 @@ impl Importer {
         if let Some(id) = self.unchanged(source).await? {
             return Ok(Ok(Outcome::Unchanged(id)));
         }
-        match self.extractor.extract(source.media, source.bytes).await? {
+        match self.read(source).await? {
             Ok(parsed) => self.parsed(source, parsed, Facts::default()).await,
             Err(unreadable) => Ok(Err(unreadable)),
+        }
+    }
+
+    /// What the extractor makes of it. What crashes it may have been unlucky, and gets another try.
+    pub(super) async fn read(
+        &self,
+        source: &Source<'_>,
+    ) -> Result<Result<Parsed, Unreadable>, Fault> {
+        match self.extractor.extract(source.media, source.bytes).await? {
+            Err(unreadable) if unreadable.is_crash() && source.claim.is_some() => {
+                self.extractor.extract(source.media, source.bytes).await
+            }
+            outcome => Ok(outcome),
         }
     }
 
     /// The document that holds these very bytes.
     pub(super) async fn unchanged(&self, source: &Source<'_>) -> Result<Option<DocumentId>, Fault> {
         let mut tx = self.db.tenant(source.scope).await?;
-        let hash = content_hash(source.bytes);
+        let hash = source.hash();
         match store_save::known(&mut tx, source.store, &source.key, &hash).await? {
             Known::Same(id) => {
                 if store_sync::adopt(&mut tx, id, &source.key).await? {
@@ -191,89 +200,111 @@ impl Importer {
         }
     }
 
-    /// Save what was read: in one transaction, whole or not at all.
+    /// Cut, embed and save what was read.
     pub(super) async fn parsed(
         &self,
         source: &Source<'_>,
         parsed: Parsed,
-        mut facts: Facts,
+        facts: Facts,
     ) -> Result<Result<Outcome, Unreadable>, Fault> {
-        let name = source.name.to_owned();
-        for (name, value) in &parsed.metadata {
-            facts.metadata.insert(name.clone(), Value::String(neutral::line(value, 512)));
-        }
-        // A large text takes a while: not on a thread that answers others.
         let sizer = self.embedder.sizer().await;
-        let cut = tokio::task::spawn_blocking(move || {
-            let cut = cut(&parsed, &name, &sizer);
-            let language = language(&cut.0.text);
-            (cut, language)
-        });
-        let ((Composed { title, text, .. }, chunks, findings), language) = cut.await?;
-        if text.is_empty() {
-            return Ok(Err(Unreadable("it has no text that a reader sees".to_owned())));
-        }
-        if chunks.len() > MOST_CHUNKS {
-            return Ok(Err(Unreadable("it is too long: split it into several files".to_owned())));
-        }
-        let texts =
-            chunks.iter().map(|chunk: &Chunk| embed::text(&title, &chunk.heading, &chunk.body));
-        let vectors = if embeds_now(source, chunks.len()) {
-            self.embedder.passages(texts.collect()).await
+        let draft = match Draft::of(source.name, parsed, facts, sizer).await? {
+            Ok(draft) => draft,
+            Err(unreadable) => return Ok(Err(unreadable)),
+        };
+        let vectors = if embeds_now(source, draft.chunks.len()) {
+            self.embedder.passages(draft.passages()).await
         } else {
             None
         };
-        let hash = content_hash(source.bytes);
         let mut tx = self.db.tenant(source.scope).await?;
-        let held = connection::holds_documents(&mut tx).await?;
-        let ready = Ready {
-            store: source.store,
-            source_key: &source.key,
-            title: &title,
-            url: facts.url.as_deref(),
-            metadata: &Value::Object(facts.metadata),
-            media_type: source.media.as_str(),
-            language,
-            content_hash: &hash,
-            byte_size: i64::try_from(source.bytes.len())?,
-            findings: &findings,
-            held,
-            text: &text,
-            chunks: &chunks,
-            vectors: vectors.as_deref(),
-            uploaded_by: source.uploaded_by,
-        };
-        let known = store_save::known(&mut tx, source.store, &source.key, &hash).await?;
+        if let Some(claim) = source.claim {
+            claim.require(&mut tx, self.clock.now()).await?;
+        }
+        let outcome = self.save(&mut tx, source, &draft, vectors.as_deref()).await?;
+        if outcome.is_ok() {
+            tx.commit().await?;
+        }
+        if let Some(claim) = source.claim {
+            claim.count_document();
+        }
+        Ok(outcome)
+    }
+
+    /// Save a draft: whole, or, when the transaction is dropped, not at all.
+    pub(super) async fn save(
+        &self,
+        tx: &mut TenantTx,
+        source: &Source<'_>,
+        draft: &Draft,
+        vectors: Option<&[Vector]>,
+    ) -> Result<Result<Outcome, Unreadable>, Fault> {
+        let now = self.clock.now();
+        let hash = source.hash();
+        let known = store_save::known(tx, source.store, &source.key, &hash).await?;
         let (id, replaces) = match known {
             Known::Same(id) => {
-                if store_sync::adopt(&mut tx, id, &source.key).await? {
-                    tx.commit().await?;
-                }
+                store_sync::adopt(tx, id, &source.key).await?;
                 return Ok(Ok(Outcome::Unchanged(id)));
             }
             Known::Changed(id) => (id, true),
             Known::New => (DocumentId::new(), false),
         };
-        if !store_save::save(&mut tx, id, replaces, &ready, self.clock.now()).await? {
-            return Ok(Err(Unreadable("the vector store is gone, or is not a builtin one".into())));
+        let original = match self.original(tx, source, &hash).await? {
+            Ok(original) => original,
+            Err(gone) => return Ok(Err(gone)),
+        };
+        let ready = Ready {
+            store: source.store,
+            source_key: &source.key,
+            title: &draft.title,
+            url: draft.url.as_deref(),
+            metadata: &Value::Object(draft.metadata.clone()),
+            media_type: source.media.as_str(),
+            language: &draft.language,
+            content_hash: &hash,
+            byte_size: source.byte_size(),
+            findings: &draft.findings,
+            held: connection::holds_documents(tx).await?,
+            text: &draft.text,
+            chunks: &draft.chunks,
+            vectors,
+            uploaded_by: source.uploaded_by,
+            original,
+        };
+        if !store_save::save(tx, id, replaces, &ready, now).await? {
+            return Ok(Err(no_store()));
         }
-        let event = stored(source, id, &title, replaces, self.clock.now());
-        audit::store::append(&mut tx, &event).await?;
-        tx.commit().await?;
+        originals::adopt(tx, id, original).await?;
+        let event = stored(source, id, &draft.title, replaces, now);
+        audit::store::append(tx, &event).await?;
+        if source.claim.is_some() && !replaces && !room::admits(tx, ready.byte_size).await? {
+            return Ok(Err(Unreadable(FULL.to_owned())));
+        }
         Ok(Ok(if replaces { Outcome::Updated(id) } else { Outcome::Added(id) }))
+    }
+
+    /// Where the bytes are kept: there already, or from now on. A line of a file is in the file.
+    async fn original(
+        &self,
+        tx: &mut TenantTx,
+        source: &Source<'_>,
+        hash: &[u8; 32],
+    ) -> Result<Result<Option<OriginalId>, Unreadable>, Fault> {
+        let kept = source.kept.map(|kept| kept.id);
+        let is_line = source.media == MediaType::JsonLines;
+        if kept.is_some() || source.claim.is_none() || is_line {
+            return Ok(Ok(kept));
+        }
+        let (store, media, bytes) = (source.store, source.media, source.bytes);
+        let file = Original { store, name: source.name, media, hash, bytes };
+        let kept = originals::keep(tx, &file, self.clock.now()).await?;
+        Ok(kept.map(Some).ok_or_else(no_store))
     }
 }
 
-/// The text of what was read, its chunks, and what is odd about it.
-fn cut(parsed: &Parsed, name: &str, sizer: &Sizer) -> (Composed, Vec<Chunk>, Findings) {
-    let composed = compose(parsed, name);
-    let chunks = chunks(&composed.text, &composed.outline, sizer);
-    let findings = Findings {
-        hidden: composed.removed,
-        active: neutral::neutralise(&composed.text).active,
-        flags: neutral::flags(&composed.text),
-    };
-    (composed, chunks, findings)
+pub(super) fn no_store() -> Unreadable {
+    Unreadable("the vector store is gone, or is not a builtin one".to_owned())
 }
 
 /// Whether passages are embedded before the document is there, or in the background: a person who
@@ -303,7 +334,7 @@ fn stored(
     }
 }
 
-fn content_hash(bytes: &[u8]) -> [u8; 32] {
+pub(super) fn content_hash(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }
 
@@ -317,53 +348,4 @@ pub(super) fn source_key(kind: &str, name: &str) -> String {
         content_hash(name.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
     let end: String = name.chars().rev().take(200).collect::<Vec<_>>().into_iter().rev().collect();
     format!("{kind}:{digest}…{end}")
-}
-
-/// Bring in one file that a person sent.
-///
-/// # Errors
-/// When the database fails; what the file does wrong is in the [`Report`].
-pub async fn ingest_upload(
-    importer: &Importer,
-    scope: TenantScope,
-    store: VectorStoreId,
-    upload: Upload,
-) -> Result<Report, Fault> {
-    let mut report = Report::default();
-    // Only the last part: some browsers send a path.
-    let name = upload.file_name.rsplit(['/', '\\']).next().unwrap_or_default();
-    let name = neutral::line(name, 200);
-    let shown = if name.is_empty() { "the file" } else { &name };
-    if upload.bytes.len() > MAX_UPLOAD {
-        report.fail(shown, "the file is larger than 25 MiB");
-        return Ok(report);
-    }
-    let mut tx = importer.db.tenant(scope).await?;
-    let mut room = Room::of(store::usage(&mut tx).await?);
-    drop(tx);
-    if !room.is_left() {
-        report.fail(shown, FULL);
-        return Ok(report);
-    }
-    let media = match MediaType::detect(&name, &upload.bytes) {
-        Ok(media) => media,
-        Err(Unreadable(reason)) => {
-            report.fail(shown, reason);
-            return Ok(report);
-        }
-    };
-    let source = Source {
-        scope,
-        store,
-        key: source_key("upload", &name),
-        name: &name,
-        bytes: &upload.bytes,
-        media,
-        uploaded_by: upload.uploaded_by,
-        origin: Some(&upload.origin),
-    };
-    let mut seen = Sightings::default();
-    let file = Whole { source, kind: "upload", path: shown.to_owned() };
-    bring_in(importer, &file, &mut Tally::new(&mut report, &mut seen).within(&mut room)).await?;
-    Ok(report)
 }
