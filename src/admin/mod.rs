@@ -10,26 +10,29 @@ mod apps;
 mod connection;
 mod document;
 mod documents;
+mod history;
 mod home;
 mod ingest;
 mod limits;
 mod members;
 mod operator;
+mod original;
 mod overview;
 mod problems;
 mod quality;
 mod quality_try;
 mod questions;
+mod readable;
 mod services;
 mod settings;
 mod sign_in;
 mod tenant_deletion;
 mod upload;
 mod upload_form;
-mod upload_slots;
 mod usage;
 mod vector_stores;
 mod view;
+mod watch;
 mod words;
 
 use std::sync::Arc;
@@ -55,7 +58,7 @@ use crate::{
     sign_in::{Gate, Member, TenantAdmin, sso::Sso},
     tenants::Tenant,
     users::User,
-    vector_stores as stores,
+    vector_stores as stores, watch as watched,
 };
 
 /// What the pages need.
@@ -69,11 +72,22 @@ pub struct Admin {
     golden: Golden,
     stores: stores::Context,
     importer: Arc<Importer>,
-    slots: upload_slots::Slots,
     limits: Limits,
     uploads: Uploads,
+    watch: watched::Context,
     sso: Sso,
     questions: Questions,
+}
+
+/// Where documents come from.
+#[derive(Clone, Debug)]
+pub struct Sources {
+    /// What reads files.
+    pub importer: Importer,
+    /// How much may be sent.
+    pub uploads: Uploads,
+    /// What it takes to look at watched places.
+    pub watch: watched::Context,
 }
 
 impl Admin {
@@ -83,7 +97,7 @@ impl Admin {
         gate: Gate,
         (search, golden): (Search, Golden),
         stores: stores::Context,
-        (importer, limits): (Importer, &Limits),
+        (sources, limits): (Sources, &Limits),
         sso: Sso,
     ) -> Self {
         let (db, clock) = (gate.db.clone(), gate.clock.clone());
@@ -96,9 +110,9 @@ impl Admin {
             search,
             golden,
             stores,
-            importer: Arc::new(importer),
-            slots: upload_slots::Slots::default(),
-            uploads: limits.uploads(),
+            importer: Arc::new(sources.importer),
+            uploads: sources.uploads,
+            watch: sources.watch,
             limits: limits.clone(),
             sso,
         }
@@ -172,6 +186,9 @@ pub fn routes(state: Admin) -> Mounted {
     outside_tenants()
         .merge(service_clients())
         .get("/d/{document}", Access::SignedIn, document::show)
+        .get("/d/{document}/original", Access::SignedIn, original::download)
+        .post("/d/{document}/restore", Access::SignedIn, history::restore)
+        .merge(watched_places())
         .get("/t/{tenant}", Access::Member, overview::index)
         .get("/t/{tenant}/documents", Access::Member, documents::index)
         .get("/t/{tenant}/documents/ingest", Access::TenantAdmin, ingest::index)
@@ -229,6 +246,16 @@ pub fn routes(state: Admin) -> Mounted {
         .mount(state)
 }
 
+/// The pages of what stores follow.
+fn watched_places() -> Routes<Admin> {
+    const PAGE: &str = "/t/{tenant}/vector-stores/{store}/watch";
+    Routes::new()
+        .get(PAGE, Access::TenantAdmin, watch::show)
+        .post(PAGE, Access::TenantAdmin, watch::save)
+        .post("/t/{tenant}/vector-stores/{store}/watch/check", Access::TenantAdmin, watch::look)
+        .post("/t/{tenant}/vector-stores/{store}/watch/remove", Access::TenantAdmin, watch::remove)
+}
+
 /// The pages of a tenant's back ends.
 fn service_clients() -> Routes<Admin> {
     Routes::new()
@@ -279,6 +306,10 @@ enum Notice {
     IngestRetried,
     IngestCancelled,
     DocumentDeleted,
+    WatchAsked,
+    WatchRemoved,
+    WatchSaved,
+    VersionRestored,
     DocumentReleased,
     StoreAdded,
     StoreRemoved,
@@ -303,12 +334,16 @@ enum Notice {
 }
 
 impl Notice {
-    const ALL: [Self; 26] = [
+    const ALL: [Self; 30] = [
         Self::Uploaded,
         Self::Received,
         Self::IngestRetried,
         Self::IngestCancelled,
         Self::DocumentDeleted,
+        Self::WatchAsked,
+        Self::WatchRemoved,
+        Self::WatchSaved,
+        Self::VersionRestored,
         Self::DocumentReleased,
         Self::StoreAdded,
         Self::StoreRemoved,
@@ -339,6 +374,10 @@ impl Notice {
             Self::IngestRetried => "ingest-retried",
             Self::IngestCancelled => "ingest-cancelled",
             Self::DocumentDeleted => "document-deleted",
+            Self::WatchAsked => "watch-asked",
+            Self::WatchRemoved => "watch-removed",
+            Self::WatchSaved => "watch-saved",
+            Self::VersionRestored => "version-restored",
             Self::DocumentReleased => "document-released",
             Self::StoreAdded => "store-added",
             Self::StoreRemoved => "store-removed",
@@ -370,6 +409,12 @@ impl Notice {
             Self::IngestRetried => "The file waits to be read again.",
             Self::IngestCancelled => "The file was removed.",
             Self::DocumentDeleted => "The document was deleted.",
+            Self::WatchAsked => "The place is looked at now.",
+            Self::WatchRemoved => "The store follows nothing any more. Its documents stay.",
+            Self::WatchSaved => "The store follows the place from now on.",
+            Self::VersionRestored => {
+                "The version is read again. It is the current one in a moment."
+            }
             Self::DocumentReleased => "Assistants can find the document now.",
             Self::StoreAdded => "The vector store was added.",
             Self::StoreRemoved => "The vector store was removed.",

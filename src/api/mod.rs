@@ -13,11 +13,18 @@ mod caller;
 mod documents;
 mod extract;
 mod gate;
+mod jobs;
 mod problem;
 mod search;
+mod store;
 mod stores;
+mod upload;
 
-use axum::{extract::FromRef, middleware, response::IntoResponse, response::Response};
+use axum::{
+    extract::{DefaultBodyLimit, FromRef},
+    middleware,
+    response::{IntoResponse, Response},
+};
 
 use crate::{
     audit,
@@ -26,13 +33,14 @@ use crate::{
     db::Db,
     documents::Importer,
     http::{Access, Mounted, Routes, deadline},
-    limits::{self, Calls, Limited, Limits},
+    limits::{self, Calls, Limited, Limits, Uploads},
     oauth::{access_token::Verifier, dpop::Dpop, liveness::Liveness, resource::Resources},
     questions::Questions,
     search::Search,
 };
 use gate::Gate;
 use problem::Problem;
+pub use store::forget_old;
 
 /// What the API is made of.
 #[derive(Clone, Debug)]
@@ -55,6 +63,8 @@ pub struct Parts {
     pub questions: Questions,
     /// What reads files.
     pub importer: Importer,
+    /// How much may be sent.
+    pub uploads: Uploads,
     /// Now.
     pub clock: Clock,
     /// Postgres.
@@ -72,6 +82,8 @@ struct Api {
     search: Search,
     audit: audit::Log,
     questions: Questions,
+    importer: Importer,
+    uploads: Uploads,
 }
 
 /// The API's routes.
@@ -86,18 +98,26 @@ pub fn routes(parts: Parts, limits: &Limits) -> Mounted {
         search: parts.search,
         audit: parts.audit,
         questions: parts.questions,
+        importer: parts.importer,
+        uploads: parts.uploads,
     };
     let bearer = Access::Bearer;
+    let upload = Routes::new()
+        .post("/t/{tenant}/api/v1/vector-stores/{store}/documents", bearer, upload::create)
+        .route_layer(DefaultBodyLimit::max(upload::REQUEST_BYTES));
     Routes::new()
         .get("/t/{tenant}/api/v1/vector-stores", bearer, stores::list)
         .get("/t/{tenant}/api/v1/vector-stores/{store}/documents", bearer, documents::list)
         .get("/t/{tenant}/api/v1/documents/{document}", bearer, documents::show)
         .delete("/t/{tenant}/api/v1/documents/{document}", bearer, documents::delete)
+        .get("/t/{tenant}/api/v1/jobs/{job}", bearer, jobs::show)
         .post("/t/{tenant}/api/v1/search", bearer, search::search)
+        .route_layer(middleware::from_fn(deadline::enforce::<Problem>))
+        // Files may come slowly.
+        .merge(upload)
         // The last layer runs first.
         .route_layer(middleware::from_fn_with_state(gate, gate::require_back_end))
         .route_layer(limits.layer(limits::ADDRESS, limits::by_address, too_many))
-        .route_layer(middleware::from_fn(deadline::enforce::<Problem>))
         .mount(api)
 }
 

@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use super::{
     draft::{Draft, Facts},
     extract::{Extractor, MediaType, Parsed, Unreadable},
-    ingest::{Bell, Claim},
+    ingest::{Bell, Claim, MAX_UPLOAD},
     originals::{self, Kept, Original},
     room::{self, FULL},
     store_save::{self, Known, Ready},
@@ -284,7 +284,8 @@ impl Importer {
         Ok(Ok(if replaces { Outcome::Updated(id) } else { Outcome::Added(id) }))
     }
 
-    /// Where the bytes are kept: there already, or from now on. A line of a file is in the file.
+    /// Where the bytes are kept: there already, or from now on. A line of a file is in the file,
+    /// and what is larger than a person may send is not kept.
     async fn original(
         &self,
         tx: &mut TenantTx,
@@ -293,7 +294,7 @@ impl Importer {
     ) -> Result<Result<Option<OriginalId>, Unreadable>, Fault> {
         let kept = source.kept.map(|kept| kept.id);
         let is_line = source.media == MediaType::JsonLines;
-        if kept.is_some() || source.claim.is_none() || is_line {
+        if kept.is_some() || source.bytes.len() > MAX_UPLOAD || is_line {
             return Ok(Ok(kept));
         }
         let (store, media, bytes) = (source.store, source.media, source.bytes);

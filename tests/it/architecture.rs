@@ -58,6 +58,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &["neutral", "db", "outbound", "tenants", "vector_stores", "embeddings", "documents"],
     ),
     ("golden", &["neutral", "db", "vector_stores", "embeddings", "documents", "search"]),
+    ("watch", &["db", "outbound", "audit", "tenants", "documents"]),
     (
         "mcp",
         &[
@@ -91,6 +92,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "admin",
         &[
+            "watch",
             "neutral",
             "config",
             "db",
@@ -114,6 +116,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "app",
         &[
+            "watch",
             "config",
             "db",
             "problems",
@@ -140,6 +143,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "watch",
             "config",
             "db",
             "problems",

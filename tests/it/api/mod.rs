@@ -5,6 +5,7 @@ mod documents;
 mod gate;
 mod isolation;
 mod search;
+mod upload;
 
 use axum::{body::Body, extract::Request, http::header};
 use callslip::ids::{DocumentId, VectorStoreId};

@@ -9,6 +9,7 @@ mod limits;
 mod openai;
 mod retrieval;
 mod sync;
+mod watch;
 mod words;
 
 use std::{path::PathBuf, time::Duration};

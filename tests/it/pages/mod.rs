@@ -10,4 +10,5 @@ mod stage;
 mod stores;
 mod templates;
 mod usage;
+mod versions;
 mod visits;
