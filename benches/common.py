@@ -123,11 +123,11 @@ def set_up():
     return pathlib.Path(target)
 
 
-def build(target):
+def build(target, peers=True):
     """Both packages in release mode: the product's binary, the folder of the peers' binaries.
     CALLSLIP_BIN names a binary that is built already."""
     command = ["cargo", "build", "--release", "--locked"]
-    parts = [(ROOT / "benches/peers", target / "peers")]
+    parts = [(ROOT / "benches/peers", target / "peers")] if peers else []
     binary = os.environ.pop("CALLSLIP_BIN", None)
     if not binary:
         parts.append((ROOT, target))
@@ -191,9 +191,9 @@ class Demo:
 
 
 @contextlib.contextmanager
-def demonstration():
+def demonstration(peers=True):
     """Everything built, and a demonstration that is stopped in the end; and the peers' folder."""
-    binary, peers = build(set_up())
+    binary, peers = build(set_up(), peers)
     with tempfile.TemporaryDirectory(prefix="callslip-bench-") as folder:
         os.chmod(folder, 0o755)
         demo = Demo(binary, pathlib.Path(folder))

@@ -98,7 +98,7 @@ create table search_recall (
   foreign key (tenant_id, vector_store_id) references vector_stores on delete cascade
 );
 
--- As before, and a new term's word is looked up in the chunks that have it.
+-- As before, and a new term's word is looked up in the first chunk that has it.
 create or replace function count_terms() returns trigger language plpgsql as $$
 begin
   with has as materialized (
@@ -115,10 +115,13 @@ begin
                         where known.tenant_id = counted.tenant_id
                           and known.vector_store_id = counted.vector_store_id
                           and known.term = counted.term)
+  ), first as (
+    select distinct on (tenant_id, vector_store_id, term) *
+      from has join unknown using (tenant_id, vector_store_id, term)
+     order by tenant_id, vector_store_id, term, document_id, ordinal
   ), worded as (
     select chunk.tenant_id, chunk.vector_store_id, said.term, min(said.word) as word
-      from (select distinct tenant_id, vector_store_id, document_id, ordinal
-              from has join unknown using (tenant_id, vector_store_id, term)) chunk
+      from (select distinct tenant_id, vector_store_id, document_id, ordinal from first) chunk
       join documents document
         on document.tenant_id = chunk.tenant_id and document.id = chunk.document_id
       join chunks text on text.tenant_id = chunk.tenant_id

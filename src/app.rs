@@ -34,7 +34,7 @@ use crate::{
     outbound::Outbound,
     problems::{self, Problems},
     questions::{self, Questions},
-    search::{self, Search},
+    search::{self, Search, near::Near},
     secret::seal::MasterKey,
     sign_in::{self, Gate, SignIn, session, sso::Sso},
     telemetry, tenants,
@@ -66,6 +66,8 @@ pub struct Parts {
     pub valkey_budget: Duration,
     /// The embedding model, if there is one.
     pub embedder: Embedder,
+    /// Large stores in memory.
+    pub near: Near,
     /// What wakes this process's workers when a file comes.
     pub bell: Bell,
 }
@@ -78,6 +80,7 @@ impl Parts {
             db: self.db.of(class),
             clock: self.clock.clone(),
             embedder: self.embedder.clone(),
+            near: self.near.clone(),
             outbound: self.outbound.clone(),
             master_key: self.master_key.clone(),
             deadline: STORE_DEADLINE,

@@ -27,6 +27,7 @@ use crate::{
         sentence,
     },
     ids::VectorStoreId,
+    search::{self, near::Recall},
     secret::Secret,
     sign_in::TenantAdmin,
     vector_stores::{
@@ -54,6 +55,7 @@ struct Row {
     key_hint: Option<String>,
     documents: Option<String>,
     documents_url: String,
+    recall: Option<String>,
     tone: &'static str,
     status: &'static str,
     problem: Option<String>,
@@ -107,11 +109,15 @@ async fn list(
     let mut tx = db.tenant(desk.scope).await?;
     let mut stores = Vec::new();
     for store in vector_stores::store::list(&mut tx).await? {
-        let documents = match store.backend {
-            Backend::Builtin => Some(documents::store::count(&mut tx, store.id).await?),
-            Backend::OpenAi { .. } => None,
+        let (documents, recall) = match store.backend {
+            Backend::Builtin => (
+                Some(documents::store::count(&mut tx, store.id).await?),
+                search::recall(&mut tx, store.id).await?,
+            ),
+            Backend::OpenAi { .. } => (None, None),
         };
-        stores.push(row(store, documents, desk, &base));
+        let recall = recall.map(|measured| found(&measured));
+        stores.push(Row { recall, ..row(store, documents, desk, &base) });
     }
     drop(tx);
     // An empty list invites to the first store.
@@ -147,12 +153,24 @@ fn row(store: VectorStore, documents: Option<i64>, desk: &Desk, base: &str) -> R
         delete_url: format!("{base}/{}/delete", store.id),
         when: store.created_at.into(),
         name: store.name,
+        recall: None,
         external_id,
         base_url,
         key_hint,
         tone,
         status,
         problem,
+    }
+}
+
+/// How well a large store is found through its index.
+fn found(measured: &Recall) -> String {
+    let share = (measured.recall * 100.0).floor();
+    let date = measured.measured_at.date();
+    if measured.recall < 0.95 {
+        format!("every passage is looked at: the index found {share} of 100 on {date}")
+    } else {
+        format!("{share} of 100 best passages found, measured {date}")
     }
 }
 

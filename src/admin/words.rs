@@ -10,6 +10,7 @@ pub(super) const KINDS: &[Kind] = &[
     Kind::Search,
     Kind::Fetch,
     Kind::UnknownTool,
+    Kind::UnusualReading,
     Kind::ConsentGiven,
     Kind::ConsentDenied,
     Kind::TokenIssued,
@@ -76,6 +77,7 @@ pub(super) const fn label(kind: Kind) -> &'static str {
         Kind::Search => "Searched",
         Kind::Fetch => "Document read",
         Kind::UnknownTool => "Unknown tool called",
+        Kind::UnusualReading => "Far more documents read than usual",
         Kind::ServiceClientCreated => "Back end added",
         Kind::ServiceClientSecretRotated => "Back end’s secret renewed",
         Kind::ServiceClientChanged => "Back end’s vector stores chosen",
@@ -125,6 +127,12 @@ pub(super) fn sentence(kind: &str, detail: &Value) -> String {
     if let (Kind::Search, Some("answered"), Some(hits)) = (kind, text("outcome"), hits) {
         return format!("{label}: {}", view::count(hits, "hit", "hits"));
     }
+    let number = |name: &str| detail.get(name).and_then(Value::as_i64);
+    if let (Kind::UnusualReading, Some(read)) = (kind, number("documents")) {
+        let read = view::count(read, "document", "documents");
+        let usual = view::number(number("usual").unwrap_or_default());
+        return format!("{label}: {read} in an hour, where {usual} are usual");
+    }
     if let (Kind::AppRulesChanged, Some(rule)) = (kind, rule(detail)) {
         return format!("{label}: {rule}");
     }
@@ -159,6 +167,7 @@ pub(super) fn outcome(kind: &str, detail: &Value) -> (&'static str, &'static str
         Some(Kind::SignInFailed | Kind::ConsentDenied | Kind::AppRefused) => ("warn", "Refused"),
         Some(Kind::AppRequested) => ("info", "Waits"),
         Some(Kind::TokenReused) => ("bad", "Revoked"),
+        Some(Kind::UnusualReading) => ("bad", "Look at it"),
         _ => ("plain", "Done"),
     }
 }
@@ -196,6 +205,10 @@ mod tests {
             "Rules for apps changed: No apps"
         );
         assert_eq!(sentence("app_rules.changed", &rules("off", "off")), "Rules for apps changed");
+        assert_eq!(
+            sentence("reading.unusual", &json!({"documents": 1200, "usual": 4})),
+            "Far more documents read than usual: 1,200 documents in an hour, where 4 are usual"
+        );
         assert_eq!(sentence("from.later", &json!({})), "from.later");
     }
 }

@@ -66,6 +66,8 @@ pub enum Kind {
     Fetch,
     /// A call of a tool that does not exist.
     UnknownTool,
+    /// A user read far more documents in an hour than they usually do.
+    UnusualReading,
     /// An admin made a back end's client.
     ServiceClientCreated,
     /// An admin gave a back end another secret.
@@ -157,6 +159,7 @@ impl Kind {
         Self::Search,
         Self::Fetch,
         Self::UnknownTool,
+        Self::UnusualReading,
         Self::ServiceClientCreated,
         Self::ServiceClientSecretRotated,
         Self::ServiceClientChanged,
@@ -217,6 +220,7 @@ impl Kind {
             Self::Search => "tool.search",
             Self::Fetch => "tool.fetch",
             Self::UnknownTool => "tool.unknown",
+            Self::UnusualReading => "reading.unusual",
             Self::ServiceClientCreated => "service_client.created",
             Self::ServiceClientSecretRotated => "service_client.secret_rotated",
             Self::ServiceClientChanged => "service_client.changed",

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{Event, Kind};
 use crate::{
     db::{Control, ControlTx, TenantTx},
-    ids::EventId,
+    ids::{EventId, UserId},
 };
 
 /// Append one of the tenant's own events, as part of the act.
@@ -165,6 +165,78 @@ pub async fn calls(tx: &mut TenantTx, now: OffsetDateTime) -> sqlx::Result<Vec<C
     )
     .fetch_all(tx.conn())
     .await
+}
+
+/// A document that a user's fetch gave out.
+#[derive(Clone, Debug)]
+pub struct Read {
+    /// In which hour before the end of the span.
+    pub hours_ago: i64,
+    /// Its id, as it was answered.
+    pub id: String,
+}
+
+/// What a user's fetches gave out in a span of time: each id once an hour.
+///
+/// # Errors
+/// When the database fails.
+pub async fn read_by(
+    tx: &mut TenantTx,
+    user: UserId,
+    (from, to): (OffsetDateTime, OffsetDateTime),
+) -> sqlx::Result<Vec<Read>> {
+    sqlx::query_as!(
+        Read,
+        r#"
+        select distinct floor(extract(epoch from $4 - at) / 3600)::bigint as "hours_ago!",
+               given.id as "id!"
+          from audit_events
+         cross join lateral jsonb_array_elements_text(detail -> 'documents') as given (id)
+         where kind = $1 and user_id = $2 and at > $3 and at <= $4
+           and jsonb_typeof(detail -> 'documents') = 'array'
+        "#,
+        Kind::Fetch.as_str(),
+        user.uuid(),
+        from,
+        to,
+    )
+    .fetch_all(tx.conn())
+    .await
+}
+
+/// Whether something has happened to a user since then.
+///
+/// # Errors
+/// When the database fails.
+pub async fn has_happened(
+    tx: &mut TenantTx,
+    kind: Kind,
+    user: UserId,
+    since: OffsetDateTime,
+) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"select exists (select from audit_events
+                           where kind = $1 and user_id = $2 and at > $3) as "has_happened!""#,
+        kind.as_str(),
+        user.uuid(),
+        since,
+    )
+    .fetch_one(tx.conn())
+    .await
+}
+
+/// Take a user's turn: of nodes that look at what they read, one does at a time.
+///
+/// # Errors
+/// When the database fails.
+pub async fn hold_reader(tx: &mut TenantTx, user: UserId) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"select pg_advisory_xact_lock(hashtextextended('reading/' || $1::text, 0)) as "held: ()""#,
+        user.to_string(),
+    )
+    .fetch_one(tx.conn())
+    .await?;
+    Ok(())
 }
 
 /// The tenant's newest events, at most `limit`, older than `before`, of one kind or of all.

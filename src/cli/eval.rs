@@ -78,7 +78,7 @@ async fn eval(context: &Context, args: &Args) -> Result<Score, Stop> {
     let bar = bar("{bar:30} {bytes}/{total_bytes} {eta} reading the corpus")?;
     let progress = |step: Progress<'_>| match step {
         Progress::Total(bytes) => bar.set_length(bytes),
-        Progress::Reading(_) => {}
+        Progress::Reading(_) | Progress::At(_) => {}
         Progress::Done(bytes) => bar.inc(bytes),
     };
     let report = documents::import(&importer, scope, store, &[corpus], &progress).await?;

@@ -1,6 +1,9 @@
 //! `callslip golden`
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -56,7 +59,7 @@ async fn golden(context: &Context, args: &Args) -> Result<Report, Stop> {
     Ok(report)
 }
 
-async fn import(context: &Context, scope: TenantScope, path: &PathBuf) -> Result<(), Stop> {
+async fn import(context: &Context, scope: TenantScope, path: &Path) -> Result<(), Stop> {
     let text = fs::read_to_string(path)
         .map_err(|error| Stop(format!("cannot read {}: {error}", path.display())))?;
     let lines =
@@ -67,7 +70,7 @@ async fn import(context: &Context, scope: TenantScope, path: &PathBuf) -> Result
         tx.commit().await?;
         Ok(imported)
     };
-    let imported = import.await.map_err(|error: sqlx::Error| Fault::from(error))?;
+    let imported = import.await.map_err(|error: sqlx::Error| Stop::from(Fault::from(error)))?;
     for (number, reason) in &imported.failed {
         eprintln!("  {}:{number}: {reason}", path.display());
     }

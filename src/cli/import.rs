@@ -12,6 +12,7 @@ use crate::{
     db::TenantScope,
     documents::{
         self, Progress, Report,
+        ingest::Stage,
         sync::{self, Plan},
     },
     ids::VectorStoreId,
@@ -146,15 +147,27 @@ async fn import(context: &Context, (scope, store): Target, args: &Args) -> Resul
     let importer = context.parts.importer();
     // Draws on a terminal only.
     let bar = ProgressBar::new(0).with_style(
-        ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {eta} {wide_msg}")
+        ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {eta} {prefix:9} {wide_msg}")
             .map_err(Stop::because)?,
     );
     let progress = |step: Progress<'_>| match step {
         Progress::Total(bytes) => bar.set_length(bytes),
         Progress::Reading(source) => bar.set_message(source.to_owned()),
+        Progress::At(stage) => bar.set_prefix(doing(stage)),
         Progress::Done(bytes) => bar.inc(bytes),
     };
     let report = documents::import(&importer, scope, store, &args.paths, &progress).await?;
     bar.finish_and_clear();
     Ok(report)
+}
+
+/// What is done with a document at a stage, in a word.
+const fn doing(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Received => "reading",
+        Stage::Extracted => "cutting",
+        Stage::Chunked => "embedding",
+        Stage::Embedded => "saving",
+        Stage::Published | Stage::Failed | Stage::Cancelled => "",
+    }
 }

@@ -10,6 +10,7 @@ mod keys;
 mod knowledge;
 mod migrate;
 mod operator;
+mod recall;
 mod search;
 mod serve;
 mod server_json;
@@ -46,6 +47,9 @@ enum Command {
     Search(search::Args),
     /// Import a collection with judged questions and print how well they are answered.
     Eval(eval::Args),
+    /// Ask a store about its own passages: how quickly it answers, and whether its index finds what
+    /// there is.
+    Recall(recall::Args),
     /// Ask a tenant's golden questions, or add to them, and print how well they are answered.
     Golden(golden::Args),
     /// Bring the database's tables up to date.
@@ -113,6 +117,7 @@ async fn run_command(command: Command) -> Result<(), Stop> {
         Command::Ingest(args) => ingest::run(args).await,
         Command::Search(args) => search::run(args).await,
         Command::Eval(args) => eval::run(args).await,
+        Command::Recall(args) => recall::run(args).await,
         Command::Golden(args) => golden::run(args).await,
         Command::Migrate => migrate::run().await,
         Command::Operator(command) => operator::run(command).await,

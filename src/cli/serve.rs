@@ -96,13 +96,13 @@ pub(super) async fn serve(
     let measuring = tokio::spawn(measure_regularly(worker.clone()));
     let worker = worker.start();
     let embedding = tokio::spawn(embed_regularly(context.parts.clone(), app.problems.clone()));
+    let following = tokio::spawn(follow_large_stores(context.parts.clone()));
     let (problems, calls) = (app.problems.clone(), app.calls.clone());
     let counting = tokio::spawn(write_down_regularly(calls.clone(), context.parts.clone()));
     let tending = tokio::spawn(tend_regularly(app.clone(), context.parts.clone()));
     let watching = tokio::spawn(watch_regularly(context.parts.watcher()));
     serve_until(listeners.public, app, config, stop).await;
-    watching.abort();
-    for task in [sweeper, embedding, counting, tending, measuring] {
+    for task in [sweeper, embedding, following, counting, tending, measuring, watching] {
         task.abort();
     }
     // Whoever stopped us waits, and not for a database that is away.
@@ -211,6 +211,18 @@ async fn embed_regularly(parts: Parts, problems: Problems) {
                     break;
                 }
             }
+        }
+    }
+}
+
+/// Keep what is in memory of large stores as they are.
+async fn follow_large_stores(parts: Parts) {
+    let mut rounds = tokio::time::interval(Duration::from_secs(20));
+    rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        rounds.tick().await;
+        if let Err(fault) = parts.near.keep_up(&parts.db.of(Class::Work), &parts.clock).await {
+            fault.log();
         }
     }
 }

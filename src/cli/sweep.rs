@@ -11,7 +11,6 @@ pub(super) struct Args {
     check: bool,
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "every command takes its arguments like this")]
 pub(super) async fn run(args: Args) -> Result<(), Stop> {
     let context = Context::open().await?;
     let outcome = sweep(&context, args.check).await;

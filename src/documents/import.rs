@@ -8,8 +8,10 @@ use std::{
 
 use super::{
     extract::{MediaType, UNSUPPORTED, Unreadable},
-    importer::{Importer, Report, Source, source_key},
+    importer::{Importer, Source, source_key},
+    ingest::Stage,
     records::{self, Sightings},
+    report::Report,
     whole::{Tally, Whole, bring_in},
 };
 use crate::{db::TenantScope, fault::Fault, ids::VectorStoreId};
@@ -21,6 +23,8 @@ pub enum Progress<'a> {
     Total(u64),
     /// About to read this source.
     Reading(&'a str),
+    /// It, or what it holds, is this far.
+    At(Stage),
     /// This many more bytes are done.
     Done(u64),
 }
@@ -67,6 +71,7 @@ pub async fn import(
             origin: None,
             claim: None,
             kept: None,
+            hears: Some(progress),
         };
         if file.media == MediaType::JsonLines {
             lines(importer, &source, file, progress, (&mut seen, &mut report)).await?;

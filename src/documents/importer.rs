@@ -1,6 +1,5 @@
 //! One document on its way in: known already, or read, cut and saved in one transaction.
 
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
@@ -8,12 +7,13 @@ use time::OffsetDateTime;
 use super::{
     draft::{Draft, Facts},
     extract::{Extractor, MediaType, Parsed, Unreadable},
-    ingest::{Bell, Claim, MAX_UPLOAD},
+    import::{Listener, Progress},
+    ingest::{Bell, Claim, MAX_UPLOAD, Stage},
     originals::{self, Kept, Original},
+    report::Outcome,
     room::{self, FULL},
     store_save::{self, Known, Ready},
     store_sync,
-    sync::Seen,
 };
 use crate::{
     audit::{self, Event, Kind, Origin},
@@ -25,68 +25,6 @@ use crate::{
     neutral,
     tenants::connection,
 };
-
-/// What came of bringing documents in.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
-    /// Documents that were not there.
-    pub added: u64,
-    /// Documents whose content had changed; they keep their id.
-    pub updated: u64,
-    /// Documents that were there already.
-    pub unchanged: u64,
-    /// Sources that could not be read.
-    pub failed: Vec<SourceFailure>,
-    /// The document that was added, updated or found last.
-    pub last: Option<DocumentId>,
-    pub(super) seen: Seen,
-}
-
-/// A source that could not be read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SourceFailure {
-    /// A path, with a line number where it is one line of a file.
-    pub source: String,
-    /// Why, in words.
-    pub reason: String,
-}
-
-impl Report {
-    /// Whether no document came of it.
-    pub(super) const fn is_empty(&self) -> bool {
-        self.added + self.updated + self.unchanged == 0
-    }
-
-    pub(super) fn fail(&mut self, source: &str, reason: impl Into<String>) {
-        // Names are shown on terminals and pages: no control characters, no end.
-        let source = neutral::line(source, 300);
-        self.failed.push(SourceFailure { source, reason: reason.into() });
-    }
-
-    /// What it came across, for whoever asks what is not there any more.
-    pub(super) fn seen(&self) -> Seen {
-        self.seen.clone()
-    }
-
-    /// An archive was read to its end.
-    pub(super) fn read_whole(&mut self, key: String) {
-        self.seen.whole.insert(key);
-    }
-
-    pub(super) fn count(&mut self, source: &str, outcome: Result<Outcome, Unreadable>) {
-        if let Ok(Outcome::Added(id) | Outcome::Updated(id) | Outcome::Unchanged(id)) = &outcome {
-            self.seen.documents.insert(*id);
-        }
-        match outcome {
-            Ok(Outcome::Added(id)) => (self.added, self.last) = (self.added + 1, Some(id)),
-            Ok(Outcome::Updated(id)) => (self.updated, self.last) = (self.updated + 1, Some(id)),
-            Ok(Outcome::Unchanged(id)) => {
-                (self.unchanged, self.last) = (self.unchanged + 1, Some(id));
-            }
-            Err(Unreadable(reason)) => self.fail(source, reason),
-        }
-    }
-}
 
 /// What it takes to bring documents in.
 #[derive(Clone, Debug)]
@@ -101,13 +39,6 @@ pub struct Importer {
     pub embedder: Embedder,
     /// What wakes the queue's workers.
     pub bell: Bell,
-}
-
-/// What came of one document.
-pub(super) enum Outcome {
-    Added(DocumentId),
-    Updated(DocumentId),
-    Unchanged(DocumentId),
 }
 
 /// A document as its source has it, before it is read.
@@ -127,6 +58,8 @@ pub(super) struct Source<'a> {
     pub(super) claim: Option<&'a Claim>,
     /// Where its bytes are kept already; `bytes` may be empty then.
     pub(super) kept: Option<Kept>,
+    /// Who is told how far it is.
+    pub(super) hears: Option<Listener<'a>>,
 }
 
 impl Source<'_> {
@@ -143,6 +76,13 @@ impl Source<'_> {
             origin: self.origin,
             claim: self.claim,
             kept: None,
+            hears: self.hears,
+        }
+    }
+
+    fn is_at(&self, stage: Stage) {
+        if let Some(hears) = self.hears {
+            hears(Progress::At(stage));
         }
     }
 
@@ -177,6 +117,7 @@ impl Importer {
         &self,
         source: &Source<'_>,
     ) -> Result<Result<Parsed, Unreadable>, Fault> {
+        source.is_at(Stage::Received);
         match self.extractor.extract(source.media, source.bytes).await? {
             Err(unreadable) if unreadable.is_crash() && source.claim.is_some() => {
                 self.extractor.extract(source.media, source.bytes).await
@@ -207,16 +148,19 @@ impl Importer {
         parsed: Parsed,
         facts: Facts,
     ) -> Result<Result<Outcome, Unreadable>, Fault> {
+        source.is_at(Stage::Extracted);
         let sizer = self.embedder.sizer().await;
         let draft = match Draft::of(source.name, parsed, facts, sizer).await? {
             Ok(draft) => draft,
             Err(unreadable) => return Ok(Err(unreadable)),
         };
+        source.is_at(Stage::Chunked);
         let vectors = if embeds_now(source, draft.chunks.len()) {
             self.embedder.passages(draft.passages()).await
         } else {
             None
         };
+        source.is_at(Stage::Embedded);
         let mut tx = self.db.tenant(source.scope).await?;
         if let Some(claim) = source.claim {
             claim.require(&mut tx, self.clock.now()).await?;

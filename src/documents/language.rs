@@ -1,7 +1,7 @@
 //! Which language a document is in: so by which of Postgres' text-search configurations its words
 //! are stemmed.
 
-use whatlang::{Detector, Lang};
+use whatlang::{Detector, Lang, Script};
 
 /// How much of a document is looked at, in characters.
 const ENOUGH: usize = 20_000;
@@ -72,9 +72,9 @@ pub(super) fn language(text: &str) -> &'static str {
     let end = text.char_indices().nth(ENOUGH).map_or(text.len(), |(end, _)| end);
     let known = KNOWN.iter().map(|(lang, _)| *lang).collect();
     let Some(found) = Detector::with_allowlist(known).detect(&text[..end]) else { return PLAIN };
-    // A few words look like many languages. What looks English most is stemmed as such: words that
-    // are none keep their form, nearly always.
-    if !found.is_reliable() && found.lang() != Lang::Eng {
+    // A few words in Latin letters look like many languages, in others like few. A wrong stemmer does
+    // little harm: questions go by every one that the store's documents do.
+    if !found.is_reliable() && found.script() == Script::Latin && found.lang() != Lang::Eng {
         return if reads_as_english(&text[..end]) { ENGLISH } else { PLAIN };
     }
     KNOWN.iter().find(|(lang, _)| *lang == found.lang()).map_or(PLAIN, |(_, name)| *name)

@@ -17,6 +17,7 @@ pub(crate) mod language;
 mod originals;
 mod outline;
 mod records;
+mod report;
 mod room;
 pub(crate) mod sentences;
 pub mod store;
@@ -38,8 +39,9 @@ use time::OffsetDateTime;
 
 pub use chunk::CHUNKING_VERSION;
 pub use import::{Progress, import};
-pub use importer::{Importer, Report, SourceFailure};
+pub use importer::Importer;
 pub use ingest::{MAX_UPLOAD, Upload, enqueue};
+pub use report::{Report, SourceFailure};
 
 use crate::ids::{DocumentId, UserId, VectorStoreId};
 

@@ -6,6 +6,7 @@ use super::{extract::MediaType, store_originals as store};
 use crate::{
     db::TenantTx,
     ids::{DocumentId, OriginalId, VectorStoreId},
+    neutral,
 };
 
 /// How much of a file one row holds.
@@ -36,7 +37,10 @@ pub(super) async fn keep(
     now: OffsetDateTime,
 ) -> sqlx::Result<Option<OriginalId>> {
     let id = OriginalId::new();
-    if !store::insert(tx, id, file, now).await? {
+    // A member of an archive may be called anything.
+    let name = neutral::line(file.name, 300);
+    let name = if name.is_empty() { "file" } else { &name };
+    if !store::insert(tx, id, &Original { name, ..*file }, now).await? {
         return Ok(None);
     }
     for (part, bytes) in (0..).zip(file.bytes.chunks(PART)) {

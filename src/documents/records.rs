@@ -10,8 +10,9 @@ use serde_json::{Map, Value};
 use super::{
     draft::Facts,
     extract::{MediaType, Parsed},
-    importer::{Importer, Outcome, Report, Source, source_key},
+    importer::{Importer, Source, source_key},
     outline::Style,
+    report::{Outcome, Report},
     store,
 };
 use crate::{fault::Fault, neutral::line as one_line};

@@ -16,7 +16,8 @@ use time::OffsetDateTime;
 
 use super::{
     import::{Found, Walked, walk},
-    importer::{Importer, Report, source_key},
+    importer::{Importer, source_key},
+    report::Report,
     store_save, store_sync,
 };
 use crate::{

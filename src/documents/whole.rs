@@ -8,8 +8,9 @@ use tokio::time::Instant;
 use super::{
     draft::Facts,
     extract::{MediaType, Member, Unreadable},
-    importer::{Importer, Outcome, Report, Source, source_key},
+    importer::{Importer, Source, source_key},
     records::{self, Sightings},
+    report::{Outcome, Report},
     room::FULL,
 };
 use crate::fault::Fault;

@@ -32,6 +32,8 @@ pub enum Access {
     Member,
     /// An admin or owner of the tenant in the path.
     TenantAdmin,
+    /// The owner of the tenant in the path.
+    TenantOwner,
     /// An operator of the installation.
     Operator,
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use url::{Host, Url};
 
-use super::{era::SUPPORTED, jsonrpc, server_info::server_info, tools};
+use super::{era::SUPPORTED, jsonrpc, server_info::server_info, sse, tools};
 use crate::{
     config::PublicUrl,
     http::{Access, Mounted, Routes},
@@ -22,7 +22,7 @@ const SUFFIX: &str = "/server-card";
 const PATHS: [&str; 2] = ["/mcp/server-card", "/t/{tenant}/mcp/server-card"];
 
 const CARD_SCHEMA: &str =
-    "https://static.modelcontextprotocol.io/schemas/v1/server-card.schema.json";
+    "https://static.modelcontextprotocol.io/schemas/v2/server-card.schema.json";
 const REGISTRY_SCHEMA: &str =
     "https://static.modelcontextprotocol.io/schemas/2025-12-11/server.schema.json";
 /// At most 100 characters.
@@ -45,8 +45,9 @@ impl Cards {
     /// The entry for MCP's registry, to be published under `name` or one made of our host's.
     #[must_use]
     pub fn registry_entry(&self, resource: &Resource, name: Option<&str>) -> Value {
+        // The transport before it is deprecated: nobody new is sent there.
         let remote = json!({ "type": "streamable-http", "url": self.resources.audience(resource) });
-        let mut entry = self.about(REGISTRY_SCHEMA, resource, &remote);
+        let mut entry = self.about(REGISTRY_SCHEMA, resource, &[remote]);
         if let Some(name) = name {
             entry["name"] = name.into();
         }
@@ -54,18 +55,24 @@ impl Cards {
     }
 
     fn card(&self, resource: &Resource) -> Value {
-        let remote = json!({
-            "type": "streamable-http",
-            "url": self.resources.audience(resource),
-            "supportedProtocolVersions": SUPPORTED,
-        });
-        let mut card = self.about(CARD_SCHEMA, resource, &remote);
+        let url = self.resources.audience(resource);
+        let streams = url.strip_suffix("/mcp").unwrap_or(&url);
+        let remotes = [
+            json!({ "type": "streamable-http", "url": url, "supportedProtocolVersions": SUPPORTED }),
+            // For who can do no better.
+            json!({
+                "type": "sse",
+                "url": format!("{streams}/sse/"),
+                "supportedProtocolVersions": [sse::REVISION],
+            }),
+        ];
+        let mut card = self.about(CARD_SCHEMA, resource, &remotes);
         card["_meta"] = json!({ "callslip/tools": { "sha256": tools_digest() } });
         card
     }
 
     /// What both documents say.
-    fn about(&self, schema: &str, resource: &Resource, remote: &Value) -> Value {
+    fn about(&self, schema: &str, resource: &Resource, remotes: &[Value]) -> Value {
         let server = server_info();
         let suffix = match resource {
             Resource::Mcp => String::new(),
@@ -79,7 +86,7 @@ impl Cards {
             "version": server["version"],
             "description": DESCRIPTION,
             "websiteUrl": format!("{}/", self.public_url.as_str()),
-            "remotes": [remote],
+            "remotes": remotes,
         })
     }
 

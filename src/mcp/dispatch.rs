@@ -15,6 +15,7 @@ use super::{
     era::{self, Era},
     jsonrpc::{self, Request, RpcError, code},
     notes::Notes,
+    reading::Readers,
     record, server_info,
     tools::{self, Handles, Outcome, Status, Tool},
 };
@@ -45,6 +46,7 @@ pub(super) struct Dispatcher {
     pub(super) handles: Handles,
     pub(super) audit: audit::Log,
     pub(super) questions: Questions,
+    pub(super) readers: Readers,
     pub(super) clock: Clock,
     pub(super) liveness: Liveness,
 }
@@ -113,6 +115,9 @@ impl Dispatcher {
         record::count(tool, &outcome, took);
         let event = record::event(tool, asker, &outcome, took, self.clock.now());
         self.append(self.with_question(event, asker, tool.question(request)).await).await?;
+        if let (Tool::Fetch, Ok(outcome)) = (tool, &outcome) {
+            self.readers.note(asker, &outcome.documents);
+        }
         // Making the event durable may have taken long too.
         let Some(outcome) = self.still_allowed(asker, outcome, &mut proved_at).await? else {
             return self.withhold(tool, asker).await;
@@ -185,7 +190,8 @@ impl Dispatcher {
     ) -> Result<Outcome, Fault> {
         let limit = deadline::at_most(deadline::ANSWER).saturating_sub(AFTERWARDS);
         let with = (&self.search, &self.handles);
-        let call = || tool.call(with, &asker.caller, arguments);
+        // In a box: it is large, and everything around it would be as large as that.
+        let call = || Box::pin(tool.call(with, &asker.caller, arguments));
         let running = async {
             match call().await {
                 // Tools only read.

@@ -26,6 +26,7 @@ pub(crate) mod fuzzing;
 mod jsonrpc;
 mod mirrored;
 mod notes;
+mod reading;
 mod record;
 mod rpc_error;
 mod server_info;
@@ -58,6 +59,7 @@ pub use card::Cards;
 use dispatch::Dispatcher;
 use front::Front;
 use jsonrpc::RpcError;
+use reading::Readers;
 pub use sse::{StreamRules, sweep};
 use sse::{Streams, handlers};
 use tools::Handles;
@@ -112,6 +114,7 @@ pub fn routes(parts: Parts, limits: &Limits) -> Mounted {
         parts;
     let front = Front::new(&parts.public_url, &parts.allowed_origins);
     let (tools, master_key) = (parts.db.of(Class::Tool), parts.master_key.clone());
+    let readers = Readers::new(tools.clone(), clock.clone());
     let questions = Questions::new(tools, clock.clone(), master_key);
     let handles = Handles::new(&parts.master_key, clock.clone());
     let dispatcher = Dispatcher {
@@ -119,6 +122,7 @@ pub fn routes(parts: Parts, limits: &Limits) -> Mounted {
         handles,
         audit,
         questions,
+        readers,
         clock: clock.clone(),
         liveness: liveness.clone(),
     };

@@ -20,6 +20,7 @@ pub(super) fn server_info() -> Value {
 pub(super) fn initialize(params: &Map<String, Value>) -> Option<Value> {
     let requested = params.get("protocolVersion")?.as_str()?;
     let version = LEGACY.into_iter().find(|known| *known == requested).unwrap_or(LEGACY[0]);
+    #[cfg(not(feature = "fixtures"))]
     let capabilities = json!({ "tools": {} });
     #[cfg(feature = "fixtures")]
     let capabilities = json!({ "tools": {}, "logging": {} });

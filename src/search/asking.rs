@@ -43,7 +43,7 @@ impl Search {
                         Some(tx) => tx,
                         None => self.parts.db.tenant_to_scan(scope).await?,
                     };
-                    builtin::search(tx, store.id, asked).await
+                    self.builtin(tx, store.id, asked).await
                 };
                 // The statement ends a little later than who waits for it gives up: that is a
                 // store's failure, and an ended statement is our own.

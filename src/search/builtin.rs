@@ -1,14 +1,19 @@
 //! The builtin backend: our own documents, in Postgres, under row-level security.
 
+use std::sync::Arc;
+
+use tokio::task::spawn_blocking;
+
 use super::{
     Found,
     asking::Asked,
     fetched::Text,
     id::{Reference, Target},
+    near::{Index, Wanted},
     question::Words,
     quoted, ranking,
     snippet::snippet,
-    store, store_words,
+    store, store_near, store_words,
 };
 use crate::{
     db::TenantTx,
@@ -18,11 +23,13 @@ use crate::{
     neutral::{Flag, neutral_line},
 };
 
-/// The best passage of each document that answers.
+/// The best passage of each document that answers. `near` gives the index in memory of a store of so
+/// many chunks, if there is one.
 pub(super) async fn search(
     mut tx: TenantTx,
     store: VectorStoreId,
     asked: &Asked<'_>,
+    near: impl FnOnce(usize) -> Option<Arc<Index>>,
 ) -> Result<Vec<Found>, Fault> {
     let words = words(&mut tx, store, asked.query).await?;
     let question = store::Asked {
@@ -31,7 +38,21 @@ pub(super) async fn search(
         phrases: &quoted::phrases(asked.query),
         filter: asked.filter,
     };
-    let candidates = store::candidates(&mut tx, store, &question).await?;
+    // The index knows nothing of what filters go by.
+    let index = near(words.chunks).filter(|_| asked.filter.is_none());
+    let candidates = match index {
+        Some(index) => {
+            let wanted = Wanted {
+                terms: words.weights().collect(),
+                vector: asked.vector.map(<[f32]>::to_vec),
+                phrased: !question.phrases.is_empty(),
+            };
+            let since = index.since().to_owned();
+            let places = spawn_blocking(move || index.best(&wanted)).await?;
+            store_near::candidates(&mut tx, store, &question, (&places, &since)).await?
+        }
+        None => store::candidates(&mut tx, store, &question).await?,
+    };
     let places = ranking::rank(asked.vector, &candidates, asked.limit);
     let passages = store::passages(&mut tx, &places).await?;
     drop(tx);

@@ -6,13 +6,16 @@ mod fetched;
 pub mod filter;
 mod fusion;
 pub mod id;
+mod measure;
 mod misspelt;
+pub mod near;
 mod openai;
 mod question;
 mod quoted;
 mod ranking;
 mod snippet;
 mod store;
+mod store_near;
 mod store_words;
 mod window;
 
@@ -30,15 +33,16 @@ use asking::Asked;
 pub use fetched::{Fetched, Onward};
 pub use filter::Filter;
 pub use id::{Reference, Target};
+pub use measure::{Compared, recall};
+use near::Near;
 pub use ranking::RANKING_VERSION;
 
 use crate::{
     clock::Clock,
     db::{Db, TenantScope},
-    deadline,
     embeddings::Embedder,
     fault::Fault,
-    ids::{DocumentId, VectorStoreId},
+    ids::VectorStoreId,
     neutral::{self, Flag, neutral_line, neutralise},
     outbound::Outbound,
     progress::{self, Report},
@@ -50,8 +54,6 @@ use crate::{
 const MAX_QUERY: usize = 2_000;
 /// The most hits of one search (spec row N-06).
 const MAX_HITS: usize = 20;
-/// The most documents that a measurement looks at.
-const MAX_MEASURED: usize = 100;
 /// How often whoever wants to hear it is told how many stores have answered.
 const SAY_EVERY: Duration = Duration::from_secs(1);
 /// The most characters of a document in one fetch. A little less than the most that may go out
@@ -67,6 +69,8 @@ pub struct Parts {
     pub clock: Clock,
     /// What makes questions comparable with passages, where there is a model.
     pub embedder: Embedder,
+    /// Large stores in memory.
+    pub near: Near,
     /// The guarded HTTP client.
     pub outbound: Outbound,
     /// What data keys are wrapped with.
@@ -210,32 +214,6 @@ impl Search {
         }
         answer.hits = fusion::merge(lists, limit);
         Ok(answer)
-    }
-
-    /// The documents of a builtin store that answer, best first, for measuring: up to a hundred.
-    ///
-    /// # Errors
-    /// When our own database fails, or does not answer within the deadline.
-    pub async fn documents(
-        &self,
-        scope: TenantScope,
-        store: VectorStoreId,
-        query: &str,
-    ) -> Result<Vec<DocumentId>, Fault> {
-        let query: String = neutral::clean(query).text.chars().take(MAX_QUERY).collect();
-        let vector = self.parts.embedder.question(scope.tenant_id(), &query).await;
-        let vector = vector.as_deref();
-        let asked = Asked { query: &query, vector, limit: MAX_MEASURED, filter: None };
-        let found = async {
-            let tx = self.parts.db.tenant_to_scan(scope).await?;
-            builtin::search(tx, store, &asked).await
-        };
-        let found = deadline::within(self.parts.deadline, found).await??;
-        let documents = found.into_iter().filter_map(|found| match found.reference.document {
-            Target::Builtin { document, .. } => Some(document),
-            Target::Outside { .. } => None,
-        });
-        Ok(documents.collect())
     }
 
     /// The document that `id` names, if it is in one of `stores`; or, from where an earlier fetch

@@ -54,6 +54,8 @@ pub(super) struct Words {
     pub(super) stems: Vec<String>,
     /// What no chunk has, and may be misspelt.
     pub(super) unknown: Vec<String>,
+    /// How many chunks the store has.
+    pub(super) chunks: usize,
 }
 
 impl Words {
@@ -62,7 +64,8 @@ impl Words {
         for form in forms {
             places.entry(form.place).or_default().push(form);
         }
-        let mut words = Self::default();
+        let chunks = forms.first().map_or(0, |form| form.size);
+        let mut words = Self { chunks: usize::try_from(chunks).unwrap_or(0), ..Self::default() };
         for forms in places.values() {
             words.add(forms);
         }

@@ -77,6 +77,10 @@ fn shorten(text: &str) -> String {
 
 /// Whether a word has this stem, near enough: stems of "cities" end in "i".
 fn is_form_of(word: &str, stem: &str) -> bool {
+    // From Hebrew on, words have endings in front too, or no spaces between them.
+    if stem.starts_with(|first| first >= '\u{590}') {
+        return word.contains(stem);
+    }
     let base = match stem.strip_suffix(['i', 'y']) {
         Some(base) if stem.len() > 3 => base,
         _ => stem,
@@ -112,6 +116,16 @@ mod tests {
         let shown = snippet(&body, &stems);
         assert!(shown.contains("Cats stay."), "{shown}");
         assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
+    }
+
+    #[test]
+    fn sentences_of_other_scripts_are_chosen_by_their_words() {
+        let filler = "会議室は三階にあります。".repeat(60);
+        let body = format!("{filler}予約は総務部の窓口で受け付けています。{filler}");
+        let shown = snippet(&body, &["予約".to_owned(), "窓口".to_owned()]);
+        assert!(shown.contains("予約は総務部の窓口"), "{shown}");
+        let body = "قال المدير كلمة. يحق للموظفين الحصول على إجازة.";
+        assert!(snippet(body, &["موظف".to_owned()]).contains("للموظفين"));
     }
 
     #[test]

@@ -16,13 +16,14 @@ pub(super) struct Passage {
     pub(super) body: String,
 }
 
-struct CandidateRow {
-    document_id: Uuid,
-    ordinal: i32,
-    cosine: Option<f64>,
-    bm25: f64,
-    embedding: Option<Vec<f32>>,
-    phrased: bool,
+/// A candidate as it is read.
+pub(super) struct CandidateRow {
+    pub(super) document_id: Uuid,
+    pub(super) ordinal: i32,
+    pub(super) cosine: Option<f64>,
+    pub(super) bm25: f64,
+    pub(super) embedding: Option<Vec<f32>>,
+    pub(super) phrased: bool,
 }
 
 impl From<CandidateRow> for Candidate {
@@ -56,7 +57,8 @@ pub(super) struct Asked<'a> {
 /// Every chunk of the store is scored, exactly, by the cosine of its embedding and the question's,
 /// and by BM25: the inner product of its terms, weighed when they were stored, and the question's,
 /// weighed by how rare they are in this store, as often as they are in the question. The question's
-/// half is read once, by a subquery: as a parameter it would be at each chunk.
+/// half is read once, by a subquery: as a parameter it would be at each chunk. A phrase is looked for
+/// among the 2,000 chunks that have most of its words, or anywhere if all of them are stop words.
 pub(super) async fn candidates(
     tx: &mut TenantTx,
     store: VectorStoreId,
@@ -83,9 +85,14 @@ pub(super) async fn candidates(
                             $6::jsonpath, $7, true)))
         ), phrased as materialized (
           select document_id, ordinal
-            from chunks
-           where vector_store_id = $1 and cardinality($4::text[]) > 0
-             and (select bool_and(strpos(regexp_replace(lower(body), '\s+', ' ', 'g'), phrase) > 0)
+            from (select document_id, ordinal
+                    from scored
+                   where cardinality($4::text[]) > 0
+                     and (bm25 > 0 or (select max(bm25) from scored) <= 0)
+                   order by bm25 desc, document_id, ordinal
+                   limit 2000) worded
+            join chunks using (document_id, ordinal)
+           where (select bool_and(strpos(regexp_replace(lower(body), '\s+', ' ', 'g'), phrase) > 0)
                     from unnest($4::text[]) phrase)
            limit 100
         ), chosen as (
@@ -158,7 +165,7 @@ mod tests {
     use crate::{
         db::{Db, TenantScope},
         ids::TenantId,
-        search::{question::Words, store_words},
+        search::{question::Words, store_near, store_words},
     };
 
     /// Two tenants with 3,000 chunks each, one of whom is asked.
@@ -206,24 +213,45 @@ mod tests {
             let best = found.iter().max_by(|a, b| a.bm25.total_cmp(&b.bm25)).unwrap();
             assert_eq!(best.place.chunk, 17);
 
-            let name = sqlx::query_scalar!(
-                r#"select name as "name!" from pg_prepared_statements
-                    where statement like '%scored as materialized%'
-                      and statement not like '%pg_prepared_statements%'"#
-            )
-            .fetch_one(tx.conn())
-            .await
-            .unwrap();
-            let explain = format!(
-                "explain (costs off) execute \"{name}\" \
-                 ('{store}', '{{}}/1000000000', null, '{{}}', 1, null, null)"
+            let places: Vec<Place> = found.iter().map(|one| one.place).take(20).collect();
+            let near = store_near::candidates(&mut tx, store, &asked, (&places, "0"));
+            assert_eq!(near.await.unwrap().len(), found.len(), "all have changed since then");
+
+            let exact = plan(
+                &mut tx,
+                "%jsonb_path_match%",
+                &format!("'{store}', '{{}}/1000000000', null, '{{}}', 1, null, null"),
             );
-            let plan = sqlx::raw_sql(AssertSqlSafe(explain)).fetch_all(tx.conn()).await.unwrap();
-            let plan: Vec<String> = plan.iter().map(|line| line.get(0)).collect();
-            let plan = plan.join("\n");
-            assert!(plan.contains("Subplans Removed: 31"), "{plan}");
-            assert!(!plan.contains("Seq Scan"), "{plan}");
-            assert!(plan.contains("vector_store_id = $1"), "{plan}");
+            let exact = exact.await;
+            assert!(exact.contains("Subplans Removed: 31"), "{exact}");
+            assert!(!exact.contains("Seq Scan"), "{exact}");
+            assert!(exact.contains("vector_store_id = $1"), "{exact}");
+            // And of terms and places, those only that are asked for.
+            let arguments = format!("'{store}', 'cats', '{{german}}'");
+            let words = plan(&mut tx, "%spoken as materialized%", &arguments).await;
+            assert!(!words.contains("Seq Scan") && !words.contains("Bitmap"), "{words}");
+            let arguments =
+                format!("'{store}', '{{}}/1000000000', null, '{{}}', 1, '{{}}', '{{}}', '0'");
+            let near = plan(&mut tx, "%looked_at as materialized%", &arguments).await;
+            assert!(!near.contains("Seq Scan"), "{near}");
+            assert!(near.contains("(document_id = place.document_id)"), "{near}");
+            assert!(near.contains("(changed_in >= "), "{near}");
         }
+    }
+
+    /// The plan of a statement that this connection has run.
+    async fn plan(tx: &mut TenantTx, like: &str, arguments: &str) -> String {
+        let name = sqlx::query_scalar!(
+            r#"select name as "name!" from pg_prepared_statements
+                where statement like $1 and statement not like '%pg_prepared_statements%'"#,
+            like,
+        )
+        .fetch_one(tx.conn())
+        .await
+        .unwrap();
+        let explain = format!("explain (costs off) execute \"{name}\" ({arguments})");
+        let plan = sqlx::raw_sql(AssertSqlSafe(explain)).fetch_all(tx.conn()).await.unwrap();
+        let plan: Vec<String> = plan.iter().map(|line| line.get(0)).collect();
+        plan.join("\n")
     }
 }

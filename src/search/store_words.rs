@@ -4,6 +4,9 @@ use super::question::{Form, Near};
 use crate::{db::TenantTx, documents::language, ids::VectorStoreId};
 
 /// The words of a question, in each of the store's languages.
+///
+/// Each term's frequency is looked up by itself (`lateral`, `limit`): the planner would rather read
+/// all of a store's 50,000 to find ten of them.
 pub(super) async fn forms(
     tx: &mut TenantTx,
     store: VectorStoreId,
@@ -17,8 +20,11 @@ pub(super) async fn forms(
         ), other as materialized (
           select language, known.chunks
             from unnest($3::text[]) language
-            join term_frequencies known
-              on known.vector_store_id = $1 and known.term = term_of('@' || language)
+           cross join lateral (
+             select chunks from term_frequencies
+              where vector_store_id = $1 and term = term_of('@' || language)
+              limit 1
+           ) known
         ), spoken as materialized (
           select language, chunks from other
           union all
@@ -49,7 +55,11 @@ pub(super) async fn forms(
                form.term as "term?", known.chunks as "chunks?", size.chunks as "size!"
           from size
          cross join form
-          left join term_frequencies known on known.vector_store_id = $1 and known.term = form.term
+          left join lateral (
+            select chunks from term_frequencies
+             where vector_store_id = $1 and term = form.term
+             limit 1
+          ) known on true
          order by place, speakers desc, form.word
         "#,
         store.uuid(),
@@ -60,8 +70,8 @@ pub(super) async fn forms(
     .await
 }
 
-/// Words of the store that look like these, of which it has none. They are read one by one: no index
-/// of trigrams can be used under row-level security.
+/// Words of the store that look like these, of which it has none. They are read one by one, since no
+/// index of trigrams can be used under row-level security; so those only that begin alike.
 pub(super) async fn near(
     tx: &mut TenantTx,
     store: VectorStoreId,
@@ -77,7 +87,7 @@ pub(super) async fn near(
          cross join lateral (
            select word, term, chunks
              from term_frequencies
-            where vector_store_id = $1 and word is not null
+            where vector_store_id = $1 and starts_with(word, left(asked.word, 1))
               and abs(length(word) - length(asked.word)) <= 2
               and similarity(word, asked.word) >= 0.2
             order by similarity(word, asked.word) desc, term

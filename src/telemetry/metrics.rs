@@ -84,6 +84,8 @@ fn describe() {
     describe_counter!("callslip_rate_limited_total", "Requests turned away, by limit.");
     describe_gauge!("callslip_rate_limit_keys", "Keys that the limits remember.");
     describe_gauge!("callslip_db_connections", "Connections to Postgres, by state.");
+    describe_gauge!("callslip_search_index_bytes", "Large stores in memory.");
+    describe_gauge!("callslip_search_recall", "Of the ten best, the share found, by store.");
     describe_gauge!("callslip_ingest_jobs", "Files that were sent, by how far they are read.");
     describe_gauge!("callslip_ingest_oldest_seconds", "Age of the oldest that is not read yet.");
     describe_gauge!("callslip_orphan_rows", "Rows that belong to nothing, at the last sweep.");

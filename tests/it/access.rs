@@ -37,6 +37,7 @@ fn may_pass(caller: Caller, access: Access) -> bool {
         Access::SignedIn => caller != Caller::Nobody,
         Access::Member => matches!(caller, Caller::Reader | Caller::Admin | Caller::Owner),
         Access::TenantAdmin => matches!(caller, Caller::Admin | Caller::Owner),
+        Access::TenantOwner => caller == Caller::Owner,
         Access::Operator => caller == Caller::Operator,
     }
 }

@@ -17,6 +17,7 @@ mod bell;
 mod claim;
 mod stages;
 mod store;
+mod store_claim;
 mod store_staged;
 mod store_work;
 mod upkeep;
@@ -34,8 +35,9 @@ pub use worker::{Running, Worker};
 pub(crate) use super::room::FULL;
 use super::{
     extract::{MediaType, Unreadable},
-    importer::{Importer, Report, SourceFailure, no_store, source_key},
+    importer::{Importer, no_store, source_key},
     originals::{self, Original},
+    report::{Report, SourceFailure},
     room,
 };
 use crate::{

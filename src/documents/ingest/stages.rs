@@ -11,9 +11,10 @@ use crate::{
     documents::{
         draft::{Draft, Facts},
         extract::{MediaType, Unreadable},
-        importer::{Importer, Outcome, Report, Source, SourceFailure},
+        importer::{Importer, Source},
         originals::{self, Kept},
         records::Sightings,
+        report::{Outcome, Report, SourceFailure},
         whole::{Tally, Whole, bring_in},
     },
     fault::Fault,
@@ -76,6 +77,7 @@ impl Stages<'_> {
             origin: Some(origin),
             claim: Some(self.claim),
             kept: Some(self.kept),
+            hears: None,
         })
     }
 

@@ -9,8 +9,8 @@ use crate::{
     audit::Origin,
     db::TenantTx,
     documents::{
-        importer::{Report, SourceFailure},
         originals::Original,
+        report::{Report, SourceFailure},
     },
     ids::{IngestId, OriginalId, UserId},
 };

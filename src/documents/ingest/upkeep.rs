@@ -2,7 +2,7 @@
 
 use time::Duration;
 
-use super::{Stage, Worker, store, store_work};
+use super::{Stage, Worker, store, store_claim};
 use crate::{
     clock::Clock,
     db::{Class, Db, TenantScope},
@@ -22,7 +22,7 @@ impl Worker {
     pub async fn measure(&self) -> Result<(), Fault> {
         let importer = self.importer();
         let mut tx = importer.db.control().await?;
-        let counts = store_work::counts(&mut tx).await?;
+        let counts = store_claim::counts(&mut tx).await?;
         drop(tx);
         let mut oldest = None;
         for stage in Stage::ALL {

@@ -13,7 +13,7 @@ use super::{
     Claim,
     claim::{LEASE, Lost},
     stages::{Stages, Step},
-    store_staged,
+    store_claim, store_staged,
     store_work::{self, Work},
 };
 use crate::{
@@ -120,9 +120,9 @@ impl Worker {
     pub async fn claim(&self) -> Result<Option<Claim>, Fault> {
         let now = self.importer.clock.now();
         let mut tx = self.importer.db.control().await?;
-        store_work::take_turn(&mut tx).await?;
+        store_claim::take_turn(&mut tx).await?;
         let claimed =
-            store_work::claim(&mut tx, self.owner, OF_ONE_TENANT, now, now + LEASE).await?;
+            store_claim::claim(&mut tx, self.owner, OF_ONE_TENANT, now, now + LEASE).await?;
         tx.commit().await?;
         #[expect(clippy::disallowed_methods, reason = "the row says whose file it is")]
         let scope = |tenant| TenantScope::proven(tenant);
@@ -273,7 +273,7 @@ impl Running {
         while self.lanes.join_next().await.is_some() {}
         let given = async {
             let mut tx = self.worker.importer.db.control().await?;
-            store_work::give_back(&mut tx, self.worker.owner).await?;
+            store_claim::give_back(&mut tx, self.worker.owner).await?;
             tx.commit().await
         };
         if let Err(error) = given.await {

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// The revision that this transport belongs to; whoever speaks a later one here speaks this too.
-pub(super) const REVISION: &str = "2024-11-05";
+pub(in crate::mcp) const REVISION: &str = "2024-11-05";
 
 /// The answer in JSON; `None` when the token died while the request ran.
 pub(super) async fn answer(

@@ -56,6 +56,7 @@ use crate::{
     oauth::liveness::Liveness,
     secret::{Kind, Plaintext, SecretHash, seal::MasterKey},
 };
+pub(super) use answer::REVISION;
 pub(super) use refusal::method as refuse_method;
 use session::{Posted, Principal, Session};
 use store::Caps;

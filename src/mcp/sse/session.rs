@@ -75,7 +75,7 @@ pub(super) struct Session {
 impl Session {
     /// Give a message to the stream.
     pub(super) fn hand_over(&self, posted: Posted) -> Posting {
-        fn posting<T>(sent: Result<(), TrySendError<T>>) -> Posting {
+        fn posting<T>(sent: &Result<(), TrySendError<T>>) -> Posting {
             match sent {
                 Ok(()) => Posting::Accepted,
                 Err(TrySendError::Full(_)) => Posting::Full,
@@ -84,8 +84,8 @@ impl Session {
             }
         }
         match posted {
-            Posted::Request(delivery) => posting(self.inbox.try_send(delivery)),
-            Posted::Cancel(_, id) => posting(self.cancelled.try_send(id)),
+            Posted::Request(delivery) => posting(&self.inbox.try_send(delivery)),
+            Posted::Cancel(_, id) => posting(&self.cancelled.try_send(id)),
         }
     }
 }

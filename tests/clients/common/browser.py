@@ -142,7 +142,12 @@ class Browser:
         self.cookies: dict[str, str] = {}
 
     def send(
-        self, method: str, url: str, body: bytes | None = None, headers: dict[str, str] | None = None
+        self,
+        method: str,
+        url: str,
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+        timeout: float = 30,
     ) -> Answer:
         url = urljoin(self.origin + "/", url)
         parts = urlsplit(url)
@@ -150,7 +155,7 @@ class Browser:
         sent = dict(headers or {})
         if self.cookies:
             sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-        answer = request(method, url, body, sent)
+        answer = request(method, url, body, sent, timeout)
         for name, value in answer.headers:
             if name.lower() == "set-cookie":
                 self._keep(value)
@@ -185,7 +190,9 @@ class Browser:
         headers = self._same_origin() | {"Content-Type": "application/x-www-form-urlencoded"}
         return self.send("POST", form.action, urlencode(fields).encode(), headers)
 
-    def upload(self, form: Form, name: str, content: bytes, kind: str = "text/plain") -> Answer:
+    def upload(
+        self, form: Form, name: str, content: bytes, kind: str = "text/plain", timeout: float = 30
+    ) -> Answer:
         """Send the form with one file."""
         line = uuid.uuid4().hex
         parts = [
@@ -196,7 +203,7 @@ class Browser:
         parts += [f"{head}Content-Type: {kind}\r\n\r\n".encode(), content, b"\r\n"]
         parts.append(f"--{line}--\r\n".encode())
         headers = self._same_origin() | {"Content-Type": f"multipart/form-data; boundary={line}"}
-        return self.send("POST", form.action, b"".join(parts), headers)
+        return self.send("POST", form.action, b"".join(parts), headers, timeout)
 
     def _same_origin(self) -> dict[str, str]:
         return {"Origin": self.origin, "Sec-Fetch-Site": "same-origin"}

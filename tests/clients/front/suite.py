@@ -20,6 +20,7 @@ import browser
 import checks
 from demo import WORK, Demo
 from floods import flood, floods
+from neighbours import beside, settle
 from slow import attack, kinds
 from victims import Server, until
 from visitor import Node, Visitor, measure
@@ -129,6 +130,35 @@ def test_floods_end_and_cost_little(stage: Stage) -> None:
     print(f"        {grown:.1f} MiB more than the {before / 1024:.0f} before")
     assert grown <= 64, f"{grown:.1f} MiB"
     measure(node, 1)
+
+
+# [I-39] A tenant asks ten times as often as it may: what it may not have is refused, and the next
+# one's calls hardly take longer.
+def test_a_noisy_tenant_is_not_heard_next_door(stage: Stage) -> None:
+    node = stage.node()
+    noisy = settle(stage.demo, node)
+    calm = {"CALLSLIP_RATE_LIMIT_SCALE": "3", "CALLSLIP_TRUSTED_PROXIES": "127.0.0.1"}
+    usual = {name: stage.server.environment.get(name) for name in calm}
+    stage.server.stop()
+    stage.server.environment |= calm
+    stage.server.start()
+    try:
+        measure(node, 2, visitors=12, each=2)
+        before = measure(node, 10, visitors=12, each=2)
+        with beside(noisy, each_second=300) as answered:
+            during = measure(node, 10, visitors=12, each=2)
+    finally:
+        stage.server.stop()
+        for name, value in usual.items():
+            stage.server.environment.pop(name)
+            if value is not None:
+                stage.server.environment[name] = value
+        stage.server.start()
+    print(f"        alone: {before}; beside {dict(answered)}: {during}")
+    assert set(answered) == {200, 429}, f"the noisy one was answered {dict(answered)}"
+    assert answered[429] > 5 * answered[200], "it was not stopped"
+    # Milliseconds are the machine's business.
+    assert during.p99 <= max(1.5 * before.p99, before.p99 + 0.02), f"{during} beside {before}"
 
 
 # One address has 50 connections, and the next one has its own.

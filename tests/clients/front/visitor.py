@@ -6,7 +6,7 @@ import asyncio
 import json
 import statistics
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass
@@ -17,6 +17,7 @@ class Node:
     authority: str
     path: str = "/mcp"
     token: str = ""
+    headers: str = ""
 
     def message(self, method: str, params: dict) -> bytes:
         """A JSON-RPC request to the MCP endpoint."""
@@ -24,7 +25,7 @@ class Node:
         return (
             f"POST {self.path} HTTP/1.1\r\nHost: {self.authority}\r\nAuthorization: Bearer {self.token}\r\n"
             "Content-Type: application/json\r\nAccept: application/json, text/event-stream\r\n"
-            f"MCP-Protocol-Version: 2025-11-25\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+            f"MCP-Protocol-Version: 2025-11-25\r\n{self.headers}Content-Length: {len(body)}\r\n\r\n{body}"
         ).encode()
 
     def get(self, path: str) -> bytes:
@@ -69,6 +70,11 @@ class Visitor:
         self._streams = None
 
 
+def behind(node: Node, address: str) -> Node:
+    """As a proxy passes it on that this address speaks to, where the server trusts one."""
+    return replace(node, headers=f"X-Forwarded-For: {address}\r\n")
+
+
 @dataclass
 class Measured:
     p50: float
@@ -85,10 +91,10 @@ def measure(node: Node, seconds: float, visitors: int = 20, each: float = 10) ->
     The 99th percentile is the middle one of many short times: somebody else on the machine who
     wants all of it for a moment is in a few of them.
     """
-    request = node.message("tools/list", {})
 
     async def visit(number: int, taken: list[tuple[float, float]]) -> None:
         visitor = Visitor(node)
+        request = behind(node, f"192.0.2.{number}").message("tools/list", {})
         due = time.monotonic() + number / (visitors * each)
         end = due + seconds
         while due < end:

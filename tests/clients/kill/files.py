@@ -26,7 +26,7 @@ MOMENTS = (
     ("any", None),
 )
 # How often the lease of the killed worker runs out by itself: otherwise we end it, as time would.
-PATIENT = 10
+PATIENT = 25
 # A worker that was killed is given up after 30 seconds, and its file read within as many.
 RESUMED = 60
 

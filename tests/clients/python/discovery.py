@@ -25,7 +25,7 @@ def check(document: dict, more: set[str]) -> None:
     for name in ("title", "description"):
         assert 1 <= len(document[name]) <= 100, document[name]
     for remote in document["remotes"]:
-        assert remote["type"] == "streamable-http", remote
+        assert remote["type"] in {"streamable-http", "sse"}, remote
         assert re.fullmatch(r"https?://\S+", remote["url"]), remote
 
 
@@ -33,7 +33,7 @@ def check(document: dict, more: set[str]) -> None:
 def test_the_server_card_pins_the_tools(demo: Demo) -> None:
     card = request("GET", f"{demo.mcp_url}/server-card").json()
     check(card, {"_meta"})
-    assert card["remotes"][0]["url"] == demo.mcp_url, card
+    assert [remote["url"] for remote in card["remotes"]] == [demo.mcp_url, demo.sse_url], card
     client, person = demo.client("Suspicious"), demo.person("reader")
     token = client.redeem(*client.code(person)).json()["access_token"]
     listed = client.message(token, "tools/list", {}).json()["result"]

@@ -3,6 +3,6 @@
 mod aborts;
 mod bounds;
 mod deadlines;
-mod desk;
+pub(crate) mod desk;
 mod drain;
 mod two;

@@ -1,5 +1,6 @@
 //! The queue between what people send and what assistants find.
 
+mod command_line;
 mod failing;
 mod limits;
 mod pages;
@@ -69,8 +70,9 @@ impl Queue {
     async fn of(app: TestApp, slug: &str) -> Self {
         let scope = TenantScope::proven(app.tenant(slug).await.id);
         let mut tx = app.db().tenant(scope).await.unwrap();
-        let made = vector_stores::create_builtin(&mut tx, &app.clock, &Actor::default(), "Books");
-        let store = made.await.unwrap().unwrap().id;
+        let actor = Actor::default();
+        let made = vector_stores::create_builtin(&mut tx, &app.clock, &actor, "Books").await;
+        let store = made.unwrap().unwrap().id;
         tx.commit().await.unwrap();
         Self { app, scope, store }
     }

@@ -72,6 +72,9 @@ async fn a_small_file_is_there_with_the_answer(pool: PgPool) {
     assert_eq!(admin.get("/t/acme/documents").await.select("tbody th a"), ["About cats."]);
     let sent = send(&mut admin, &store, "none.html", "<html><script>x</script></html>").await;
     assert_eq!(sent.status, 422);
-    assert_eq!(sent.select("[role=alert] li"), ["none.html: it has no text that a reader sees"]);
+    assert_eq!(
+        sent.select("[role=alert] li"),
+        ["none.html: 0 characters from the page: it has no text that a reader sees"]
+    );
     running.stop().await;
 }

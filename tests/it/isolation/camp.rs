@@ -53,11 +53,18 @@ pub(super) struct Camp {
 
 impl Field {
     pub(super) async fn set(pool: &PgPool) -> Self {
+        Self::with(pool, &[]).await
+    }
+
+    /// With variables of its own.
+    pub(super) async fn with(pool: &PgPool, variables: &[(&str, &str)]) -> Self {
         let clouds = [OpenAi::start_marked("acanary").await, OpenAi::start_marked("zanary").await];
         let hosts = format!("{},{}", clouds[0].host, clouds[1].host);
-        let app = TestApp::with(pool, &[("CALLSLIP_OUTBOUND_ALLOW", &hosts)]).await;
-        let acme = Camp::pitch(&app, "acme", "acanary", &clouds[0]).await;
-        let zeta = Camp::pitch(&app, "zeta", "zanary", &clouds[1]).await;
+        let all = [&[("CALLSLIP_OUTBOUND_ALLOW", hosts.as_str())], variables].concat();
+        let app = TestApp::with(pool, &all).await;
+        // In boxes: tests are large enough without.
+        let acme = Box::pin(Camp::pitch(&app, "acme", "acanary", &clouds[0])).await;
+        let zeta = Box::pin(Camp::pitch(&app, "zeta", "zanary", &clouds[1])).await;
         Self { app, acme, zeta }
     }
 }
@@ -71,6 +78,8 @@ async fn plant_rules(app: &TestApp, tenant: TenantId, user: UserId, mark: &str) 
          select $1, now() where $2::uuid is not null and $3::text is not null",
         "insert into tenant_limits (tenant_id, per_minute)
          select $1, 599 where $2::uuid is not null and $3::text is not null",
+        "insert into dismissed_questions (tenant_id, fingerprint, at)
+         select $1, md5($3), now() where $2::uuid is not null",
         "insert into limit_refusals (tenant_id, day, limit_name, refused)
          select $1, current_date, 'tenant', 1
           where $2::uuid is not null and $3::text is not null",
@@ -97,8 +106,6 @@ async fn plant_rules(app: &TestApp, tenant: TenantId, user: UserId, mark: &str) 
           where $2::uuid is not null",
         "insert into questions (tenant_id, event_id, at, text_sealed)
          select $1, gen_random_uuid(), now(), $3::bytea where $2::uuid is not null",
-        "insert into dismissed_questions (tenant_id, fingerprint, at)
-         select $1, md5($3), now() where $2::uuid is not null",
         "insert into document_versions
                 (tenant_id, document_id, version, vector_store_id, title, media_type, content_hash,
                  byte_size, char_count, body, created_at, replaced_at)
@@ -116,6 +123,11 @@ async fn plant_rules(app: &TestApp, tenant: TenantId, user: UserId, mark: &str) 
         "insert into watched_files (tenant_id, vector_store_id, path, mark)
          select $1, vector_store_id, $3, $3
            from watched_places where tenant_id = $1 and $2::uuid is not null",
+        "insert into search_recall
+                (tenant_id, vector_store_id, recall, questions, chunks, measured_at)
+         select $1, id, 1, 20, 20000, now() from vector_stores
+          where tenant_id = $1 and backend = 'builtin'
+            and $2::uuid is not null and $3::text is not null",
         "insert into sso_links (tenant_id, issuer, subject, user_id, created_at, used_at)
          select $1, 'https://' || $3 || '.example', $3, $2, now(), now()",
         "insert into sso_sign_ins
@@ -231,7 +243,7 @@ impl Camp {
             token,
             own_token,
         };
-        camp.look_around(app).await;
+        Box::pin(camp.look_around(app)).await;
         camp
     }
 

@@ -11,10 +11,10 @@ use serde_json::json;
 use sqlx::{AssertSqlSafe, PgPool};
 
 use super::{
-    camp::{Field, call},
+    camp::{Camp, Field, call},
     rows,
 };
-use crate::support::{Answer, Browser, ORIGIN, Terminal, TestApp};
+use crate::support::{Answer, Assistant, Browser, Terminal, TestApp};
 
 const PAGE: &str = "/t/zeta/settings/delete";
 
@@ -44,6 +44,12 @@ async fn with_word(pool: &PgPool, word: &str) -> Vec<(String, i64)> {
     found
 }
 
+async fn rows_of(pool: &PgPool, table: &str, camp: &Camp) -> i64 {
+    let sql = format!("select count(*) from {table} where tenant_id = $1");
+    let count = sqlx::query_scalar(AssertSqlSafe(sql)).bind(camp.tenant.id.uuid());
+    count.fetch_one(pool).await.unwrap()
+}
+
 async fn delete(owner: &mut Browser, name: &str) -> Answer {
     owner.submit(PAGE, PAGE, &[("confirm", name)]).await
 }
@@ -58,13 +64,7 @@ async fn a_deleted_tenant_leaves_nothing(pool: PgPool) {
     let app = &field.app;
     let acme_before = rows::fingerprint(&pool, field.acme.tenant.id).await;
     for table in rows::tables(&pool).await {
-        let sql = format!("select count(*) from {table} where tenant_id = $1");
-        let count: i64 = sqlx::query_scalar(AssertSqlSafe(sql))
-            .bind(field.zeta.tenant.id.uuid())
-            .fetch_one(&pool)
-            .await
-            .unwrap();
-        assert!(count > 0, "plant a row in {table}");
+        assert!(rows_of(&pool, &table, &field.zeta).await > 0, "plant a row in {table}");
     }
     assert!(with_word(&pool, "zanary").await.len() > 15);
     assert_eq!(app.db().orphans().await.unwrap(), []);
@@ -92,12 +92,7 @@ async fn a_deleted_tenant_leaves_nothing(pool: PgPool) {
     // In the background.
     app.app.finish_deletions(app.db(), &app.clock).await.unwrap();
     for table in rows::tables(&pool).await {
-        let sql = format!("select count(*) from {table} where tenant_id = $1");
-        let left: i64 = sqlx::query_scalar(AssertSqlSafe(sql))
-            .bind(field.zeta.tenant.id.uuid())
-            .fetch_one(&pool)
-            .await
-            .unwrap();
+        let left = rows_of(&pool, &table, &field.zeta).await;
         assert_eq!(left > 0, table.starts_with("audit_"), "{left} in {table}");
     }
     let left: Vec<String> =
@@ -122,28 +117,109 @@ async fn a_deleted_tenant_leaves_nothing(pool: PgPool) {
     assert!(!terminal.stdout("tenant list", "", "").contains("eleted"));
 }
 
+/// What is left in people's and programs' hands when a tenant goes.
+struct Left {
+    reader: Browser,
+    refresh_token: String,
+    access_tokens: Vec<String>,
+    /// Of an approved request, not redeemed.
+    code: String,
+    /// Where the reader was about to approve another one.
+    consent: String,
+    back_end: Assistant,
+}
+
+const RESOURCE: (&str, &str) = ("resource", "https://callslip.example/t/zeta/mcp");
+
+impl Left {
+    async fn by(field: &Field) -> Self {
+        let zeta = &field.zeta;
+        let mut reader = zeta.reader.sign_in().await;
+        let tokens = zeta.assistant.tokens(&mut reader, &[RESOURCE]).await;
+        let text = |name: &str| tokens[name].as_str().unwrap().to_owned();
+        let consent = zeta.assistant.authorize(&mut reader, &[RESOURCE]).await;
+        let code = zeta.assistant.code(&mut reader, &[RESOURCE]).await;
+        let store = zeta.books.to_string();
+        let may = [("may", "search"), ("store", store.as_str())];
+        let back_end = field.app.back_end("zeta", "Robot", &may).await;
+        let robots = back_end.own_access_token(&[RESOURCE]).await;
+        Self {
+            access_tokens: vec![
+                zeta.own_token.clone(),
+                zeta.token.clone(),
+                text("access_token"),
+                robots,
+            ],
+            refresh_token: text("refresh_token"),
+            consent: consent.location().to_owned(),
+            reader,
+            code,
+            back_end,
+        }
+    }
+
+    /// None of it is good for anything.
+    async fn gives_nothing(&mut self, field: &Field) {
+        let zeta = &field.zeta;
+        let question = call("search", &json!({ "query": "zanary pelican heron ledger" }));
+        for token in &self.access_tokens {
+            for path in ["/t/zeta/mcp", "/mcp"] {
+                assert_eq!(field.app.rpc(path, token, &[], &question).await.status, 401, "{path}");
+            }
+        }
+        let refreshed = zeta.assistant.refresh(&self.refresh_token, &[RESOURCE]).await;
+        assert_eq!(refreshed.status, 400, "{}", refreshed.text());
+        assert_eq!(zeta.assistant.exchange(&self.code, &[RESOURCE]).await.status, 400);
+        assert!(self.back_end.own_token(&[RESOURCE]).await.status.is_client_error());
+        for path in ["/t/zeta", "/t/zeta/documents", &format!("/d/{}", zeta.volume(0))] {
+            assert_eq!(self.reader.get(path).await.status, 404, "{path}");
+        }
+        let again = zeta.assistant.authorize(&mut self.reader, &[RESOURCE]).await;
+        for consent in [&self.consent, again.location()] {
+            let page = self.reader.get(consent).await;
+            assert!(page.attribute("button[value=approve]", "name").is_empty(), "{}", page.text());
+        }
+    }
+}
+
+/// A member of the tenant that came after, with what the one before left lying about.
+async fn find_nothing(field: &Field, member: &mut Browser, token: &str) {
+    let question = json!({ "query": "pelican" });
+    let found = field.app.tool("/t/zeta/mcp", token, "search", question).await;
+    assert!(!found.to_string().contains("zanary"), "{found}");
+    for id in [field.zeta.volume(0), field.zeta.file()] {
+        let read = field.app.tool("/t/zeta/mcp", token, "fetch", json!({ "id": id })).await;
+        assert_eq!(read["isError"], true, "{read}");
+        assert_eq!(member.get(&format!("/d/{id}")).await.status, 404);
+    }
+    for page in [
+        "",
+        "/documents",
+        "/activity",
+        "/members",
+        "/apps",
+        "/service-clients",
+        "/usage",
+        "/quality",
+        "/settings",
+        "/vector-stores",
+    ] {
+        let seen = member.get(&format!("/t/zeta{page}")).await;
+        assert_eq!(seen.status, 200, "{page}");
+        assert!(!seen.text().contains("zanary"), "{page}");
+    }
+}
+
 /// [I-23] The slug is another tenant's now. Tokens, codes, sessions, citations and ids from before,
-/// a sign-in that was under way, and what a client remembers of the place give nothing of either
-/// tenant; and whoever was a member is none.
+/// an approval that was under way, and what a client remembers of the place give nothing of either
+/// tenant; and whoever was a member is none. (There are no invitations and no names in the DNS.)
 #[sqlx::test(migrator = "callslip::db::MIGRATOR")]
 async fn who_comes_after_it_has_nothing_of_it(pool: PgPool) {
     let field = Field::set(&pool).await;
     let (app, zeta) = (&field.app, &field.zeta);
-    let resource = format!("{ORIGIN}/t/zeta/mcp");
-    let own = [("resource", resource.as_str())];
     let metadata = "/.well-known/oauth-protected-resource/t/zeta/mcp";
     let remembered = app.get(metadata).await.text();
-    let mut reader = zeta.reader.sign_in().await;
-    let tokens = zeta.assistant.tokens(&mut reader, &own).await;
-    let asked = zeta.assistant.authorize(&mut reader, &own).await.location().to_owned();
-    let approved = {
-        let sent = zeta.assistant.authorize(&mut reader, &own).await;
-        reader.consent(sent.location(), &[("decision", "approve")]).await
-    };
-    let code = approved.returned("code").remove(0);
-    let store = zeta.books.to_string();
-    let back_end = app.back_end("zeta", "Robot", &[("may", "search"), ("store", &store)]).await;
-    let robots = back_end.own_access_token(&own).await;
+    let mut left = Left::by(&field).await;
 
     let terminal = Terminal::new(&pool);
     let wrong = terminal.refusal("tenant delete zeta --yes-delete zeta", "", "");
@@ -155,57 +231,18 @@ async fn who_comes_after_it_has_nothing_of_it(pool: PgPool) {
     tx.commit().await.unwrap();
 
     // The new one is there before the old one's rows are gone, and after.
-    let mut after = app.member("zeta", "newcomer", Role::Owner).await.sign_in().await;
+    let mut member = app.member("zeta", "newcomer", Role::Owner).await.sign_in().await;
     let shelf = app.store("zeta", "Fresh").await;
     app.document("zeta", shelf, "fresh.txt", "The heron keeps the new ledger.").await;
     let fresh = app.assistant().await;
-    let new_token = fresh.tokens(&mut after, &own).await["access_token"].clone();
-    let new_token = new_token.as_str().unwrap();
+    let tokens = fresh.tokens(&mut member, &[RESOURCE]).await;
+    let token = tokens["access_token"].as_str().unwrap();
     for finished in [false, true] {
         if finished {
             app.app.finish_deletions(app.db(), &app.clock).await.unwrap();
         }
-        let question = call("search", &json!({ "query": "zanary pelican heron ledger" }));
-        let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
-        for token in [&zeta.own_token, &zeta.token, &text(&tokens["access_token"]), &robots] {
-            for path in ["/t/zeta/mcp", "/mcp"] {
-                assert_eq!(app.rpc(path, token, &[], &question).await.status, 401, "{finished}");
-            }
-        }
-        let refreshed = zeta.assistant.refresh(&text(&tokens["refresh_token"]), &own).await;
-        assert_eq!(refreshed.status, 400, "{}", refreshed.text());
-        assert_eq!(zeta.assistant.exchange(&code, &own).await.status, 400);
-        assert!(back_end.own_token(&own).await.status.is_client_error());
-        // Who was a member, with the session from before.
-        for path in ["/t/zeta", "/t/zeta/documents", &format!("/d/{}", zeta.volume(0))] {
-            assert_eq!(reader.get(path).await.status, 404, "{path} {finished}");
-        }
-        for consent in [&asked, zeta.assistant.authorize(&mut reader, &own).await.location()] {
-            let page = reader.get(consent).await;
-            assert!(!page.text().contains("approve"), "{}", page.text());
-        }
-        // Who is a member now, with what the ones before left lying about.
-        let found =
-            app.tool("/t/zeta/mcp", new_token, "search", json!({ "query": "pelican" })).await;
-        assert!(!found.to_string().contains("zanary"), "{found}");
-        for id in [zeta.volume(0), zeta.file()] {
-            let read = app.tool("/t/zeta/mcp", new_token, "fetch", json!({ "id": id })).await;
-            assert_eq!(read["isError"], true, "{read}");
-            assert_eq!(after.get(&format!("/d/{id}")).await.status, 404);
-        }
-        for page in [
-            "/t/zeta",
-            "/t/zeta/documents",
-            "/t/zeta/activity",
-            "/t/zeta/members",
-            "/t/zeta/apps",
-            "/t/zeta/service-clients",
-            "/t/zeta/usage",
-        ] {
-            let seen = after.get(page).await;
-            assert_eq!(seen.status, 200, "{page}");
-            assert!(!seen.text().contains("zanary"), "{page}");
-        }
+        left.gives_nothing(&field).await;
+        find_nothing(&field, &mut member, token).await;
         assert_eq!(app.get(metadata).await.text(), remembered, "it names the place and nobody");
     }
 }
@@ -250,7 +287,7 @@ async fn a_full_tenant_goes_in_seconds(pool: PgPool) {
          select tenant_id, vector_store_id, id, n, n, n + 1, repeat('word ', 40)
            from documents, generate_series(0, 3) n;
          insert into chunk_index (tenant_id, vector_store_id, document_id, ordinal, terms)
-         select tenant_id, vector_store_id, document_id, ordinal, term_vector('word ' || ordinal)
+         select tenant_id, vector_store_id, document_id, ordinal, term_vector('word ' || ordinal, 'english')
            from chunks;"
     )))
     .execute(&pool)

@@ -10,7 +10,7 @@ use sqlx::PgPool;
 
 use super::{
     attacker::{Aim, Attacker, Form, filled},
-    camp::{Field, in_books},
+    camp::{Camp, Field, in_books},
     rows,
 };
 use crate::support::Answer;
@@ -103,10 +103,7 @@ impl Field {
     }
 
     pub(super) async fn oracle(&self) -> Oracle {
-        let all = rows::uuids(&self.app.pool, self.zeta.tenant.id).await;
-        let mut ids: BTreeSet<String> = all.keys().map(ToString::to_string).collect();
-        ids.extend([self.zeta.volume(0), self.zeta.file()]);
-        Oracle { mark: self.zeta.mark, ids }
+        Oracle::of(self, &self.zeta).await
     }
 
     /// Everything that goes wrong when this attacker tries everything.
@@ -155,6 +152,14 @@ fn bodies(entry: &Entry) -> &'static [Form] {
 }
 
 impl Oracle {
+    /// What must not come back to the tenant that `camp` is not.
+    pub(super) async fn of(field: &Field, camp: &Camp) -> Self {
+        let all = rows::uuids(&field.app.pool, camp.tenant.id).await;
+        let mut ids: BTreeSet<String> = all.keys().map(ToString::to_string).collect();
+        ids.extend([camp.volume(0), camp.file()]);
+        Self { mark: camp.mark, ids }
+    }
+
     /// What is of the other tenant's in `text`, other than what was `sent`.
     pub(super) fn find(&self, text: &str, sent: &str) -> Option<String> {
         if let Some(place) = text.to_lowercase().find(self.mark) {

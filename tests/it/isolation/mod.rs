@@ -4,12 +4,14 @@
 //! new table or a new id is tried without anybody thinking of it.
 #![expect(clippy::disallowed_methods, reason = "looks behind the application's back")]
 
+mod alike;
 mod attacker;
 mod camp;
 mod deleted;
 mod edges;
 mod forged;
 mod knock_out;
+mod logs;
 mod matrix;
 mod names;
 mod parallel;

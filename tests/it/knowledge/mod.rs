@@ -5,7 +5,9 @@ mod hostile;
 mod import;
 mod index;
 mod isolation;
+mod large;
 mod limits;
+mod measured;
 mod openai;
 mod retrieval;
 mod sync;
@@ -64,6 +66,7 @@ impl Shelf {
             db: app.db().clone(),
             clock: app.clock.clone(),
             embedder: app.parts.embedder.clone(),
+            near: app.parts.near.clone(),
             outbound: Outbound::new(Policy { allowed, ..Policy::default() }),
             master_key: app.parts.master_key.clone(),
             deadline: Duration::from_secs(3),

@@ -31,7 +31,7 @@ async fn the_card_says_what_discovery_says(pool: PgPool) {
     assert_eq!(
         error_free(&stage.app.get("/mcp/server-card").await),
         json!({
-            "$schema": "https://static.modelcontextprotocol.io/schemas/v1/server-card.schema.json",
+            "$schema": "https://static.modelcontextprotocol.io/schemas/v2/server-card.schema.json",
             "name": "example.callslip/callslip",
             "title": server["title"],
             "version": server["version"],
@@ -41,6 +41,10 @@ async fn the_card_says_what_discovery_says(pool: PgPool) {
                 "type": "streamable-http",
                 "url": format!("{ORIGIN}/mcp"),
                 "supportedProtocolVersions": discovered["supportedVersions"],
+            }, {
+                "type": "sse",
+                "url": format!("{ORIGIN}/sse/"),
+                "supportedProtocolVersions": ["2024-11-05"],
             }],
             "_meta": { "callslip/tools": { "sha256": digest } },
         })
@@ -54,6 +58,7 @@ async fn a_tenants_card_says_nothing_of_the_tenant(pool: PgPool) {
     let card = async |slug: &str| {
         let card = error_free(&stage.app.get(&format!("/t/{slug}/mcp/server-card")).await);
         assert_eq!(card["remotes"][0]["url"], format!("{ORIGIN}/t/{slug}/mcp"));
+        assert_eq!(card["remotes"][1]["url"], format!("{ORIGIN}/t/{slug}/sse/"));
         card.to_string().replace(slug, "?")
     };
     assert_eq!(card(&stage.slug).await, card("nobody").await);

@@ -1,13 +1,17 @@
 //! Tokens that are bound to a key: the resource's part of RFC 9449.
 
-use axum::http::StatusCode;
+use axum::{
+    body::Body,
+    extract::{ConnectInfo, Request},
+    http::StatusCode,
+};
 use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use time::Duration;
 use tokio::task::JoinSet;
 
-use super::stage::Stage;
+use super::{sse::Line, stage::Stage};
 use crate::support::{Answer, ClientKey, ORIGIN, TestApp};
 
 /// A good token that is bound to a key.
@@ -312,7 +316,7 @@ async fn a_missing_scope_is_told_in_the_callers_scheme(pool: PgPool) {
     let token =
         stage.token_but(json!({ "cnf": { "jkt": key.jkt }, "scope": "offline_access" })).await;
     let proof = key.proof(&stage.app, "/mcp", Some(&token)).await;
-    let request = axum::extract::Request::post("/mcp")
+    let request = Request::post("/mcp")
         .header("authorization", format!("DPoP {token}"))
         .header("dpop", proof);
     let body = super::stage::call("search", json!({ "query": "x" }));
@@ -321,4 +325,56 @@ async fn a_missing_scope_is_told_in_the_callers_scheme(pool: PgPool) {
     let challenge = answer.header("www-authenticate");
     assert!(challenge.starts_with("DPoP algs="), "{challenge}");
     assert!(challenge.contains("error=\"insufficient_scope\""), "{challenge}");
+}
+
+/// [P-03] A stream of a bound token opens with a proof for its `GET`, and takes messages with
+/// proofs of their own; to anybody else it is closed.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn streams_are_bound_too(pool: PgPool) {
+    let stage = Stage::new(&pool).await;
+    let (key, other) = (ClientKey::new(), ClientKey::new());
+    let token = bound(&stage, &key).await;
+    let proof = async |key: &ClientKey, method: &str, path: &str| {
+        let mut claims = key.claims(&stage.app, path, Some(&token)).await;
+        claims["htm"] = method.into();
+        key.sign(&key.header().to_string(), &claims.to_string())
+    };
+    let get = |scheme: &str, proof: Option<&str>| {
+        let peer: std::net::SocketAddr = "192.0.2.1:40000".parse().unwrap();
+        let mut request = Request::get("/sse/")
+            .header("accept", "text/event-stream")
+            .header("authorization", format!("{scheme} {token}"))
+            .extension(ConnectInfo(peer));
+        if let Some(proof) = proof {
+            request = request.header("dpop", proof);
+        }
+        request.body(Body::empty()).unwrap()
+    };
+    let post = proof(&key, "POST", "/sse/").await;
+    let stolen = proof(&other, "GET", "/sse/").await;
+    for (scheme, proof) in
+        [("Bearer", None), ("DPoP", None), ("DPoP", Some(&*post)), ("DPoP", Some(&*stolen))]
+    {
+        let refused = stage.app.send(get(scheme, proof)).await;
+        assert_eq!(refused.status, StatusCode::UNAUTHORIZED, "{scheme} {proof:?}");
+    }
+    let good = proof(&key, "GET", "/sse/").await;
+    let opened = Line::try_open(&stage, get("DPoP", Some(&good))).await;
+    let mut line = opened.map_err(|answer| answer.text()).unwrap();
+    assert_eq!(stage.app.send(get("DPoP", Some(&good))).await.status, 401, "a proof opens once");
+
+    let endpoint = line.endpoint.clone();
+    let path = endpoint.split_once('?').unwrap().0.to_owned();
+    let stolen = proof(&other, "POST", &path).await;
+    let scheme = format!("DPoP {token}");
+    for proofs in [&[][..], &[stolen.as_str()]] {
+        let refused = stage.app.ping(&endpoint, &scheme, proofs).await;
+        assert_eq!(refused.status, StatusCode::UNAUTHORIZED);
+    }
+    let refused = stage.app.ping(&endpoint, &format!("Bearer {token}"), &[]).await;
+    assert_eq!(refused.status, StatusCode::UNAUTHORIZED);
+    let good = proof(&key, "POST", &path).await;
+    let posted = stage.app.ping(&endpoint, &scheme, &[&good]).await;
+    assert_eq!(posted.status, StatusCode::ACCEPTED, "{}", posted.text());
+    assert_eq!(line.message().await["id"], 1);
 }

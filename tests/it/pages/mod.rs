@@ -4,6 +4,7 @@
 mod connection;
 mod documents;
 mod grants;
+mod quality;
 mod services;
 mod settings;
 mod stage;

@@ -11,6 +11,7 @@ const PAGES: &[(&str, bool)] = &[
     ("/apps", true),
     ("/vector-stores", false),
     ("/activity", false),
+    ("/quality", false),
     ("/service-clients", false),
     ("/members", false),
     ("/settings", false),

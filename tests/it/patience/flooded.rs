@@ -51,11 +51,12 @@ async fn a_slow_tenant_keeps_nobody_from_tokens(pool: PgPool) {
 #[sqlx::test(migrator = "callslip::db::MIGRATOR")]
 async fn a_lock_is_not_waited_for(pool: PgPool) {
     const CONNECTIONS: i64 = 6;
+    // Two for questions whether a token lives, one for the record.
+    const OUTSIDE: i64 = 3;
     let stage = on_few(Stage::new(&pool).await, 6).await;
     let ticks = [("may", "search"), ("store", &stage.store.to_string())];
     let bot = stage.app.back_end(&stage.slug, "Billing bot", &ticks).await;
     let body = call("search", json!({ "query": "cats" }));
-    let before = sessions(&pool).await;
     let mut lock = pool.begin().await.unwrap();
     sqlx::raw_sql("lock table oauth_grants in access exclusive mode")
         .execute(&mut *lock)
@@ -76,27 +77,38 @@ async fn a_lock_is_not_waited_for(pool: PgPool) {
     let begun = Instant::now();
     for _ in 0..5 {
         assert_eq!(stage.app.get("/sign-in").await.status, StatusCode::OK);
-        // Those that were given up may still be on their way out.
-        assert!(sessions(&pool).await <= before + 2 * CONNECTIONS);
     }
+    stays_within(&pool, CONNECTIONS + OUTSIDE).await;
     assert!(begun.elapsed() <= 2 * PROMPT, "{:?}", begun.elapsed());
     for (status, retry_after, took) in asked.join_all().await {
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
         assert!(!retry_after.is_empty() && took < Duration::from_secs(6), "{took:?}");
     }
-    assert!(sessions(&pool).await <= before + 2 * CONNECTIONS);
+    stays_within(&pool, CONNECTIONS + OUTSIDE).await;
     lock.rollback().await.unwrap();
     assert_eq!(stage.post(&body).await.status, StatusCode::OK);
     assert_eq!(bot.own_token(&[]).await.status, StatusCode::OK);
 }
 
-/// How many clients of this database there are.
+/// No more clients than this; besides, for a moment, those whose connection we have closed and
+/// whose statement Postgres has not ended yet: it looks for its client every quarter of a second.
+async fn stays_within(pool: &PgPool, bound: i64) {
+    let begun = Instant::now();
+    loop {
+        let count = sessions(pool).await;
+        if count <= bound {
+            return;
+        }
+        assert!(begun.elapsed() < PROMPT, "{count} sessions, {bound} may be");
+    }
+}
+
+/// How many clients of this database the application has: all, but for the test's own.
 async fn sessions(pool: &PgPool) -> i64 {
-    sqlx::query_scalar!(
+    let all = sqlx::query_scalar!(
         r#"select count(*) as "count!" from pg_stat_activity
             where datname = current_database() and backend_type = 'client backend'"#
-    )
-    .fetch_one(pool)
-    .await
-    .unwrap()
+    );
+    let all = all.fetch_one(pool).await.unwrap();
+    all - i64::from(pool.size())
 }

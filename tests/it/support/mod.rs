@@ -33,6 +33,7 @@ use callslip::{
     embeddings::Embedder,
     mcp::StreamRules,
     outbound::{Outbound, Policy},
+    search::near::{self, Near},
     secret::seal::MasterKey,
     users::password::Cost,
 };
@@ -100,6 +101,7 @@ impl TestApp {
                 true => Embedder::local(config.model_dir.clone()),
                 false => Embedder::none(),
             },
+            near: Near::new(near::Limits::default()),
             config,
             bell: Bell::default(),
             db: Db::over(pool),

@@ -1,10 +1,12 @@
 //! HTTP+SSE, the transport of 2024-11-05.
 
+mod cancelled;
 mod caps;
 mod ends;
 mod nodes;
 mod principals;
 mod transport;
+mod unread;
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -12,6 +14,7 @@ use axum::{
     body::{Body, Bytes},
     extract::{ConnectInfo, Request},
     http::{HeaderMap, StatusCode},
+    response::Response,
 };
 use callslip::{app, db::Db, mcp::StreamRules};
 use futures_util::{Stream, StreamExt, stream};
@@ -52,17 +55,17 @@ async fn listening(pool: &PgPool) -> (Stage, String) {
 type Chunks = std::pin::Pin<Box<dyn Stream<Item = Result<Bytes, String>> + Send>>;
 
 /// An open stream, as a client reads it.
-struct Line {
-    headers: HeaderMap,
+pub(super) struct Line {
+    pub(super) headers: HeaderMap,
     chunks: Chunks,
     text: String,
     /// Where messages are posted.
-    endpoint: String,
+    pub(super) endpoint: String,
 }
 
 /// What comes over a stream.
 #[derive(Debug, PartialEq, Eq)]
-enum Event {
+pub(super) enum Event {
     Comment,
     Message(String),
     /// The end; whether nothing was broken off.
@@ -92,15 +95,13 @@ impl Line {
         }
     }
 
-    async fn try_open(stage: &Stage, request: Request<Body>) -> Result<Self, Answer> {
+    pub(super) async fn try_open(stage: &Stage, request: Request<Body>) -> Result<Self, Answer> {
         let response = stage.app.app.router.clone().oneshot(request).await.unwrap();
         if response.status() != StatusCode::OK {
             return Err(Answer::read(response).await);
         }
-        let headers = response.headers().clone();
-        let chunks = response.into_body().into_data_stream();
-        let chunks = chunks.map(|chunk| chunk.map_err(|error| error.to_string()));
-        Ok(Self::begin(headers, Box::pin(chunks)).await)
+        let Self { headers, chunks, .. } = Self::over(response);
+        Ok(Self::begin(headers, chunks).await)
     }
 
     /// The first event names the endpoint.
@@ -112,6 +113,15 @@ impl Line {
         line.endpoint = fields.next().unwrap().strip_prefix("data: ").unwrap().to_owned();
         assert!(fields.all(|field| field.starts_with("retry: ")), "{first}");
         line
+    }
+
+    /// What leaves as an answer, of which the test reads what it asks for.
+    pub(super) fn over(response: Response) -> Self {
+        let headers = response.headers().clone();
+        let chunks = response.into_body().into_data_stream();
+        let chunks = chunks.map(|chunk| chunk.map_err(|error| error.to_string()));
+        let (text, endpoint) = (String::new(), String::new());
+        Self { headers, chunks: Box::pin(chunks), text, endpoint }
     }
 
     /// The next block; at the end whether nothing was broken off.
@@ -133,7 +143,7 @@ impl Line {
         }
     }
 
-    async fn next(&mut self) -> Event {
+    pub(super) async fn next(&mut self) -> Event {
         match self.block().await {
             Ok(block) if block.starts_with(':') => Event::Comment,
             Ok(block) => {
@@ -146,7 +156,7 @@ impl Line {
     }
 
     /// The next message.
-    async fn message(&mut self) -> Value {
+    pub(super) async fn message(&mut self) -> Value {
         loop {
             match self.next().await {
                 Event::Comment => {}
@@ -157,7 +167,7 @@ impl Line {
     }
 
     /// What comes until the end, and whether that was clean.
-    async fn rest(&mut self) -> (Vec<String>, bool) {
+    pub(super) async fn rest(&mut self) -> (Vec<String>, bool) {
         let mut messages = Vec::new();
         loop {
             match self.next().await {
@@ -198,13 +208,19 @@ fn request(id: impl Into<Value>, method: &str, params: &Value) -> Value {
 }
 
 /// Try again until something is so.
-async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+pub(super) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let waited = timeout(PATIENCE, async {
         while !is_so().await {
             tokio::task::yield_now().await;
         }
     });
     assert!(waited.await.is_ok(), "it never came to be that {what}");
+}
+
+/// What came of each call, as it is on record.
+pub(super) async fn outcomes(stage: &Stage) -> Vec<Value> {
+    let calls = stage.events().await.into_iter().filter(|(kind, _)| kind.starts_with("tool."));
+    calls.map(|(_, detail)| detail["outcome"].clone()).collect()
 }
 
 /// How many streams are noted.

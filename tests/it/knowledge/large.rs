@@ -1,0 +1,114 @@
+//! Stores that are too large to be looked at passage by passage: their index in memory.
+
+use std::time::Duration;
+
+use callslip::{
+    db::Class,
+    documents,
+    search::{
+        near::{Limits, Near},
+        recall,
+    },
+};
+use serde_json::json;
+use sqlx::PgPool;
+
+use super::Shelf;
+use crate::support::{TestApp, model_folder};
+
+/// A store of 300 passages about as many birds, with the least size of a large one set to 100.
+async fn large(pool: &PgPool) -> (Shelf, Near) {
+    let app = TestApp::with(pool, &[("CALLSLIP_MODEL_DIR", model_folder())]).await;
+    let mut shelf = Shelf::of(app, "acme", &[]).await;
+    let near =
+        Near::new(Limits { least_chunks: 100, least_age: Duration::ZERO, ..Limits::default() });
+    let mut parts = shelf.app.parts.clone();
+    parts.near = near.clone();
+    shelf.search = parts.search(Class::Tool);
+    let lines: Vec<String> = (0..300)
+        .map(|n| {
+            let text = format!("Ring {n}x{n} was put on the heron of pond {} in spring.", n % 17);
+            json!({ "_id": format!("{n}"), "title": format!("Ring {n}"), "text": text }).to_string()
+        })
+        .collect();
+    let report = shelf.upload("rings.jsonl", lines.join("\n").as_bytes()).await;
+    assert_eq!(report.added, 300, "{report:?}");
+    // Half of them: the others are found by their words.
+    for _ in 0..19 {
+        shelf.importer.embed_waiting().await.unwrap();
+    }
+    (shelf, near)
+}
+
+/// Loaded by the first question, and the same answers as before, at the end what changed since too.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn an_index_answers_as_the_table_does(pool: PgPool) {
+    let (shelf, near) = large(&pool).await;
+    let questions = ["ring 17x17", "the heron of pond 5", "\"on the heron of pond 3\"", "herno"];
+    let mut exact = Vec::new();
+    for question in questions {
+        exact.push(shelf.ask(question).await);
+    }
+    shelf.search.compare(shelf.scope, shelf.store, 1).await.unwrap();
+    assert!(near.holds(shelf.scope, shelf.store));
+    for (question, exact) in questions.into_iter().zip(&exact) {
+        assert_eq!(&shelf.ask(question).await, exact, "{question}");
+    }
+
+    // What comes, changes, is embedded and goes after that is answered as it is now.
+    let added = shelf.upload("new.txt", b"The ospreys came back to the lake in April.").await;
+    assert!(shelf.ask("ospreys").await[0].snippet.contains("ospreys"));
+    let changed = json!({ "_id": "17", "title": "Ring 17", "text": "It was lost at sea, zq9." });
+    shelf.upload("rings.jsonl", changed.to_string().as_bytes()).await;
+    assert_eq!(shelf.titles("zq9").await[0], "Ring 17");
+    assert_ne!(shelf.titles("17x17").await.first().map(String::as_str), Some("Ring 17"));
+    let mut tx = shelf.app.db().tenant(shelf.scope).await.unwrap();
+    documents::store::delete(&mut tx, added.last.unwrap()).await.unwrap().unwrap();
+    tx.commit().await.unwrap();
+    assert!(shelf.ask("ospreys").await.iter().all(|hit| !hit.snippet.contains("ospreys")));
+    while shelf.importer.embed_waiting().await.unwrap() > 0 {}
+    assert_eq!(shelf.titles("which ring did they lose in the ocean?").await[0], "Ring 17");
+}
+
+/// [I-25] What is deleted leaves the memory too: at the next round the index is loaded without it,
+/// and that of a store that is gone is forgotten. What the round measured is kept for the page.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn an_index_follows_what_is_deleted(pool: PgPool) {
+    let (shelf, near) = large(&pool).await;
+    let db = shelf.app.db().of(Class::Work);
+    shelf.search.compare(shelf.scope, shelf.store, 1).await.unwrap();
+    near.keep_up(&db, &shelf.app.clock).await.unwrap();
+    let measured = async || {
+        let mut tx = shelf.app.db().tenant(shelf.scope).await.unwrap();
+        recall(&mut tx, shelf.store).await.unwrap()
+    };
+    let found = measured().await.unwrap();
+    assert!(found.recall > 0.95 && found.chunks == 300 && found.questions == 20, "{found:?}");
+
+    let mut tx = shelf.app.db().tenant(shelf.scope).await.unwrap();
+    for id in
+        sqlx::query_scalar!("select id from documents limit 100").fetch_all(&pool).await.unwrap()
+    {
+        documents::store::delete(&mut tx, id.into()).await.unwrap().unwrap();
+    }
+    tx.commit().await.unwrap();
+    near.keep_up(&db, &shelf.app.clock).await.unwrap();
+    assert_eq!(measured().await.unwrap().chunks, 200);
+
+    sqlx::query!("delete from tenants").execute(&pool).await.unwrap();
+    near.keep_up(&db, &shelf.app.clock).await.unwrap();
+    assert!(!near.holds(shelf.scope, shelf.store));
+}
+
+/// Where there is no room, the store is answered as ever.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn without_room_every_passage_is_looked_at(pool: PgPool) {
+    let (mut shelf, _) = large(&pool).await;
+    let near = Near::new(Limits { least_chunks: 100, most_bytes: 1_000, ..Limits::default() });
+    let mut parts = shelf.app.parts.clone();
+    parts.near = near.clone();
+    shelf.search = parts.search(Class::Tool);
+    let compared = shelf.search.compare(shelf.scope, shelf.store, 1).await.unwrap();
+    assert!(compared.near.is_empty() && !near.holds(shelf.scope, shelf.store));
+    assert_eq!(shelf.titles("ring 17x17").await[0], "Ring 17");
+}
