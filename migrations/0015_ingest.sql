@@ -127,9 +127,10 @@ call guard_tenant_table('ingest_chunks');
 grant select, insert, update, delete on ingest_chunks to app_tenant;
 
 -- How much a tenant keeps, counted as it comes and goes: whoever adds something within a limit
--- locks the row first, so that two at once cannot both be the last.
+-- locks the row first, so that two at once cannot both be the last. With a tenant its documents go
+-- one by one, and this row in their course: whether it has a tenant is asked at the end.
 create table document_totals (
-  tenant_id  uuid primary key references tenants on delete cascade,
+  tenant_id  uuid primary key references tenants on delete cascade deferrable initially deferred,
   documents  bigint not null default 0,
   bytes      bigint not null default 0
 );

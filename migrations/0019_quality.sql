@@ -41,6 +41,28 @@ alter table audit_events
       on delete cascade not valid;
 alter table audit_events validate constraint audit_events_log_fkey;
 
+-- What a store held is discounted only where there is a tenant left to count for: when it goes too,
+-- each of its stores would count in a row that belongs to nobody by then.
+create or replace function discount_store() returns trigger language plpgsql as $$
+begin
+  -- A tenant's transaction does not see tenants, and its tenant is there.
+  if has_table_privilege('tenants', 'select') then
+    if not exists (select from tenants where id = old.tenant_id) then
+      return old;
+    end if;
+  end if;
+  -- As the tables' owner, who sees no tenant's rows, there is nothing to do.
+  if has_table_privilege('document_totals', 'update') then
+    update document_totals known
+       set documents = known.documents - gone.documents, bytes = known.bytes - gone.bytes
+      from (select count(*) as documents, coalesce(sum(byte_size), 0) as bytes
+              from documents where tenant_id = old.tenant_id and vector_store_id = old.id) gone
+     where known.tenant_id = old.tenant_id;
+  end if;
+  return old;
+end
+$$;
+
 -- The only rows of a tenant that did not go with it. Their owner obeys row-level security, but for this.
 alter table oauth_revoked_access_tokens no force row level security;
 delete from oauth_revoked_access_tokens where tenant_id not in (select id from tenants);

@@ -185,6 +185,7 @@ pub fn routes(state: Admin) -> Mounted {
         .route_layer(DefaultBodyLimit::max(upload::REQUEST_BYTES));
     outside_tenants()
         .merge(service_clients())
+        .merge(search_quality())
         .get("/d/{document}", Access::SignedIn, document::show)
         .get("/d/{document}/original", Access::SignedIn, original::download)
         .post("/d/{document}/restore", Access::SignedIn, history::restore)
@@ -229,13 +230,6 @@ pub fn routes(state: Admin) -> Mounted {
             sign_in::allow_link,
         )
         .get("/t/{tenant}/activity", Access::TenantAdmin, activity::index)
-        .get("/t/{tenant}/quality", Access::TenantAdmin, quality::index)
-        .post("/t/{tenant}/quality", Access::TenantAdmin, quality_try::add)
-        .post("/t/{tenant}/quality/try", Access::TenantAdmin, quality_try::show)
-        .post("/t/{tenant}/quality/run", Access::TenantAdmin, quality::run)
-        .post("/t/{tenant}/quality/import", Access::TenantAdmin, quality::import)
-        .post("/t/{tenant}/quality/dismiss", Access::TenantAdmin, quality::dismiss)
-        .post("/t/{tenant}/quality/{question}/delete", Access::TenantAdmin, quality::delete)
         .get("/t/{tenant}/usage", Access::TenantAdmin, usage::index)
         .post("/t/{tenant}/usage", Access::TenantAdmin, usage::update)
         .get("/t/{tenant}/members", Access::TenantAdmin, members::index)
@@ -254,6 +248,18 @@ fn watched_places() -> Routes<Admin> {
         .post(PAGE, Access::TenantAdmin, watch::save)
         .post("/t/{tenant}/vector-stores/{store}/watch/check", Access::TenantAdmin, watch::look)
         .post("/t/{tenant}/vector-stores/{store}/watch/remove", Access::TenantAdmin, watch::remove)
+}
+
+/// The page of golden questions and its forms.
+fn search_quality() -> Routes<Admin> {
+    Routes::new()
+        .get("/t/{tenant}/quality", Access::TenantAdmin, quality::index)
+        .post("/t/{tenant}/quality", Access::TenantAdmin, quality_try::add)
+        .post("/t/{tenant}/quality/try", Access::TenantAdmin, quality_try::show)
+        .post("/t/{tenant}/quality/run", Access::TenantAdmin, quality::run)
+        .post("/t/{tenant}/quality/import", Access::TenantAdmin, quality::import)
+        .post("/t/{tenant}/quality/dismiss", Access::TenantAdmin, quality::dismiss)
+        .post("/t/{tenant}/quality/{question}/delete", Access::TenantAdmin, quality::delete)
 }
 
 /// The pages of a tenant's back ends.

@@ -27,7 +27,7 @@ pub(super) struct Chunk {
 }
 
 /// Which way of cutting this is. Change it with anything here that cuts otherwise: see
-/// [`crate::search::RANKING_VERSION`].
+/// `RANKING_VERSION` of `search`.
 pub const CHUNKING_VERSION: u32 = 2;
 
 /// No chunk with its headings has more tokens: with the two that the model adds, 256.

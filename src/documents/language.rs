@@ -1,7 +1,7 @@
 //! Which language a document is in: so by which of Postgres' text-search configurations its words
 //! are stemmed.
 
-use whatlang::{Detector, Lang, Script};
+use whatlang::{Detector, Lang};
 
 /// How much of a document is looked at, in characters.
 const ENOUGH: usize = 20_000;
@@ -72,12 +72,18 @@ pub(super) fn language(text: &str) -> &'static str {
     let end = text.char_indices().nth(ENOUGH).map_or(text.len(), |(end, _)| end);
     let known = KNOWN.iter().map(|(lang, _)| *lang).collect();
     let Some(found) = Detector::with_allowlist(known).detect(&text[..end]) else { return PLAIN };
-    // A few words in Latin letters look like many languages, in others like few. A wrong stemmer does
-    // little harm: questions go by every one that the store's documents do.
-    if !found.is_reliable() && found.script() == Script::Latin && found.lang() != Lang::Eng {
-        return if reads_as_english(&text[..end]) { ENGLISH } else { PLAIN };
+    // A few words look like many languages. Those in plain letters are taken for English, the others
+    // for what they look like most. A wrong stemmer does little harm: questions go by every one that
+    // the store's documents do.
+    let text = &text[..end];
+    if !found.is_reliable() && (is_in_plain_letters(text) || reads_as_english(text)) {
+        return ENGLISH;
     }
     KNOWN.iter().find(|(lang, _)| *lang == found.lang()).map_or(PLAIN, |(_, name)| *name)
+}
+
+fn is_in_plain_letters(text: &str) -> bool {
+    text.chars().filter(|c| c.is_alphabetic()).all(|c| c.is_ascii())
 }
 
 /// Whether one word in eight is one that English cannot do without and others do not have.
@@ -132,6 +138,7 @@ mod tests {
                 "simple",
                 "Pracownikom przysługuje trzydzieści dni płatnego urlopu w roku kalendarzowym.",
             ),
+            ("english", "Digit reversal"),
             ("simple", "10 20 30"),
             ("simple", ""),
         ] {

@@ -1,7 +1,13 @@
 //! How far a word is from one that may have been meant.
 
+/// The longest ending that a stemmer may not have known in a misspelt word.
+const ENDING: usize = 3;
+
 /// How many letters are wrong, missing, too many or swapped with the next; `None` when that is more
 /// than a slip: more than one, or than two of eight letters and more.
+///
+/// What was meant is a stem, and who misspells a word misspells its ending too: one of up to three
+/// letters after a stem of five and more counts as one slip.
 pub(super) fn distance(written: &str, meant: &str) -> Option<usize> {
     let (a, b): (Vec<char>, Vec<char>) = (written.chars().collect(), meant.chars().collect());
     let most = match a.len() {
@@ -9,12 +15,13 @@ pub(super) fn distance(written: &str, meant: &str) -> Option<usize> {
         4..=7 => 1,
         _ => 2,
     };
-    if a.len().abs_diff(b.len()) > most {
+    if b.len() > a.len() + most || a.len() > b.len() + most + ENDING {
         return None;
     }
     // Rows of the table of distances between beginnings: the one before the last, the last, this.
     let mut before = vec![0; b.len() + 1];
     let mut last: Vec<usize> = (0..=b.len()).collect();
+    let mut least = usize::MAX;
     for i in 1..=a.len() {
         let mut row = vec![i; b.len() + 1];
         for j in 1..=b.len() {
@@ -25,8 +32,11 @@ pub(super) fn distance(written: &str, meant: &str) -> Option<usize> {
             }
         }
         (before, last) = (last, row);
+        if i < a.len() && i + ENDING >= a.len() && b.len() > 4 {
+            least = least.min(last[b.len()] + 1);
+        }
     }
-    Some(last[b.len()]).filter(|distance| *distance <= most)
+    Some(least.min(last[b.len()])).filter(|distance| *distance <= most)
 }
 
 #[cfg(test)]
@@ -38,6 +48,9 @@ mod tests {
         for (written, meant, expected) in [
             ("reciev", "receiv", Some(1)),
             ("vacaton", "vacation", Some(1)),
+            ("vacaton", "vacat", Some(1)),
+            ("vacaton", "vacant", None),
+            ("portable", "port", None),
             ("boilr", "boiler", Some(1)),
             ("maintainance", "maintenance", Some(2)),
             ("Straße", "Strasse", None),

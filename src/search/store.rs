@@ -217,12 +217,8 @@ mod tests {
             let near = store_near::candidates(&mut tx, store, &asked, (&places, "0"));
             assert_eq!(near.await.unwrap().len(), found.len(), "all have changed since then");
 
-            let exact = plan(
-                &mut tx,
-                "%jsonb_path_match%",
-                &format!("'{store}', '{{}}/1000000000', null, '{{}}', 1, null, null"),
-            );
-            let exact = exact.await;
+            let arguments = format!("'{store}', '{{}}/1000000000', null, '{{}}', 1, null, null");
+            let exact = plan(&mut tx, "%jsonb_path_match%", &arguments).await;
             assert!(exact.contains("Subplans Removed: 31"), "{exact}");
             assert!(!exact.contains("Seq Scan"), "{exact}");
             assert!(exact.contains("vector_store_id = $1"), "{exact}");

@@ -88,7 +88,7 @@ pub(super) async fn near(
            select word, term, chunks
              from term_frequencies
             where vector_store_id = $1 and starts_with(word, left(asked.word, 1))
-              and abs(length(word) - length(asked.word)) <= 2
+              and length(asked.word) - length(word) between -2 and 5
               and similarity(word, asked.word) >= 0.2
             order by similarity(word, asked.word) desc, term
             limit 30

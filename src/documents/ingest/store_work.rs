@@ -201,6 +201,32 @@ pub(super) async fn fail(
     Ok(())
 }
 
+/// A job is refused; `false` when it is not the claim's any more. In one statement: a second one
+/// would have Postgres look at the keys again that do not hold.
+pub(super) async fn refuse(
+    tx: &mut TenantTx,
+    claim: &Claim,
+    reason: &str,
+    now: OffsetDateTime,
+) -> sqlx::Result<bool> {
+    let refused = sqlx::query!(
+        "
+        update ingest_jobs
+           set stage = 'failed', failure = left($4, 1000), attempts = attempts + 1,
+               lease_owner = null, leased_until = null, updated_at = $5
+         where id = $1 and fence = $2 and lease_owner = $3
+        ",
+        claim.job.uuid(),
+        claim.fence,
+        claim.owner,
+        reason,
+        now,
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(refused.rows_affected() == 1)
+}
+
 /// A job is tried again, not before `run_after`. Called with its row held.
 pub(super) async fn postpone(
     tx: &mut TenantTx,

@@ -244,13 +244,11 @@ impl Worker {
         }
         let now = self.importer.clock.now();
         let mut tx = self.importer.db.tenant(claim.scope).await?;
-        if !store_work::renew(&mut tx, claim, 0, now).await? {
-            return Ok(());
-        }
         let reason =
             "what the job says of its vector store and its file is not so: it was not read";
-        let none = serde_json::Value::Array(Vec::new());
-        store_work::fail(&mut tx, claim.job, reason, &none, now).await?;
+        if !store_work::refuse(&mut tx, claim, reason, now).await? {
+            return Ok(());
+        }
         store_staged::clear(&mut tx, claim.job).await?;
         let event = Event::new(Kind::IngestRefused, now)
             .tenant(claim.scope.tenant_id())

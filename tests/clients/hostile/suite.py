@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 import sys
 import threading
@@ -52,6 +53,21 @@ def resident() -> int:
     return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS:"))) // 1024
 
 
+ENDS = {"published", "failed", "cancelled"}
+
+
+def on_their_way() -> list[tuple[str, str, str]]:
+    """Every file that was taken: how far it is, its name, and why it failed."""
+    jobs: list[tuple[str, str, str]] = []
+    for line in callslip("ingest", "--tenant", "hostile", "--all").splitlines():
+        if line.startswith("    ") and jobs:
+            stage, name, reason = jobs[-1]
+            jobs[-1] = (stage, name, f"{reason} {line.strip()}".strip())
+        elif match := re.match(r"[0-9a-f-]{36}  (\w+) .*  (\S+)$", line):
+            jobs.append((match[1], match[2], ""))
+    return jobs
+
+
 def p99(times: list[float]) -> float:
     return times[min(len(times) - 1, len(times) * 99 // 100)]
 
@@ -85,9 +101,20 @@ def test_nothing_moves_while_every_file_ends_in_text_or_a_reason(demo: Demo) -> 
         if answer.status == 422:
             refused[name] = answer.text
         most = max(most, resident())
+    while (jobs := on_their_way()) and any(stage not in ENDS for stage, _, _ in jobs):
+        assert time.monotonic() - since < 900, f"still on their way: {jobs}"
+        most = max(most, resident())
+        time.sleep(0.5)
     took = time.monotonic() - since
     during = beside.stop()
-    assert len(refused) >= 20, f"only {len(refused)} were refused"
+    for stage, name, reason in jobs:
+        if stage == "failed":
+            refused[name] = f"{name} {reason}"
+            assert len(reason) > 10, f"{name} failed without a reason"
+    there = {name for stage, name, _ in jobs if stage == "published"}
+    left = set(cases) - there - set(refused)
+    assert not left, f"neither text nor a reason: {sorted(left)}"
+    assert len(refused) >= 20 and len(there) >= 20, f"{len(refused)} refused, {len(there)} read"
     print(
         f"        {len(cases)} files in {took:.0f} s, {len(refused)} refused with a reason; search p50 "
         f"{statistics.median(before):.0f} -> {statistics.median(during):.0f} ms, p99 {p99(before):.0f} -> "

@@ -106,12 +106,12 @@ async fn a_deleted_tenant_leaves_nothing(pool: PgPool) {
             .unwrap();
     assert_eq!(kinds, ["registration"], "the tenant's own back end is gone");
     assert_eq!(app.db().orphans().await.unwrap(), []);
-    app.app.sweep(app.db(), &app.clock).await.unwrap();
     let found = app.tool("/mcp", &field.acme.token, "search", json!({ "query": "zanary" })).await;
     assert!(!found.to_string().contains("zanary"), "{found}");
     let acme = rows::fingerprint(&pool, field.acme.tenant.id).await;
     let changed = rows::changed(&acme_before, &acme);
     assert!(changed.iter().all(|table| table == "audit_events"), "{changed:?}");
+    app.app.sweep(app.db(), &app.clock).await.unwrap();
     let terminal = Terminal::new(&pool);
     assert_eq!(terminal.stdout("sweep --check", "", ""), "0 rows belong to nothing");
     assert!(!terminal.stdout("tenant list", "", "").contains("eleted"));
