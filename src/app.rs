@@ -104,6 +104,8 @@ impl Parts {
             extractor: self.extractor.clone(),
             embedder: self.embedder.clone(),
             bell: self.bell.clone(),
+            outbound: self.outbound.clone(),
+            master_key: self.master_key.clone(),
         }
     }
 }

@@ -14,6 +14,7 @@ mod history;
 mod home;
 mod ingest;
 mod limits;
+mod meaning;
 mod members;
 mod operator;
 mod original;
@@ -204,6 +205,13 @@ pub fn routes(state: Admin) -> Mounted {
             Access::TenantAdmin,
             vector_stores::delete,
         )
+        .get("/t/{tenant}/vector-stores/{store}", Access::TenantAdmin, meaning::show)
+        .post("/t/{tenant}/vector-stores/{store}/model", Access::TenantAdmin, meaning::choose)
+        .post(
+            "/t/{tenant}/vector-stores/{store}/model/cancel",
+            Access::TenantAdmin,
+            meaning::cancel,
+        )
         .get("/t/{tenant}/apps", Access::Member, apps::index)
         .get("/t/{tenant}/apps/{id}", Access::TenantAdmin, apps::show)
         .post("/t/{tenant}/apps/{id}/revoke", Access::Member, apps::revoke)
@@ -319,6 +327,9 @@ enum Notice {
     DocumentReleased,
     StoreAdded,
     StoreRemoved,
+    ModelChosen,
+    ModelRenewed,
+    ModelGivenUp,
     Revoked,
     BackEndChanged,
     BackEndRemoved,
@@ -340,7 +351,7 @@ enum Notice {
 }
 
 impl Notice {
-    const ALL: [Self; 30] = [
+    const ALL: [Self; 33] = [
         Self::Uploaded,
         Self::Received,
         Self::IngestRetried,
@@ -353,6 +364,9 @@ impl Notice {
         Self::DocumentReleased,
         Self::StoreAdded,
         Self::StoreRemoved,
+        Self::ModelChosen,
+        Self::ModelRenewed,
+        Self::ModelGivenUp,
         Self::Revoked,
         Self::BackEndChanged,
         Self::BackEndRemoved,
@@ -387,6 +401,9 @@ impl Notice {
             Self::DocumentReleased => "document-released",
             Self::StoreAdded => "store-added",
             Self::StoreRemoved => "store-removed",
+            Self::ModelChosen => "model-chosen",
+            Self::ModelRenewed => "model-renewed",
+            Self::ModelGivenUp => "model-given-up",
             Self::Revoked => "revoked",
             Self::BackEndChanged => "back-end-changed",
             Self::BackEndRemoved => "back-end-removed",
@@ -424,6 +441,11 @@ impl Notice {
             Self::DocumentReleased => "Assistants can find the document now.",
             Self::StoreAdded => "The vector store was added.",
             Self::StoreRemoved => "The vector store was removed.",
+            Self::ModelChosen => {
+                "The model works. Search goes by it once it has embedded everything."
+            }
+            Self::ModelRenewed => "The model has the key and the budget that you gave.",
+            Self::ModelGivenUp => "The change was given up. Search goes on as before.",
             Self::BackEndChanged => "The choice holds from the back end’s next call on.",
             Self::BackEndRemoved => "The back end was removed. Its next call is refused.",
             Self::Revoked => "Access was revoked. The app’s next call is refused.",

@@ -62,6 +62,8 @@ struct Row {
     when: Moment,
     watch_url: String,
     delete_url: String,
+    /// Where a builtin one's model is chosen.
+    meaning_url: String,
 }
 
 /// What was typed, without the key, and what is wrong with it.
@@ -151,6 +153,7 @@ fn row(store: VectorStore, documents: Option<i64>, desk: &Desk, base: &str) -> R
         documents_url: format!("{}/documents?store={}", desk.base(), store.id),
         watch_url: format!("{base}/{}/watch", store.id),
         delete_url: format!("{base}/{}/delete", store.id),
+        meaning_url: format!("{base}/{}", store.id),
         when: store.created_at.into(),
         name: store.name,
         recall: None,

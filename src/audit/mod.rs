@@ -100,6 +100,12 @@ pub enum Kind {
     VectorStoreCreated,
     /// A vector store was removed.
     VectorStoreDeleted,
+    /// An admin chose what makes a store's vectors.
+    EmbeddingModelChosen,
+    /// Search goes by that from now on.
+    EmbeddingModelSwitched,
+    /// An admin gave that up before.
+    EmbeddingModelGivenUp,
     /// A tenant was made.
     TenantCreated,
     /// A tenant was deleted, with all that it had.
@@ -176,6 +182,9 @@ impl Kind {
         Self::IngestRefused,
         Self::VectorStoreCreated,
         Self::VectorStoreDeleted,
+        Self::EmbeddingModelChosen,
+        Self::EmbeddingModelSwitched,
+        Self::EmbeddingModelGivenUp,
         Self::TenantCreated,
         Self::TenantDeleted,
         Self::MemberAdded,
@@ -237,6 +246,9 @@ impl Kind {
             Self::IngestRefused => "ingest.refused",
             Self::VectorStoreCreated => "vector_store.created",
             Self::VectorStoreDeleted => "vector_store.deleted",
+            Self::EmbeddingModelChosen => "embedding_model.chosen",
+            Self::EmbeddingModelSwitched => "embedding_model.switched",
+            Self::EmbeddingModelGivenUp => "embedding_model.given_up",
             Self::TenantCreated => "tenant.created",
             Self::TenantDeleted => "tenant.deleted",
             Self::MemberAdded => "member.added",

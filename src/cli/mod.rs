@@ -9,6 +9,7 @@ mod ingest;
 mod keys;
 mod knowledge;
 mod migrate;
+mod models;
 mod operator;
 mod recall;
 mod search;
@@ -52,6 +53,8 @@ enum Command {
     Recall(recall::Args),
     /// Ask a tenant's golden questions, or add to them, and print how well they are answered.
     Golden(golden::Args),
+    /// See or choose what makes a store's vectors.
+    Models(models::Args),
     /// Bring the database's tables up to date.
     Migrate,
     /// Manage who runs the installation.
@@ -119,6 +122,7 @@ async fn run_command(command: Command) -> Result<(), Stop> {
         Command::Eval(args) => eval::run(args).await,
         Command::Recall(args) => recall::run(args).await,
         Command::Golden(args) => golden::run(args).await,
+        Command::Models(args) => models::run(args).await,
         Command::Migrate => migrate::run().await,
         Command::Operator(command) => operator::run(command).await,
         Command::Keys(command) => keys::run(command).await,

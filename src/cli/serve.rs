@@ -22,6 +22,9 @@ use crate::{
     watch::Watcher,
 };
 
+/// How often it is looked for chunks that no model has embedded.
+const EMBEDDED_EVERY: Duration = Duration::from_secs(10);
+
 /// Options of `serve`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {}
@@ -97,12 +100,15 @@ pub(super) async fn serve(
     let worker = worker.start();
     let embedding = tokio::spawn(embed_regularly(context.parts.clone(), app.problems.clone()));
     let following = tokio::spawn(follow_large_stores(context.parts.clone()));
+    let outside = tokio::spawn(embed_outside_regularly(context.parts.clone()));
     let (problems, calls) = (app.problems.clone(), app.calls.clone());
     let counting = tokio::spawn(write_down_regularly(calls.clone(), context.parts.clone()));
     let tending = tokio::spawn(tend_regularly(app.clone(), context.parts.clone()));
     let watching = tokio::spawn(watch_regularly(context.parts.watcher()));
     serve_until(listeners.public, app, config, stop).await;
-    for task in [sweeper, embedding, following, counting, tending, measuring, watching] {
+    for task in
+        [sweeper, embedding, outside, following, counting, tending, measuring, watching]
+    {
         task.abort();
     }
     // Whoever stopped us waits, and not for a database that is away.
@@ -194,7 +200,7 @@ async fn write_down(calls: &Calls, parts: &Parts) {
 async fn embed_regularly(parts: Parts, problems: Problems) {
     const HOUR: u32 = 360;
     let importer = parts.importer();
-    let mut rounds = tokio::time::interval(Duration::from_secs(10));
+    let mut rounds = tokio::time::interval(EMBEDDED_EVERY);
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     for round in 0_u32.. {
         rounds.tick().await;
@@ -202,16 +208,7 @@ async fn embed_regularly(parts: Parts, problems: Problems) {
             let folder = parts.config.model_dir.display().to_string();
             problems.record(Kind::Embedding, &folder);
         }
-        loop {
-            match importer.embed_waiting().await {
-                Ok(0) => break,
-                Ok(_) => {}
-                Err(fault) => {
-                    fault.log();
-                    break;
-                }
-            }
-        }
+        while went_on(importer.embed_here().await) {}
     }
 }
 
@@ -225,6 +222,22 @@ async fn follow_large_stores(parts: Parts) {
             fault.log();
         }
     }
+}
+
+/// The same by models elsewhere, for which nothing here waits.
+async fn embed_outside_regularly(parts: Parts) {
+    let importer = parts.importer();
+    let mut rounds = tokio::time::interval(EMBEDDED_EVERY);
+    rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        rounds.tick().await;
+        while went_on(importer.embed_outside().await) {}
+    }
+}
+
+/// Whether a round embedded something, and another may too.
+fn went_on(round: Result<usize, Fault>) -> bool {
+    round.inspect_err(Fault::log).is_ok_and(|embedded| embedded > 0)
 }
 
 /// Serve until `stop` resolves, then let running requests finish, for a while.

@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 
 use super::{
     draft::{Draft, Facts},
+    embed,
     extract::{Extractor, MediaType, Parsed, Unreadable},
     import::{Listener, Progress},
     ingest::{Bell, Claim, MAX_UPLOAD, Stage},
@@ -23,6 +24,8 @@ use crate::{
     fault::Fault,
     ids::{DocumentId, OriginalId, UserId, VectorStoreId},
     neutral,
+    outbound::Outbound,
+    secret::seal::MasterKey,
     tenants::connection,
 };
 
@@ -39,6 +42,10 @@ pub struct Importer {
     pub embedder: Embedder,
     /// What wakes the queue's workers.
     pub bell: Bell,
+    /// The way to models elsewhere.
+    pub outbound: Outbound,
+    /// What data keys are wrapped with.
+    pub master_key: MasterKey,
 }
 
 /// A document as its source has it, before it is read.
@@ -155,11 +162,9 @@ impl Importer {
             Err(unreadable) => return Ok(Err(unreadable)),
         };
         source.is_at(Stage::Chunked);
-        let vectors = if embeds_now(source, draft.chunks.len()) {
-            self.embedder.passages(draft.passages()).await
-        } else {
-            None
-        };
+        let embeds = embeds_now(source, draft.chunks.len())
+            && self.embeds_for(source.scope, source.store).await?;
+        let vectors = if embeds { self.embedder.passages(draft.passages()).await } else { None };
         source.is_at(Stage::Embedded);
         let mut tx = self.db.tenant(source.scope).await?;
         if let Some(claim) = source.claim {
@@ -175,7 +180,21 @@ impl Importer {
         Ok(outcome)
     }
 
-    /// Save a draft: whole, or, when the transaction is dropped, not at all.
+    /// Whether the model that runs here makes a store's vectors.
+    pub(super) async fn embeds_for(
+        &self,
+        scope: TenantScope,
+        store: VectorStoreId,
+    ) -> Result<bool, Fault> {
+        if !self.embedder.is_there() {
+            return Ok(false);
+        }
+        let mut tx = self.db.tenant(scope).await?;
+        Ok(embed::own_model(&mut tx, store).await?.is_some())
+    }
+
+    /// Save a draft with the vectors of the model that runs here: whole, or, when the transaction is
+    /// dropped, not at all.
     pub(super) async fn save(
         &self,
         tx: &mut TenantTx,
@@ -198,6 +217,7 @@ impl Importer {
             Ok(original) => original,
             Err(gone) => return Ok(Err(gone)),
         };
+        let by = embed::own_model(tx, source.store).await?;
         let ready = Ready {
             store: source.store,
             source_key: &source.key,
@@ -212,7 +232,7 @@ impl Importer {
             held: connection::holds_documents(tx).await?,
             text: &draft.text,
             chunks: &draft.chunks,
-            vectors,
+            vectors: by.zip(vectors),
             uploaded_by: source.uploaded_by,
             original,
         };

@@ -9,6 +9,7 @@ use crate::{
     db::TenantTx,
     embeddings::Vector,
     ids::{DocumentId, OriginalId, UserId, VectorStoreId},
+    vector_stores::store_models,
 };
 
 /// What is known of a source before it is read.
@@ -92,8 +93,8 @@ pub(super) struct Ready<'a> {
     pub(super) held: bool,
     pub(super) text: &'a str,
     pub(super) chunks: &'a [Chunk],
-    /// Of the chunks, in their order; without a model there are none yet.
-    pub(super) vectors: Option<&'a [Vector]>,
+    /// By which model, and of the chunks in their order; without a model there are none yet.
+    pub(super) vectors: Option<(i16, &'a [Vector])>,
     pub(super) uploaded_by: Option<UserId>,
     /// The file that it was read from, if that is kept.
     pub(super) original: Option<OriginalId>,
@@ -249,12 +250,18 @@ async fn save_chunks(
     )
     .fetch_one(tx.conn())
     .await?;
+    // The store may go by another model since, and will not before this is saved.
+    let models = store_models::hold(tx, ready.store).await?;
+    let fits = |by: i16| models.is_some_and(|models| models.active == by);
+    let vectors = ready.vectors.filter(|(by, _)| fits(*by));
     for (number, chunks) in ready.chunks.chunks(AT_ONCE).enumerate() {
         let first = number * AT_ONCE;
-        let vectors = ready.vectors.and_then(|all| all.get(first..first + chunks.len()));
+        let vectors =
+            vectors.and_then(|(by, all)| Some((by, all.get(first..first + chunks.len())?)));
         save_some(tx, id, ready, (first, chunks, vectors), held).await?;
     }
-    if ready.vectors.is_none() && !held {
+    let is_done = vectors.is_some() && models.is_some_and(|models| models.next.is_none());
+    if !is_done && !held {
         embed::store::note(tx, ready.store).await?;
     }
     Ok(())
@@ -264,7 +271,7 @@ async fn save_some(
     tx: &mut TenantTx,
     id: DocumentId,
     ready: &Ready<'_>,
-    (first, chunks, vectors): (usize, &[Chunk], Option<&[Vector]>),
+    (first, chunks, vectors): (usize, &[Chunk], Option<(i16, &[Vector])>),
     held: bool,
 ) -> sqlx::Result<()> {
     let starts: Vec<i32> = chunks.iter().map(|chunk| whole(chunk.start)).collect();
@@ -273,8 +280,11 @@ async fn save_some(
     let bodies: Vec<String> = chunks.iter().map(|chunk| chunk.body.clone()).collect();
     let pages: Vec<Option<i32>> =
         chunks.iter().map(|chunk| chunk.page.map(u32::cast_signed)).collect();
+    let by = vectors.map(|(by, _)| by);
     let vectors: Vec<Option<String>> = match vectors {
-        Some(vectors) => vectors.iter().map(|vector| Some(embed::store::literal(vector))).collect(),
+        Some((_, vectors)) => {
+            vectors.iter().map(|vector| Some(embed::store::literal(vector))).collect()
+        }
         None => vec![None; chunks.len()],
     };
     sqlx::query!(
@@ -305,7 +315,7 @@ async fn save_some(
         &bodies,
         whole(first),
         &vectors as &[Option<String>],
-        crate::embeddings::MODEL,
+        by,
         held,
         &pages as &[Option<i32>],
         ready.language,

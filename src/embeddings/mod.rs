@@ -1,11 +1,13 @@
-//! Texts to vectors, by a model that runs in this process: no key and no network.
+//! Texts to vectors: by a model that runs in this process, without key and network, or by one behind
+//! an [`endpoint`] that a tenant names.
 //!
-//! The model is loaded when it is first needed. Without its files there are no vectors, and search
+//! The local model is loaded when it is first needed. Without its files there are no vectors, and search
 //! goes by words alone. Passages wait for their turn in a lane of their own, so that reading
 //! documents in never keeps a question waiting. What is embedded together is of one document, so no
 //! batch mixes tenants.
 
 mod cache;
+pub mod endpoint;
 mod model;
 mod sizer;
 
@@ -25,13 +27,16 @@ use tokio::sync::{OnceCell, Semaphore};
 
 pub use sizer::Sizer;
 
-use crate::{fault::Fault, ids::TenantId};
+use crate::{
+    fault::Fault,
+    ids::{TenantId, VectorStoreId},
+};
 use cache::Cache;
 use model::Model;
 
-/// How many numbers a vector has.
+/// How many numbers a vector of the local model has.
 pub const DIMENSIONS: usize = 384;
-/// What vectors of this model are marked with. Those of different models are never compared.
+/// Which model the local one is, for whoever compares what different ones rank.
 pub const MODEL: i16 = 1;
 /// How many passages are embedded at once.
 pub const BATCH: usize = 8;
@@ -92,10 +97,7 @@ impl Embedder {
 
     /// A question's vector; `None` where there is no model, or it failed, which the log says.
     pub async fn question(&self, tenant: TenantId, text: &str) -> Option<Arc<[f32]>> {
-        // Each tenant's questions are its own: how quickly one is answered tells nobody whether
-        // another tenant asked it.
-        let cache = || self.0.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(vector) = cache().get(tenant, text) {
+        if let Some(vector) = self.recall(tenant, None, text) {
             return Some(vector);
         }
         let model = self.model().await?;
@@ -105,7 +107,7 @@ impl Embedder {
             model.embed(&ready, pool)
         });
         let vector: Arc<[f32]> = self.logged(made.await)?.pop()?.into();
-        cache().put(tenant, text, Arc::clone(&vector));
+        self.remember(tenant, None, text, &vector);
         Some(vector)
     }
 
@@ -118,6 +120,32 @@ impl Embedder {
     /// Forget what a tenant asked: it is gone.
     pub fn forget(&self, tenant: TenantId) {
         self.0.asked.lock().unwrap_or_else(PoisonError::into_inner).forget(tenant);
+    }
+
+    /// What a model made of a question that was asked lately; `None` for `model` is the local one.
+    ///
+    /// Each tenant's questions are its own: how quickly one is answered tells nobody whether another
+    /// tenant asked it.
+    #[must_use]
+    pub fn recall(
+        &self,
+        tenant: TenantId,
+        model: Option<(VectorStoreId, i16)>,
+        text: &str,
+    ) -> Option<Arc<[f32]>> {
+        self.0.asked.lock().unwrap_or_else(PoisonError::into_inner).get((tenant, model), text)
+    }
+
+    /// Keep what a model made of a question, for a while.
+    pub fn remember(
+        &self,
+        tenant: TenantId,
+        model: Option<(VectorStoreId, i16)>,
+        text: &str,
+        vector: &Arc<[f32]>,
+    ) {
+        let mut asked = self.0.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.put((tenant, model), text, Arc::clone(vector));
     }
 
     /// The vectors of one document's passages, in their order; `None` as for a question.

@@ -4,12 +4,18 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Filter, Found, Search, builtin, fetched::Text, id::Target, openai};
+use super::{
+    Filter, Found, Search,
+    builtin::{self, Meant},
+    fetched::Text,
+    id::Target,
+    openai,
+};
 use crate::{
     db::{TenantScope, TenantTx},
     deadline,
     fault::Fault,
-    vector_stores::{self, Backend, VectorStore, openai::Client},
+    vector_stores::{self, Backend, VectorStore, models::LOCAL, openai::Client},
 };
 
 /// What every store is asked.
@@ -17,13 +23,19 @@ use crate::{
 pub(super) struct Asked<'a> {
     /// Clean, and of bounded length.
     pub(super) query: &'a str,
-    /// Of length one; `None` where there is no model.
+    /// By the installation's own model, of length one; `None` where it is not there.
     pub(super) vector: Option<&'a [f32]>,
     /// The most documents that are wanted.
     pub(super) limit: usize,
     /// Which documents may answer.
     pub(super) filter: Option<&'a Filter>,
 }
+
+/// What a store found, and why it was less than it finds otherwise, in words.
+pub(super) type Answered = (Vec<Found>, Option<String>);
+
+/// How often a question is asked anew because the store goes by another model since.
+const ATTEMPTS: usize = 3;
 
 impl Search {
     /// One store's answer within the deadline, or why there is none in words. A builtin one is asked
@@ -34,17 +46,11 @@ impl Search {
         store: &VectorStore,
         asked: &Asked<'_>,
         tx: Option<TenantTx>,
-    ) -> Result<Result<Vec<Found>, String>, Fault> {
+    ) -> Result<Result<Answered, String>, Fault> {
         match &store.backend {
             Backend::Builtin => {
                 let until = Instant::now() + self.parts.deadline;
-                let search = async {
-                    let tx = match tx {
-                        Some(tx) => tx,
-                        None => self.parts.db.tenant_to_scan(scope).await?,
-                    };
-                    self.builtin(tx, store.id, asked).await
-                };
+                let search = self.builtin(scope, store, asked, tx);
                 // The statement ends a little later than who waits for it gives up: that is a
                 // store's failure, and an ended statement is our own.
                 let search = deadline::until(until + Duration::from_millis(250), search);
@@ -59,8 +65,44 @@ impl Search {
                     openai::search(&client, store.id, asked).await
                 })
                 .await
+                .map(|outcome| outcome.map(|found| (found, None)))
             }
         }
+    }
+
+    /// A builtin store's answer, by whichever model it goes by from the first step to the last.
+    pub(super) async fn builtin(
+        &self,
+        scope: TenantScope,
+        store: &VectorStore,
+        asked: &Asked<'_>,
+        mut tx: Option<TenantTx>,
+    ) -> Result<Answered, Fault> {
+        let mut model = store.models.active;
+        for _ in 0..ATTEMPTS {
+            let others;
+            let (vector, failure) = if model == LOCAL {
+                (asked.vector, None)
+            } else {
+                // No connection is held while an endpoint thinks.
+                drop(tx.take());
+                let by = (store.id, model);
+                others = self.parts.meaning().question(scope, by, asked.query).await?;
+                (others.vector.as_deref(), others.failure.clone())
+            };
+            let tx = match tx.take() {
+                Some(tx) => tx,
+                None => self.parts.db.tenant_to_scan(scope).await?,
+            };
+            let meant = Meant { vector, model };
+            let near = |chunks| self.parts.near.index(&self.parts.db, scope, store.id, chunks);
+            match builtin::search(tx, store.id, asked, meant, near).await? {
+                Ok(found) => return Ok((found, failure)),
+                Err(models) => model = models.active,
+            }
+        }
+        // Models that change with every question are no fault of who asks.
+        Ok((Vec::new(), Some("its models change too often: ask again".to_owned())))
     }
 
     /// One document's text, `None` when the store has no such document.

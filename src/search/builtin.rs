@@ -21,30 +21,43 @@ use crate::{
     fault::Fault,
     ids::{DocumentId, VectorStoreId},
     neutral::{Flag, neutral_line},
+    vector_stores::{Models, models::LOCAL, store_models},
 };
 
-/// The best passage of each document that answers. `near` gives the index in memory of a store of so
-/// many chunks, if there is one.
+/// What a question looks like to one of a store's models.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Meant<'a> {
+    /// Of length one; `None` where there is no model.
+    pub(super) vector: Option<&'a [f32]>,
+    /// Which of the store's models made it.
+    pub(super) model: i16,
+}
+
+/// The best passage of each document that answers; or the store's models, where another one took over
+/// meanwhile. `near` gives the index in memory of a store of so many chunks, if there is one.
 pub(super) async fn search(
     mut tx: TenantTx,
     store: VectorStoreId,
     asked: &Asked<'_>,
+    meant: Meant<'_>,
     near: impl FnOnce(usize) -> Option<Arc<Index>>,
-) -> Result<Vec<Found>, Fault> {
+) -> Result<Result<Vec<Found>, Models>, Fault> {
     let words = words(&mut tx, store, asked.query).await?;
     let question = store::Asked {
         terms: &words.literal(),
-        vector: asked.vector,
+        vector: meant.vector,
+        model: meant.model,
         phrases: &quoted::phrases(asked.query),
         filter: asked.filter,
     };
-    // The index knows nothing of what filters go by.
-    let index = near(words.chunks).filter(|_| asked.filter.is_none());
+    // The index knows nothing of what filters go by, and has no other model's vectors.
+    let is_fit = asked.filter.is_none() && meant.model == LOCAL;
+    let index = if is_fit { near(words.chunks) } else { None };
     let candidates = match index {
         Some(index) => {
             let wanted = Wanted {
                 terms: words.weights().collect(),
-                vector: asked.vector.map(<[f32]>::to_vec),
+                vector: meant.vector.map(<[f32]>::to_vec),
                 phrased: !question.phrases.is_empty(),
             };
             let since = index.since().to_owned();
@@ -53,10 +66,16 @@ pub(super) async fn search(
         }
         None => store::candidates(&mut tx, store, &question).await?,
     };
-    let places = ranking::rank(asked.vector, &candidates, asked.limit);
+    // Another model may have taken over since: then some vectors of this one are gone. No number
+    // comes twice, so what is the same now was so all the time.
+    let models = store_models::current(&mut tx, store).await?;
+    if let Some(models) = models.filter(|models| models.active != meant.model) {
+        return Ok(Err(models));
+    }
+    let places = ranking::rank(meant.vector, &candidates, asked.limit);
     let passages = store::passages(&mut tx, &places).await?;
     drop(tx);
-    Ok(passages
+    Ok(Ok(passages
         .into_iter()
         .map(|passage| Found {
             reference: Reference {
@@ -69,7 +88,7 @@ pub(super) async fn search(
             snippet: snippet(&passage.body, &words.stems),
             title: passage.title,
         })
-        .collect())
+        .collect()))
 }
 
 /// The question's words; for those that the store has not, the nearest that it has.

@@ -8,7 +8,7 @@ use std::{
 use super::{
     Found, MAX_QUERY, Search, Target,
     asking::Asked,
-    builtin,
+    builtin::{self, Meant},
     near::{
         Index, Recall,
         store::{self, samples},
@@ -20,6 +20,7 @@ use crate::{
     fault::Fault,
     ids::{DocumentId, VectorStoreId},
     neutral,
+    vector_stores::{self, models::LOCAL},
 };
 
 /// The most documents that a measurement looks at.
@@ -56,18 +57,6 @@ impl Compared {
 }
 
 impl Search {
-    /// A builtin store's answer.
-    pub(super) async fn builtin(
-        &self,
-        tx: TenantTx,
-        store: VectorStoreId,
-        asked: &Asked<'_>,
-    ) -> Result<Vec<Found>, Fault> {
-        let scope = tx.scope();
-        let near = |chunks| self.parts.near.index(&self.parts.db, scope, store, chunks);
-        builtin::search(tx, store, asked, near).await
-    }
-
     /// The documents of a builtin store that answer, best first, for measuring: up to a hundred.
     ///
     /// # Errors
@@ -83,8 +72,12 @@ impl Search {
         let vector = vector.as_deref();
         let asked = Asked { query: &query, vector, limit: MAX_MEASURED, filter: None };
         let found = async {
-            let tx = self.parts.db.tenant_to_scan(scope).await?;
-            self.builtin(tx, store, &asked).await
+            let mut tx = self.parts.db.tenant(scope).await?;
+            let store = vector_stores::store::find(&mut tx, store).await?;
+            drop(tx);
+            let Some(store) = store else { return Ok(Vec::new()) };
+            let (found, _) = self.builtin(scope, &store, &asked, None).await?;
+            Ok::<Vec<Found>, Fault>(found)
         };
         let found = deadline::within(self.parts.deadline, found).await??;
         let documents = found.into_iter().filter_map(|found| match found.reference.document {
@@ -137,13 +130,17 @@ pub(super) async fn compare(
         let asked = Asked { query: &query, vector, limit: BEST, filter: None };
         let started = Instant::now();
         let tx = db.tenant_to_scan(scope).await?;
-        let exact = builtin::search(tx, store, &asked, |_| None).await?;
+        let meant = Meant { vector, model: LOCAL };
+        let exact = builtin::search(tx, store, &asked, meant, |_| None).await?;
         compared.exact.push(started.elapsed());
         let Some(index) = index else { continue };
         let started = Instant::now();
         let tx = db.tenant_to_scan(scope).await?;
-        let near = builtin::search(tx, store, &asked, |_| Some(Arc::clone(index))).await?;
+        let near = |_| Some(Arc::clone(index));
+        let near = builtin::search(tx, store, &asked, meant, near).await?;
         compared.near.push(started.elapsed());
+        // A store that goes by another model has no index that is asked.
+        let (Ok(exact), Ok(near)) = (exact, near) else { continue };
         compared.expected += exact.len();
         let is_there = |one: &&Found| near.iter().any(|other| other.reference == one.reference);
         let both = exact.iter().filter(is_there);

@@ -40,6 +40,7 @@ pub use ranking::RANKING_VERSION;
 use crate::{
     clock::Clock,
     db::{Db, TenantScope},
+    documents::embed::Meaning,
     embeddings::Embedder,
     fault::Fault,
     ids::VectorStoreId,
@@ -47,7 +48,7 @@ use crate::{
     outbound::Outbound,
     progress::{self, Report},
     secret::seal::MasterKey,
-    vector_stores::{self, Backend},
+    vector_stores::{self, Backend, VectorStore},
 };
 
 /// The longest question, in characters; the rest is cut off.
@@ -109,7 +110,7 @@ pub struct Hit {
 pub struct Answer {
     /// Best first.
     pub hits: Vec<Hit>,
-    /// The stores that did not answer.
+    /// The stores that did not answer, or not as well as they do otherwise.
     pub failures: Vec<StoreFailure>,
     /// Whether the tenant wants what documents say between marks.
     pub delimits_text: bool,
@@ -122,6 +123,25 @@ pub struct StoreFailure {
     pub store: String,
     /// In words; never the backend's own text.
     pub reason: String,
+}
+
+impl StoreFailure {
+    fn of(store: &VectorStore, reason: String) -> Self {
+        Self { store: neutral_line(&store.name, 80), reason }
+    }
+}
+
+impl Parts {
+    /// What it takes to reach models elsewhere.
+    fn meaning(&self) -> Meaning {
+        let context = vector_stores::Context {
+            db: self.db.clone(),
+            clock: self.clock.clone(),
+            outbound: self.outbound.clone(),
+            master_key: self.master_key.clone(),
+        };
+        Meaning { context, embedder: self.embedder.clone() }
+    }
 }
 
 /// What came of a fetch.
@@ -203,13 +223,11 @@ impl Search {
         let mut lists = Vec::new();
         for (store, outcome) in stores.iter().zip(outcomes) {
             match outcome? {
-                Ok(found) => {
+                Ok((found, doubt)) => {
                     lists.push(found.iter().map(|found| self.hit(found)).collect());
+                    answer.failures.extend(doubt.map(|reason| StoreFailure::of(store, reason)));
                 }
-                Err(reason) => {
-                    let store = neutral_line(&store.name, 80);
-                    answer.failures.push(StoreFailure { store, reason });
-                }
+                Err(reason) => answer.failures.push(StoreFailure::of(store, reason)),
             }
         }
         answer.hits = fusion::merge(lists, limit);

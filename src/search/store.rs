@@ -6,7 +6,7 @@ use super::{
     filter::Filter,
     ranking::{Candidate, Place},
 };
-use crate::{db::TenantTx, embeddings::MODEL, ids::VectorStoreId};
+use crate::{db::TenantTx, ids::VectorStoreId};
 
 /// A passage with its document's title.
 #[derive(Debug)]
@@ -45,6 +45,8 @@ pub(super) struct Asked<'a> {
     pub(super) terms: &'a str,
     /// Of length one; `None` where there is no model.
     pub(super) vector: Option<&'a [f32]>,
+    /// Which of the store's models made it: only that one's vectors are compared with it.
+    pub(super) model: i16,
     /// In lower case: what passages must have word for word to be favoured.
     pub(super) phrases: &'a [String],
     /// Which documents may answer.
@@ -70,7 +72,9 @@ pub(super) async fn candidates(
         with scored as materialized (
           select document_id, ordinal,
                  case when embedded_by = $5
-                      then -(embedding <#> (select $3::real[]::halfvec)) end as cosine,
+                      then -(embedding <#> (select $3::real[]::halfvec))
+                      when next_by = $5
+                      then -(next_embedding <#> (select $3::real[]::halfvec)) end as cosine,
                  -(terms <#> (select $2::text::sparsevec)) as bm25
             from chunk_index
            where vector_store_id = $1
@@ -110,7 +114,9 @@ pub(super) async fn candidates(
           select document_id, ordinal from phrased
         )
         select document_id as "document_id!", ordinal as "ordinal!", cosine, bm25 as "bm25!",
-               case when cosine is not null then embedding::real[] end as embedding,
+               case when cosine is not null
+                    then (case when embedded_by = $5 then embedding else next_embedding end)::real[]
+               end as embedding,
                (document_id, ordinal) in (select document_id, ordinal from phrased) as "phrased!"
           from chosen
           join scored using (document_id, ordinal)
@@ -120,7 +126,7 @@ pub(super) async fn candidates(
         asked.terms,
         asked.vector as Option<&[f32]>,
         asked.phrases,
-        MODEL,
+        asked.model,
         asked.filter.map(Filter::path),
         asked.filter.map(Filter::values),
     )
@@ -207,7 +213,7 @@ mod tests {
             let mut tx = Db::over(&pool).tenant_to_scan(scope).await.unwrap();
             let forms = store_words::forms(&mut tx, store, "cats 17").await.unwrap();
             let terms = Words::of(&forms).literal();
-            let asked = Asked { terms: &terms, vector: None, phrases: &[], filter: None };
+            let asked = Asked { terms: &terms, vector: None, model: 1, phrases: &[], filter: None };
             let found = candidates(&mut tx, store, &asked).await.unwrap();
             assert!(found.len() >= 100);
             let best = found.iter().max_by(|a, b| a.bm25.total_cmp(&b.bm25)).unwrap();

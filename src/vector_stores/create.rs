@@ -103,10 +103,8 @@ pub async fn create_openai(
     if let Err(reason) = check_base_url(&context.outbound, base_url) {
         return Ok(refused(reason));
     }
-    let api_key = new.api_key.expose();
-    if api_key.len() > 1_024 || api_key.len() < 8 || !api_key.bytes().all(|b| b.is_ascii_graphic())
-    {
-        return Ok(refused("the API key must have 8 to 1,024 characters without spaces"));
+    if let Err(reason) = check_key(&new.api_key) {
+        return Ok(refused(reason));
     }
     // Before the network: a name that is taken need not wait for it.
     let mut tx = context.db.tenant(scope).await?;
@@ -171,7 +169,22 @@ async fn save(
     }
 }
 
-fn check_base_url(outbound: &Outbound, base_url: &str) -> Result<(), String> {
+/// Whether this can be an API key.
+///
+/// # Errors
+/// Why it cannot, in words.
+pub fn check_key(api_key: &Secret) -> Result<(), &'static str> {
+    let api_key = api_key.expose();
+    let fits =
+        (8..=1_024).contains(&api_key.len()) && api_key.bytes().all(|b| b.is_ascii_graphic());
+    fits.then_some(()).ok_or("the API key must have 8 to 1,024 characters without spaces")
+}
+
+/// Whether an API can be there, as far as its address says.
+///
+/// # Errors
+/// Why it cannot, in words.
+pub fn check_base_url(outbound: &Outbound, base_url: &str) -> Result<(), String> {
     let url: Url = base_url.parse().map_err(|_| "the base URL is not a URL".to_owned())?;
     if base_url.contains(char::is_control) {
         return Err("the base URL must be one line of text".to_owned());

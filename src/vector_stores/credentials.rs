@@ -1,8 +1,8 @@
-//! A store's API key at rest: sealed with the tenant's data key, bound to its row.
+//! API keys at rest, of a store and of its embedding models: sealed with the tenant's data key, bound to its row.
 
 use time::OffsetDateTime;
 
-use super::store;
+use super::{store, store_models};
 use crate::{
     db::TenantTx,
     fault::Fault,
@@ -33,6 +33,37 @@ pub(crate) async fn open(
 ) -> Result<Option<Secret>, Fault> {
     let Some(stored) = store::sealed_key(tx, id).await? else { return Ok(None) };
     vault::open(tx, master, (&place(id), &stored)).await.map(Some)
+}
+
+/// Seal the API key of one of a store's models for its row.
+///
+/// # Errors
+/// When the database fails or the tenant's data key does not open.
+pub(crate) async fn seal_for_model(
+    tx: &mut TenantTx,
+    master: &MasterKey,
+    now: OffsetDateTime,
+    (store, model): (VectorStoreId, i16),
+    api_key: &Secret,
+) -> Result<Vec<u8>, Fault> {
+    vault::seal(tx, master, now, (&place_of_model(store, model), api_key)).await
+}
+
+/// The API key of one of a store's models; `None` when it has none.
+///
+/// # Errors
+/// When the database fails or the key does not open in its place.
+pub(crate) async fn open_for_model(
+    tx: &mut TenantTx,
+    master: &MasterKey,
+    (store, model): (VectorStoreId, i16),
+) -> Result<Option<Secret>, Fault> {
+    let Some(stored) = store_models::sealed_key(tx, store, model).await? else { return Ok(None) };
+    vault::open(tx, master, (&place_of_model(store, model), &stored)).await.map(Some)
+}
+
+fn place_of_model(store: VectorStoreId, model: i16) -> String {
+    format!("embedding_models/api_key_sealed/{store}/{model}")
 }
 
 fn place(id: VectorStoreId) -> String {

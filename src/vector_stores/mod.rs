@@ -4,15 +4,22 @@
 //! and a sealed key. `search` asks the stores; this slice keeps them.
 
 pub(crate) mod credentials;
+pub mod models;
 pub mod openai;
 pub mod store;
+pub mod store_model_use;
+pub mod store_models;
 
 mod create;
 
 use serde::Serialize;
 use time::OffsetDateTime;
 
-pub use create::{Context, Created, NewOpenAi, create_builtin, create_openai, store_name};
+pub use create::{
+    Context, Created, NewOpenAi, check_base_url, check_key, create_builtin, create_openai,
+    store_name,
+};
+pub use models::Models;
 
 use crate::{
     audit::{Actor, Event, Kind},
@@ -59,6 +66,9 @@ pub struct VectorStore {
     /// What answers.
     #[serde(flatten)]
     pub backend: Backend,
+    /// What makes the vectors of the builtin one.
+    #[serde(skip)]
+    pub models: Models,
     /// When it was added.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,

@@ -3,7 +3,7 @@
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Backend, Failure, NameTaken, VectorStore};
+use super::{Backend, Failure, Models, NameTaken, VectorStore};
 use crate::{db::TenantTx, ids::VectorStoreId};
 
 struct StoreRow {
@@ -12,6 +12,8 @@ struct StoreRow {
     external_id: Option<String>,
     base_url: Option<String>,
     api_key_hint: Option<String>,
+    embedded_by: i16,
+    next_embedded_by: Option<i16>,
     created_at: OffsetDateTime,
     checked_at: Option<OffsetDateTime>,
     failed_at: Option<OffsetDateTime>,
@@ -29,6 +31,7 @@ impl From<StoreRow> for VectorStore {
             id: row.id.into(),
             name: row.name,
             backend,
+            models: Models { active: row.embedded_by, next: row.next_embedded_by },
             created_at: row.created_at,
             checked_at: row.checked_at,
             failure: row.failed_at.zip(row.failure).map(|(at, reason)| Failure { at, reason }),
@@ -44,7 +47,7 @@ pub async fn list(tx: &mut TenantTx) -> sqlx::Result<Vec<VectorStore>> {
     let rows = sqlx::query_as!(
         StoreRow,
         "
-        select id, name, external_id, base_url, api_key_hint,
+        select id, name, external_id, base_url, api_key_hint, embedded_by, next_embedded_by,
                created_at, checked_at, failed_at, failure
           from vector_stores
          order by lower(name), id
@@ -67,7 +70,7 @@ pub async fn to_ask(
     let named: Vec<Uuid> = named.iter().map(|id| id.uuid()).collect();
     let rows = sqlx::query!(
         r#"
-        select id, name, external_id, base_url, api_key_hint,
+        select id, name, external_id, base_url, api_key_hint, embedded_by, next_embedded_by,
                created_at, checked_at, failed_at, failure,
                coalesce((select delimits_text from tenant_connections), false) as "delimits_text!"
           from vector_stores
@@ -86,6 +89,8 @@ pub async fn to_ask(
             external_id: row.external_id,
             base_url: row.base_url,
             api_key_hint: row.api_key_hint,
+            embedded_by: row.embedded_by,
+            next_embedded_by: row.next_embedded_by,
             created_at: row.created_at,
             checked_at: row.checked_at,
             failed_at: row.failed_at,
@@ -103,7 +108,7 @@ pub async fn find(tx: &mut TenantTx, id: VectorStoreId) -> sqlx::Result<Option<V
     let row = sqlx::query_as!(
         StoreRow,
         "
-        select id, name, external_id, base_url, api_key_hint,
+        select id, name, external_id, base_url, api_key_hint, embedded_by, next_embedded_by,
                created_at, checked_at, failed_at, failure
           from vector_stores
          where id = $1
@@ -123,7 +128,7 @@ pub async fn find_by_name(tx: &mut TenantTx, name: &str) -> sqlx::Result<Option<
     let row = sqlx::query_as!(
         StoreRow,
         "
-        select id, name, external_id, base_url, api_key_hint,
+        select id, name, external_id, base_url, api_key_hint, embedded_by, next_embedded_by,
                created_at, checked_at, failed_at, failure
           from vector_stores
          where name = $1
@@ -159,7 +164,7 @@ pub(super) async fn create(
                                    api_key_sealed, api_key_hint, created_at, checked_at)
         values (current_tenant_id(), $1, $2, $3, $4, $5, $6, $7, $8, $9)
         on conflict on constraint vector_stores_name_key do nothing
-        returning id, name, external_id, base_url, api_key_hint,
+        returning id, name, external_id, base_url, api_key_hint, embedded_by, next_embedded_by,
                   created_at, checked_at, failed_at, failure
         ",
         id.uuid(),

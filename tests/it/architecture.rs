@@ -51,8 +51,20 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "vector_stores",
         ],
     ),
-    ("embeddings", &[]),
-    ("documents", &["neutral", "db", "problems", "audit", "tenants", "embeddings"]),
+    ("embeddings", &["outbound"]),
+    (
+        "documents",
+        &[
+            "neutral",
+            "db",
+            "problems",
+            "outbound",
+            "audit",
+            "tenants",
+            "vector_stores",
+            "embeddings",
+        ],
+    ),
     (
         "search",
         &["neutral", "db", "outbound", "tenants", "vector_stores", "embeddings", "documents"],

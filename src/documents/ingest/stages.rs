@@ -156,7 +156,7 @@ impl Stages<'_> {
         let job = self.claim.job;
         let mut chunks = Vec::new();
         let mut draft = None;
-        if self.importer.embedder.is_there() {
+        if self.importer.embeds_for(self.claim.scope, self.work.store).await? {
             let mut tx = self.importer.db.tenant(self.claim.scope).await?;
             chunks = staged::bare_chunks(&mut tx, job, BATCH).await?;
             draft = staged::draft(&mut tx, job).await?;

@@ -76,6 +76,10 @@ async fn plant_rules(app: &TestApp, tenant: TenantId, user: UserId, mark: &str) 
     for sql in [
         "insert into tenant_oauth_policies (tenant_id, updated_at)
          select $1, now() where $2::uuid is not null and $3::text is not null",
+        "insert into embedding_models (tenant_id, vector_store_id, id, base_url, model, dimensions,
+                                       created_at)
+         select $1, id, 2, 'https://' || $3 || '.example/v1', $3, 8, now() from vector_stores
+          where tenant_id = $1 and backend = 'builtin' and $2::uuid is not null",
         "insert into tenant_limits (tenant_id, per_minute)
          select $1, 599 where $2::uuid is not null and $3::text is not null",
         "insert into dismissed_questions (tenant_id, fingerprint, at)

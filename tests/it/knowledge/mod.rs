@@ -8,6 +8,7 @@ mod isolation;
 mod large;
 mod limits;
 mod measured;
+mod models;
 mod openai;
 mod retrieval;
 mod sync;

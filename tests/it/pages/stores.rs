@@ -10,7 +10,11 @@ use callslip::{
 use sqlx::PgPool;
 
 use super::stage::{Stage, assert_absent};
-use crate::support::openai_fake::{KEY, OpenAi, STORE};
+use crate::support::{
+    TestApp,
+    embeddings_fake::{self, Embeddings},
+    openai_fake::{KEY, OpenAi, STORE},
+};
 
 const PATH: &str = "/t/acme/vector-stores";
 
@@ -140,4 +144,64 @@ async fn a_store_is_mapped_with_its_event_or_not_at_all(pool: PgPool) {
     add("Second").await.unwrap_err();
     let names = sqlx::query_scalar!("select name from vector_stores").fetch_all(&pool).await;
     assert_eq!(names.unwrap(), ["Cloud"]);
+}
+
+/// Which model makes a store's vectors is said on its page, and another one is chosen there: once it
+/// works, once its cost was read, and until it is given up. Its key is never printed.
+#[sqlx::test]
+async fn another_model_is_chosen_on_the_stores_page(pool: PgPool) {
+    let fake = Embeddings::start().await;
+    let app = TestApp::with(&pool, &[("CALLSLIP_OUTBOUND_ALLOW", &fake.host)]).await;
+    let store = app.store("acme", "Books").await;
+    app.document("acme", store, "a.txt", "item 1 of acme").await;
+    let admin = app.member("acme", "ada", callslip::tenants::Role::Admin).await;
+    let mut ada = admin.sign_in().await;
+    let path = format!("{PATH}/{store}");
+    let list = ada.get(PATH).await;
+    assert!(list.attribute("tbody th a", "href").contains(&path));
+    let page = ada.get(&path).await;
+    assert!(page.text().contains("Search goes by words only"), "there is no model here");
+
+    let to = format!("{path}/model");
+    let form = |key: &'static str, agreed: &'static str| {
+        [
+            ("kind", "endpoint"),
+            ("base_url", fake.base_url.as_str()),
+            ("model", "up-8"),
+            ("api_key", key),
+            ("tokens_per_day", "50,000"),
+            ("agreed", agreed),
+        ]
+    };
+    for (fields, words) in [
+        (form("sk-wrong-key", "yes"), "The API key was refused"),
+        (form(embeddings_fake::KEY, ""), "what the change costs"),
+    ] {
+        let page = ada.submit(&path, &to, &fields).await;
+        assert_eq!(page.status, 422);
+        assert!(page.select("[role=alert]")[0].contains(words), "{}", page.text());
+        assert_eq!(page.attribute("#model", "value"), ["up-8"]);
+        assert!(!page.text().contains("sk-"));
+    }
+    let done = ada.submit(&path, &to, &form(embeddings_fake::KEY, "yes")).await;
+    assert_eq!(done.location(), format!("{path}?notice=model-chosen"));
+    let page = ada.get(&path).await;
+    assert!(page.select("#next-model")[0].contains("0 of 1 passages"), "{}", page.text());
+    assert!(page.select("#model").is_empty(), "one change at a time");
+    let done = ada.submit(&path, &format!("{to}/cancel"), &[]).await;
+    assert_eq!(done.location(), format!("{path}?notice=model-given-up"));
+
+    ada.submit(&path, &to, &form(embeddings_fake::KEY, "yes")).await;
+    while app.parts.importer().embed_waiting().await.unwrap() > 0 {}
+    let page = ada.get(&path).await;
+    let said = page.select("dl")[0].clone();
+    for words in ["up-8", "Ready", "8 dimensions", "1 of 1 passages", "QRST", "50,000 tokens today"]
+    {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    assert!(!page.text().contains("sk-") && page.select("#next-model").is_empty());
+    let activity = ada.get("/t/acme/activity").await;
+    for words in ["Embedding model chosen: up-8", "Search goes by another embedding model: up-8"] {
+        assert!(activity.text().contains(words), "{words}");
+    }
 }

@@ -6,6 +6,7 @@ mod browser;
 pub mod bucket_fake;
 pub mod document_host;
 mod dpop;
+pub mod embeddings_fake;
 mod listen;
 mod model;
 mod oauth;
