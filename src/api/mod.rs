@@ -17,8 +17,8 @@ mod jobs;
 mod problem;
 mod search;
 mod store;
-mod stores;
 mod upload;
+mod vector_stores;
 
 use axum::{
     extract::{DefaultBodyLimit, FromRef},
@@ -106,7 +106,7 @@ pub fn routes(parts: Parts, limits: &Limits) -> Mounted {
         .post("/t/{tenant}/api/v1/vector-stores/{store}/documents", bearer, upload::create)
         .route_layer(DefaultBodyLimit::max(upload::REQUEST_BYTES));
     Routes::new()
-        .get("/t/{tenant}/api/v1/vector-stores", bearer, stores::list)
+        .get("/t/{tenant}/api/v1/vector-stores", bearer, vector_stores::list)
         .get("/t/{tenant}/api/v1/vector-stores/{store}/documents", bearer, documents::list)
         .get("/t/{tenant}/api/v1/documents/{document}", bearer, documents::show)
         .delete("/t/{tenant}/api/v1/documents/{document}", bearer, documents::delete)

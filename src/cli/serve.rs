@@ -106,9 +106,7 @@ pub(super) async fn serve(
     let tending = tokio::spawn(tend_regularly(app.clone(), context.parts.clone()));
     let watching = tokio::spawn(watch_regularly(context.parts.watcher()));
     serve_until(listeners.public, app, config, stop).await;
-    for task in
-        [sweeper, embedding, outside, following, counting, tending, measuring, watching]
-    {
+    for task in [sweeper, embedding, outside, following, counting, tending, measuring, watching] {
         task.abort();
     }
     // Whoever stopped us waits, and not for a database that is away.

@@ -48,7 +48,7 @@ async fn a_document_is_described_and_deleted(pool: PgPool) {
     assert_eq!(said["title"], "The heron");
     assert_eq!(said["source_key"], "upload:heron.md");
     assert_eq!(said["media_type"], "text/markdown");
-    assert_eq!(said["byte_size"], 23);
+    assert_eq!(said["byte_size"], 22);
     let page = said["page_url"].as_str().unwrap();
     assert!(page.starts_with("https://callslip.example/d/"), "{page}");
     assert!(!said.as_object().unwrap().values().any(Value::is_null), "{said}");
