@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use axum::{Router, middleware};
 
 use crate::{
-    admin::{self, Admin},
-    audit,
+    admin::{self, Admin, Sources},
+    api, audit,
     clock::Clock,
     config::Config,
     db::{Class, Db, Orphans},
@@ -33,13 +33,14 @@ use crate::{
     oauth,
     outbound::Outbound,
     problems::{self, Problems},
-    questions,
+    questions::{self, Questions},
     search::{self, Search, near::Near},
     secret::seal::MasterKey,
     sign_in::{self, Gate, SignIn, session, sso::Sso},
     telemetry, tenants,
     users::password::{Cost, Hashing},
     vector_stores,
+    watch::{self, Watcher},
 };
 
 /// What an application is made of.
@@ -109,6 +110,23 @@ impl Parts {
     }
 }
 
+impl Parts {
+    /// What looks at watched places.
+    #[must_use]
+    pub fn watcher(&self) -> Watcher {
+        Watcher::new(self.importer(), self.watch())
+    }
+
+    fn watch(&self) -> watch::Context {
+        watch::Context {
+            clock: self.clock.clone(),
+            outbound: self.outbound.clone(),
+            master_key: self.master_key.clone(),
+            roots: self.config.watch_roots.clone(),
+        }
+    }
+}
+
 /// The assembled application.
 #[derive(Clone, Debug)]
 pub struct App {
@@ -163,6 +181,7 @@ impl App {
             session::purge(&mut tx, clock.now()).await?;
             audit::store::forget_old(&mut tx).await?;
             questions::forget_old(&mut tx, clock.now()).await?;
+            api::forget_old(&mut tx, clock.now()).await?;
             problems::store::forget_old(&mut tx, clock.now()).await?;
             limits::store::forget_old(&mut tx, clock.now().date()).await?;
             tenants::deletion::forget_records(&mut tx).await?;
@@ -242,11 +261,15 @@ pub async fn build(parts: Parts) -> Result<App, Fault> {
     .await?;
     let golden = parts.golden();
     let endpoint = mcp(&parts, &oauth, audit.clone(), calls.clone(), &draining);
+    let sources =
+        Sources { importer: parts.importer(), uploads: limits.uploads(), watch: parts.watch() };
+    let api = api(&parts, &oauth, audit.clone(), (calls.clone(), &sources));
     let Mounted { router, table } = assets::routes()
         .and(telemetry::routes(parts.db.of(Class::Check), draining.clone(), problems.clone()))
         .and(sign_in::routes(sign_in))
-        .and(admin::routes(admin(&parts, gate, sso, (&limits, &golden))))
-        .and(oauth.routes());
+        .and(admin::routes(admin(&parts, gate, sso, (sources, &limits, &golden))))
+        .and(oauth.routes())
+        .and(api::routes(api, &limits));
     // The MCP endpoint says the same in its own words.
     let router = router.route_layer((middleware::from_fn(encoding::refuse), Share));
     let Mounted { router, table } = Mounted { router, table }.and(mcp::routes(endpoint, &limits));
@@ -294,7 +317,37 @@ fn mcp(
     }
 }
 
-fn admin(parts: &Parts, gate: Gate, sso: Sso, (limits, golden): (&Limits, &Golden)) -> Admin {
+fn api(
+    parts: &Parts,
+    oauth: &oauth::Server,
+    audit: audit::Log,
+    (calls, sources): (Calls, &Sources),
+) -> api::Parts {
+    let db = parts.db.of(Class::Tool);
+    let (clock, master_key) = (parts.clock.clone(), parts.master_key.clone());
+    api::Parts {
+        verifier: oauth.verifier(),
+        liveness: oauth.liveness(),
+        dpop: oauth.dpop(),
+        resources: oauth.resources(),
+        calls,
+        audit,
+        search: parts.search(Class::Tool),
+        questions: Questions::new(db.clone(), clock.clone(), master_key),
+        importer: sources.importer.clone(),
+        uploads: sources.uploads.clone(),
+        clock,
+        db,
+        public_url: parts.config.public_url.clone(),
+    }
+}
+
+fn admin(
+    parts: &Parts,
+    gate: Gate,
+    sso: Sso,
+    (sources, limits, golden): (Sources, &Limits, &Golden),
+) -> Admin {
     let stores = vector_stores::Context {
         db: parts.db.clone(),
         clock: parts.clock.clone(),
@@ -302,7 +355,7 @@ fn admin(parts: &Parts, gate: Gate, sso: Sso, (limits, golden): (&Limits, &Golde
         master_key: parts.master_key.clone(),
     };
     let search = parts.search(Class::Pages);
-    Admin::new(gate, (search, golden.clone()), stores, (parts.importer(), limits), sso)
+    Admin::new(gate, (search, golden.clone()), stores, (sources, limits), sso)
 }
 
 /// Surround routes with what every slice is surrounded with, outermost first.

@@ -38,6 +38,7 @@ pub const VARIABLES: &[Variable] = &[
     Variable { name: "CALLSLIP_ALLOWED_ORIGINS", default: "" },
     Variable { name: "CALLSLIP_OUTBOUND_ALLOW", default: "" },
     Variable { name: "CALLSLIP_OUTBOUND_CA_FILE", default: "" },
+    Variable { name: "CALLSLIP_WATCH_ROOTS", default: "" },
     Variable { name: "CALLSLIP_RATE_LIMIT_SCALE", default: "1" },
     Variable { name: "CALLSLIP_SHARED_EGRESS", default: "160.79.104.0/21" },
     Variable { name: "CALLSLIP_VALKEY_URL", default: "" },
@@ -99,6 +100,8 @@ pub struct Config {
     pub client_document_allow: Vec<String>,
     /// PEM certificates of authorities that outbound requests believe besides the system's.
     pub outbound_ca_file: Option<PathBuf>,
+    /// In which folders each tenant's own may be that its stores may follow.
+    pub watch_roots: Vec<PathBuf>,
     /// Multiplies every rate limit.
     pub rate_limit_scale: f64,
     /// Networks that hosted assistants call from, for all their users.
@@ -166,6 +169,7 @@ impl Config {
             outbound_allow: reader.list("CALLSLIP_OUTBOUND_ALLOW", "hosts"),
             client_document_allow: reader.list("CALLSLIP_CLIENT_DOCUMENT_ALLOW", "hosts"),
             outbound_ca_file: reader.optional("CALLSLIP_OUTBOUND_CA_FILE").map(PathBuf::from),
+            watch_roots: reader.list("CALLSLIP_WATCH_ROOTS", "folders"),
             rate_limit_scale: reader.scale("CALLSLIP_RATE_LIMIT_SCALE"),
             shared_egress: reader
                 .list("CALLSLIP_SHARED_EGRESS", "addresses such as 198.51.100.0/24"),

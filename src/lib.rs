@@ -14,6 +14,8 @@
 //! - [`vector_stores`]: a tenant's mappings to what answers searches
 //! - [`oauth`]: the authorization server
 //! - [`embeddings`]: texts to vectors; [`documents`]: the builtin store's content; [`search`]: questions to hits, ids to texts
+//! - [`watch`]: folders and buckets that stores follow
+//! - [`mcp`]: the protected resource; [`api`]: another one, for back ends; [`admin`]: the pages
 //! - [`golden`]: how well questions are answered, by a tenant's own judgement
 //! - [`mcp`]: the protected resource; [`admin`]: the pages
 //! - [`app`] composes, [`cli`] runs; `fuzzing` (a feature) leads fuzzers to every parser
@@ -30,6 +32,7 @@
 //! - a slice that reads the environment, the system's clock, or another slice's tables
 
 pub mod admin;
+pub mod api;
 pub mod app;
 pub mod audit;
 pub mod cli;
@@ -61,3 +64,4 @@ pub mod telemetry;
 pub mod tenants;
 pub mod users;
 pub mod vector_stores;
+pub mod watch;

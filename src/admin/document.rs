@@ -4,19 +4,24 @@ use std::ops::Range;
 
 use askama::Template;
 use axum::extract::State;
+use serde::Deserialize;
 
 use super::{
     Desk, documents as documents_page,
+    history::{self, History},
+    readable::{self, desk},
     view::{self, Moment},
 };
 use crate::{
     db::{Db, TenantScope},
-    documents::{self, Document},
-    http::{Frame, Page, PageError, extract::Path},
+    documents::{self, Document, versions},
+    http::{
+        Frame, Page, PageError,
+        extract::{Path, Query},
+    },
     ids::{DocumentId, VectorStoreId},
     search::{Fetch, Reference, Search, id::Target},
     sign_in::SignedIn,
-    vector_stores,
 };
 
 /// The most of a document that a page shows, in characters, cut around the passage.
@@ -48,6 +53,16 @@ struct Shown {
     page: Option<String>,
     fields: Vec<(String, String)>,
     text: Text,
+    /// Of a builtin one.
+    history: Option<History>,
+}
+
+/// What of a document is asked for.
+#[derive(Debug, Deserialize)]
+pub(super) struct Asked {
+    /// A former version; the document itself where there is none.
+    version: Option<String>,
+    notice: Option<String>,
 }
 
 /// A document's text in three parts; `passage` is empty when none is cited.
@@ -66,38 +81,34 @@ pub(super) async fn show(
     State(db): State<Db>,
     State(search): State<Search>,
     Path(id): Path<String>,
+    Query(asked): Query<Asked>,
 ) -> Result<Page<DocumentPage>, PageError> {
     let reference = Reference::parse(&id).ok_or(PageError::NotFound)?;
-    // The id names a store and no tenant: it is looked for in the user's own tenants only.
-    let slugs: Vec<String> =
-        user.memberships.iter().map(|(tenant, _)| tenant.slug.clone()).collect();
-    for desk in slugs.iter().filter_map(|slug| user.clone().into_member(slug)).map(Desk::from) {
-        let mut tx = db.tenant(desk.scope).await?;
-        let Some(store) = vector_stores::store::find(&mut tx, reference.store).await? else {
-            continue;
-        };
-        drop(tx);
-        let document = match &reference.document {
-            Target::Builtin { document, chunk } => {
-                builtin(&db, &desk, &reference, *document, *chunk).await?
-            }
-            Target::Outside { .. } => outside(&search, desk.scope, &reference).await?,
-        };
-        let golden = match reference.document {
-            Target::Builtin { document, .. } if desk.may_manage => {
-                Some(Golden { url: format!("{}/quality", desk.base()), store: store.id, document })
-            }
-            _ => None,
-        };
-        return Ok(Page(DocumentPage {
-            golden,
-            back_url: format!("{}/documents?store={}", desk.base(), store.id),
-            frame: desk.frame("documents", None),
-            store_name: store.name,
-            document: document.ok_or(PageError::NotFound)?,
-        }));
-    }
-    Err(PageError::NotFound)
+    let (desk, store) = desk(&user, &db, &reference).await?.ok_or(PageError::NotFound)?;
+    let version = match asked.version.map(|version| version.parse::<i32>()) {
+        None => None,
+        Some(Ok(version)) => Some(version),
+        Some(Err(_)) => return Err(PageError::NotFound),
+    };
+    let document = match &reference.document {
+        Target::Builtin { chunk, .. } => {
+            builtin(&db, &desk, (&id, &reference), (*chunk, version)).await?
+        }
+        Target::Outside { .. } => outside(&search, desk.scope, &reference).await?,
+    };
+    let golden = match reference.document {
+        Target::Builtin { document, .. } if desk.may_manage => {
+            Some(Golden { url: format!("{}/quality", desk.base()), store: store.id, document })
+        }
+        _ => None,
+    };
+    Ok(Page(DocumentPage {
+        golden,
+        back_url: format!("{}/documents?store={}", desk.base(), store.id),
+        frame: desk.frame("documents", asked.notice.as_deref()),
+        store_name: store.name,
+        document: document.ok_or(PageError::NotFound)?,
+    }))
 }
 
 /// The link to a document as a whole, no passage of it marked.
@@ -117,39 +128,51 @@ pub(super) fn link_to(reference: &Reference) -> String {
 async fn builtin(
     db: &Db,
     desk: &Desk,
-    reference: &Reference,
-    id: DocumentId,
-    chunk: u32,
-) -> sqlx::Result<Option<Shown>> {
+    (path, reference): (&str, &Reference),
+    (chunk, version): (u32, Option<i32>),
+) -> Result<Option<Shown>, PageError> {
+    let Some(document) = readable::find(db, desk, reference).await? else { return Ok(None) };
+    let history = history::of(db, desk, (path, &document), version).await?;
+    let id = document.id;
     let mut tx = db.tenant(desk.scope).await?;
-    let Some(document) = documents::store::find(&mut tx, id).await? else { return Ok(None) };
-    let is_hidden = document.is_held && !desk.may_manage;
-    if document.vector_store_id != reference.store || is_hidden {
-        return Ok(None);
-    }
-    let passage = match i32::try_from(chunk) {
-        Ok(ordinal) => documents::store::passage(&mut tx, id, ordinal).await?,
-        Err(_) => None,
+    let (former, text) = match version {
+        None => (None, documents::store::text(&mut tx, id).await?),
+        Some(version) => {
+            let Some(former) = versions::find(&mut tx, id, version).await? else {
+                return Ok(None);
+            };
+            (Some(former), versions::text(&mut tx, id, version).await?)
+        }
     };
-    let text = documents::store::text(&mut tx, id).await?.unwrap_or_default();
+    let passage = match (version, i32::try_from(chunk)) {
+        (None, Ok(ordinal)) => documents::store::passage(&mut tx, id, ordinal).await?,
+        _ => None,
+    };
     drop(tx);
+    let (media_type, byte_size) = match &former {
+        Some(former) => (former.media_type.as_str(), former.byte_size),
+        None => (document.media_type.as_str(), document.byte_size),
+    };
     let mut fields = vec![
         ("Source".to_owned(), documents_page::source(&document.source_key).to_owned()),
-        ("Kind".to_owned(), view::media_type(&document.media_type).to_owned()),
-        ("Size".to_owned(), view::size(document.byte_size)),
+        ("Kind".to_owned(), view::media_type(media_type).to_owned()),
+        ("Size".to_owned(), view::size(byte_size)),
     ];
     let page = passage.as_ref().and_then(|passage| passage.page).zip(document.pages());
     let page = page.map(|(number, pages)| format!("{pages} {number}"));
     fields.extend(page.clone().map(|page| ("Cited passage".to_owned(), page)));
-    fields.extend(document.metadata);
+    if former.is_none() {
+        fields.extend(document.metadata);
+    }
     let range = passage.map(|passage| passage.start..passage.end);
     Ok(Some(Shown {
-        title: document.title,
         source_url: document.url.filter(|url| is_web(url)),
-        changed: Some(document.updated_at.into()),
+        changed: Some(former.as_ref().map_or(document.updated_at, |one| one.created_at).into()),
+        title: former.map_or(document.title, |former| former.title),
         page,
         fields,
-        text: Text::of(&view::unwrap_lines(&text), range),
+        text: Text::of(&view::unwrap_lines(&text.unwrap_or_default()), range),
+        history: Some(history),
     }))
 }
 
@@ -169,6 +192,7 @@ async fn outside(
                 ..Text::of(&view::unwrap_lines(&found.text), None)
             },
             fields: found.metadata.into_iter().collect(),
+            history: None,
         })),
         Fetch::NotFound | Fetch::Changed => Ok(None),
         Fetch::Failed(_) => Err(PageError::Busy),

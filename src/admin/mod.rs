@@ -10,27 +10,30 @@ mod apps;
 mod connection;
 mod document;
 mod documents;
+mod history;
 mod home;
 mod ingest;
 mod limits;
 mod meaning;
 mod members;
 mod operator;
+mod original;
 mod overview;
 mod problems;
 mod quality;
 mod quality_try;
 mod questions;
+mod readable;
 mod services;
 mod settings;
 mod sign_in;
 mod tenant_deletion;
 mod upload;
 mod upload_form;
-mod upload_slots;
 mod usage;
 mod vector_stores;
 mod view;
+mod watch;
 mod words;
 
 use std::sync::Arc;
@@ -56,7 +59,7 @@ use crate::{
     sign_in::{Gate, Member, TenantAdmin, sso::Sso},
     tenants::Tenant,
     users::User,
-    vector_stores as stores,
+    vector_stores as stores, watch as watched,
 };
 
 /// What the pages need.
@@ -70,11 +73,22 @@ pub struct Admin {
     golden: Golden,
     stores: stores::Context,
     importer: Arc<Importer>,
-    slots: upload_slots::Slots,
     limits: Limits,
     uploads: Uploads,
+    watch: watched::Context,
     sso: Sso,
     questions: Questions,
+}
+
+/// Where documents come from.
+#[derive(Clone, Debug)]
+pub struct Sources {
+    /// What reads files.
+    pub importer: Importer,
+    /// How much may be sent.
+    pub uploads: Uploads,
+    /// What it takes to look at watched places.
+    pub watch: watched::Context,
 }
 
 impl Admin {
@@ -84,7 +98,7 @@ impl Admin {
         gate: Gate,
         (search, golden): (Search, Golden),
         stores: stores::Context,
-        (importer, limits): (Importer, &Limits),
+        (sources, limits): (Sources, &Limits),
         sso: Sso,
     ) -> Self {
         let (db, clock) = (gate.db.clone(), gate.clock.clone());
@@ -97,9 +111,9 @@ impl Admin {
             search,
             golden,
             stores,
-            importer: Arc::new(importer),
-            slots: upload_slots::Slots::default(),
-            uploads: limits.uploads(),
+            importer: Arc::new(sources.importer),
+            uploads: sources.uploads,
+            watch: sources.watch,
             limits: limits.clone(),
             sso,
         }
@@ -174,6 +188,9 @@ pub fn routes(state: Admin) -> Mounted {
         .merge(service_clients())
         .merge(search_quality())
         .get("/d/{document}", Access::SignedIn, document::show)
+        .get("/d/{document}/original", Access::SignedIn, original::download)
+        .post("/d/{document}/restore", Access::SignedIn, history::restore)
+        .merge(watched_places())
         .get("/t/{tenant}", Access::Member, overview::index)
         .get("/t/{tenant}/documents", Access::Member, documents::index)
         .get("/t/{tenant}/documents/ingest", Access::TenantAdmin, ingest::index)
@@ -229,6 +246,16 @@ pub fn routes(state: Admin) -> Mounted {
         .merge(upload)
         .route_layer(guard)
         .mount(state)
+}
+
+/// The pages of what stores follow.
+fn watched_places() -> Routes<Admin> {
+    const PAGE: &str = "/t/{tenant}/vector-stores/{store}/watch";
+    Routes::new()
+        .get(PAGE, Access::TenantAdmin, watch::show)
+        .post(PAGE, Access::TenantAdmin, watch::save)
+        .post("/t/{tenant}/vector-stores/{store}/watch/check", Access::TenantAdmin, watch::look)
+        .post("/t/{tenant}/vector-stores/{store}/watch/remove", Access::TenantAdmin, watch::remove)
 }
 
 /// The page of golden questions and its forms.
@@ -293,6 +320,10 @@ enum Notice {
     IngestRetried,
     IngestCancelled,
     DocumentDeleted,
+    WatchAsked,
+    WatchRemoved,
+    WatchSaved,
+    VersionRestored,
     DocumentReleased,
     StoreAdded,
     StoreRemoved,
@@ -320,12 +351,16 @@ enum Notice {
 }
 
 impl Notice {
-    const ALL: [Self; 29] = [
+    const ALL: [Self; 33] = [
         Self::Uploaded,
         Self::Received,
         Self::IngestRetried,
         Self::IngestCancelled,
         Self::DocumentDeleted,
+        Self::WatchAsked,
+        Self::WatchRemoved,
+        Self::WatchSaved,
+        Self::VersionRestored,
         Self::DocumentReleased,
         Self::StoreAdded,
         Self::StoreRemoved,
@@ -359,6 +394,10 @@ impl Notice {
             Self::IngestRetried => "ingest-retried",
             Self::IngestCancelled => "ingest-cancelled",
             Self::DocumentDeleted => "document-deleted",
+            Self::WatchAsked => "watch-asked",
+            Self::WatchRemoved => "watch-removed",
+            Self::WatchSaved => "watch-saved",
+            Self::VersionRestored => "version-restored",
             Self::DocumentReleased => "document-released",
             Self::StoreAdded => "store-added",
             Self::StoreRemoved => "store-removed",
@@ -393,6 +432,12 @@ impl Notice {
             Self::IngestRetried => "The file waits to be read again.",
             Self::IngestCancelled => "The file was removed.",
             Self::DocumentDeleted => "The document was deleted.",
+            Self::WatchAsked => "The place is looked at now.",
+            Self::WatchRemoved => "The store follows nothing any more. Its documents stay.",
+            Self::WatchSaved => "The store follows the place from now on.",
+            Self::VersionRestored => {
+                "The version is read again. It is the current one in a moment."
+            }
             Self::DocumentReleased => "Assistants can find the document now.",
             Self::StoreAdded => "The vector store was added.",
             Self::StoreRemoved => "The vector store was removed.",

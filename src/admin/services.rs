@@ -25,6 +25,7 @@ use crate::{
     ids::{UserId, VectorStoreId},
     oauth::{
         resource::Resources,
+        scope::Scope,
         services::{self, By, Proof, ServiceClient, Unchanged},
     },
     secret::Plaintext,
@@ -46,6 +47,7 @@ pub(super) struct Services {
     token_endpoint: String,
     introspection_endpoint: String,
     resource: String,
+    api: String,
     services: Vec<Row>,
     stores: Vec<Choice>,
     form: Form,
@@ -59,7 +61,9 @@ struct Row {
     proof: &'static str,
     keys_at: Option<String>,
     has_secret: bool,
-    may_search: bool,
+    /// What it may do in its stores, in words.
+    may: Vec<&'static str>,
+    has_stores: bool,
     may_introspect: bool,
     reads: String,
     stores: Vec<Choice>,
@@ -135,6 +139,7 @@ async fn list(desk: &Desk, state: &Admin, besides: Besides<'_>) -> Result<Servic
         token_endpoint: format!("{origin}/oauth/token"),
         introspection_endpoint: format!("{origin}/oauth/introspect"),
         resource: Resources::new(&state.public_url).tenant_mcp(&desk.tenant.slug),
+        api: Resources::new(&state.public_url).tenant_api(&desk.tenant.slug),
         services: clients.into_iter().map(|one| row(one, &stores, &base, now)).collect(),
         stores: besides.form.ticked(stores),
         form: besides.form,
@@ -186,7 +191,8 @@ fn row(client: ServiceClient, stores: &[Choice], base: &str, now: OffsetDateTime
         has_secret: proof == "Secret",
         proof,
         keys_at,
-        may_search: client.may_search,
+        may: words(client.scope),
+        has_stores: client.scope != Scope::default(),
         may_introspect: client.may_introspect,
         reads,
         stores,
@@ -196,6 +202,17 @@ fn row(client: ServiceClient, stores: &[Choice], base: &str, now: OffsetDateTime
         tone,
         status,
     }
+}
+
+fn words(scope: Scope) -> Vec<&'static str> {
+    [
+        (Scope::SEARCH_READ, "Search"),
+        (Scope::DOCUMENTS_READ, "List documents"),
+        (Scope::DOCUMENTS_WRITE, "Add and remove documents"),
+    ]
+    .into_iter()
+    .filter_map(|(one, words)| scope.covers(one).then_some(words))
+    .collect()
 }
 
 /// What outlives the request of an admin who closes the page.

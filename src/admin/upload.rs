@@ -105,7 +105,7 @@ async fn receive(
     origin: &Origin,
     mut form: UploadForm,
 ) -> Result<Received, PageError> {
-    let _slot = state.slots.take(desk.tenant.id).ok_or(PageError::Busy)?;
+    let _slot = state.uploads.slot(desk.tenant.id).ok_or(PageError::Busy)?;
     let token = form.expect(csrf::FIELD).await?;
     csrf::require_token(Some(bound), Some(&token))?;
     let store = form.expect("store").await?;

@@ -60,6 +60,7 @@ struct Row {
     status: &'static str,
     problem: Option<String>,
     when: Moment,
+    watch_url: String,
     delete_url: String,
     /// Where a builtin one's model is chosen.
     meaning_url: String,
@@ -150,6 +151,7 @@ fn row(store: VectorStore, documents: Option<i64>, desk: &Desk, base: &str) -> R
         backend: if external_id.is_none() { "Builtin" } else { "OpenAI" },
         documents: documents.map(|count| view::count(count, "document", "documents")),
         documents_url: format!("{}/documents?store={}", desk.base(), store.id),
+        watch_url: format!("{base}/{}/watch", store.id),
         delete_url: format!("{base}/{}/delete", store.id),
         meaning_url: format!("{base}/{}", store.id),
         when: store.created_at.into(),

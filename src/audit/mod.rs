@@ -82,6 +82,14 @@ pub enum Kind {
     DocumentReleased,
     /// A document was removed.
     DocumentDeleted,
+    /// An admin ended that.
+    WatchRemoved,
+    /// An admin had a store follow a folder or a bucket.
+    WatchSaved,
+    /// A back end sent a file.
+    DocumentReceived,
+    /// A former version of a document was made current again.
+    DocumentRestored,
     /// Somebody took back a file that was not a document yet.
     IngestCancelled,
     /// Somebody had a file that failed tried again.
@@ -165,6 +173,10 @@ impl Kind {
         Self::DocumentStored,
         Self::DocumentReleased,
         Self::DocumentDeleted,
+        Self::WatchRemoved,
+        Self::WatchSaved,
+        Self::DocumentReceived,
+        Self::DocumentRestored,
         Self::IngestCancelled,
         Self::IngestRetried,
         Self::IngestRefused,
@@ -225,6 +237,10 @@ impl Kind {
             Self::DocumentStored => "document.stored",
             Self::DocumentReleased => "document.released",
             Self::DocumentDeleted => "document.deleted",
+            Self::WatchRemoved => "watch.removed",
+            Self::WatchSaved => "watch.saved",
+            Self::DocumentReceived => "document.received",
+            Self::DocumentRestored => "document.restored",
             Self::IngestCancelled => "ingest.cancelled",
             Self::IngestRetried => "ingest.retried",
             Self::IngestRefused => "ingest.refused",

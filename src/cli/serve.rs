@@ -19,6 +19,7 @@ use crate::{
     limits::Calls,
     problems::{Kind, Problems},
     telemetry,
+    watch::Watcher,
 };
 
 /// How often it is looked for chunks that no model has embedded.
@@ -103,8 +104,9 @@ pub(super) async fn serve(
     let (problems, calls) = (app.problems.clone(), app.calls.clone());
     let counting = tokio::spawn(write_down_regularly(calls.clone(), context.parts.clone()));
     let tending = tokio::spawn(tend_regularly(app.clone(), context.parts.clone()));
+    let watching = tokio::spawn(watch_regularly(context.parts.watcher()));
     serve_until(listeners.public, app, config, stop).await;
-    for task in [sweeper, embedding, outside, following, counting, tending, measuring] {
+    for task in [sweeper, embedding, outside, following, counting, tending, measuring, watching] {
         task.abort();
     }
     // Whoever stopped us waits, and not for a database that is away.
@@ -152,6 +154,25 @@ async fn tend_regularly(app: App, parts: Parts) {
         }
         if let Err(fault) = app.golden.tend().await {
             fault.log();
+        }
+    }
+}
+
+/// Look at the folders and buckets that stores follow.
+async fn watch_regularly(watcher: Watcher) {
+    let mut rounds = tokio::time::interval(Duration::from_secs(5));
+    rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        rounds.tick().await;
+        loop {
+            match watcher.look().await {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(fault) => {
+                    fault.log();
+                    break;
+                }
+            }
         }
     }
 }

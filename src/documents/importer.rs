@@ -9,7 +9,7 @@ use super::{
     embed,
     extract::{Extractor, MediaType, Parsed, Unreadable},
     import::{Listener, Progress},
-    ingest::{Bell, Claim, Stage},
+    ingest::{Bell, Claim, MAX_UPLOAD, Stage},
     originals::{self, Kept, Original},
     report::Outcome,
     room::{self, FULL},
@@ -248,7 +248,8 @@ impl Importer {
         Ok(Ok(if replaces { Outcome::Updated(id) } else { Outcome::Added(id) }))
     }
 
-    /// Where the bytes are kept: there already, or from now on. A line of a file is in the file.
+    /// Where the bytes are kept: there already, or from now on. A line of a file is in the file,
+    /// and what is larger than a person may send is not kept.
     async fn original(
         &self,
         tx: &mut TenantTx,
@@ -257,7 +258,7 @@ impl Importer {
     ) -> Result<Result<Option<OriginalId>, Unreadable>, Fault> {
         let kept = source.kept.map(|kept| kept.id);
         let is_line = source.media == MediaType::JsonLines;
-        if kept.is_some() || source.claim.is_none() || is_line {
+        if kept.is_some() || source.bytes.len() > MAX_UPLOAD || is_line {
             return Ok(Ok(kept));
         }
         let (store, media, bytes) = (source.store, source.media, source.bytes);

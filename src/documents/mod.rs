@@ -25,9 +25,11 @@ mod store_originals;
 mod store_save;
 mod store_sync;
 mod store_totals;
+mod store_versions;
 pub mod sync;
 mod tables;
 mod units;
+pub mod versions;
 mod whole;
 
 use std::collections::BTreeMap;

@@ -62,8 +62,17 @@ pub(super) async fn read(tx: &mut TenantTx, id: OriginalId) -> sqlx::Result<Opti
     Ok(Some(bytes))
 }
 
-/// Give a document the file that it was read from, in place of the one before; none for what a
-/// command brought in.
+/// One part's bytes; `None` after the last.
+pub(super) async fn part(
+    tx: &mut TenantTx,
+    id: OriginalId,
+    number: i32,
+) -> sqlx::Result<Option<Vec<u8>>> {
+    store::part(tx, id, number).await
+}
+
+/// Give a document the file that it was read from, in place of the one before, which stays as
+/// long as a former version has it; none for what is not kept.
 pub(super) async fn adopt(
     tx: &mut TenantTx,
     document: DocumentId,

@@ -7,7 +7,7 @@ const MAX_DOCUMENTS: i64 = 10_000;
 const MAX_TENANT_BYTES: i64 = 2 * 1024 * 1024 * 1024;
 
 /// Why nothing more is taken.
-pub(super) const FULL: &str = "the tenant is full: 10,000 documents or 2 GiB";
+pub(crate) const FULL: &str = "the tenant is full: 10,000 documents or 2 GiB";
 
 /// Whether a file of this size may be taken in addition to what is there and what waits: whoever
 /// asks too waits until this transaction is over.

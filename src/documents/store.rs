@@ -121,6 +121,37 @@ pub async fn list(
     Ok(Listing { documents: rows.into_iter().map(Document::from).collect(), total })
 }
 
+/// Documents of a store in the order in which they first came in, newest first: those after a
+/// document, or from the first on.
+///
+/// # Errors
+/// When the database fails.
+pub async fn page(
+    tx: &mut TenantTx,
+    store: VectorStoreId,
+    after: Option<DocumentId>,
+    limit: i64,
+) -> sqlx::Result<Vec<Document>> {
+    let rows = sqlx::query_as!(
+        DocumentRow,
+        r#"
+        select id, vector_store_id, source_key, title, url, metadata, media_type, content_hash,
+               byte_size, char_count, hidden_characters, active_content, content_flags, uploaded_by,
+               created_at, updated_at, held_at is not null as "is_held!"
+          from documents
+         where vector_store_id = $1 and ($2::uuid is null or id < $2)
+         order by id desc
+         limit $3
+        "#,
+        store.uuid(),
+        after.map(DocumentId::uuid),
+        limit.clamp(1, 1_001),
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(rows.into_iter().map(Document::from).collect())
+}
+
 /// What the sources call a store's documents.
 ///
 /// # Errors

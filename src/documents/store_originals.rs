@@ -80,14 +80,20 @@ pub(super) async fn part(
     .await
 }
 
-/// The files that a document had before this one.
+/// Remove the files that a document had before this one, but for those of its former versions.
 pub(super) async fn drop_others(
     tx: &mut TenantTx,
     document: DocumentId,
     kept: Option<OriginalId>,
 ) -> sqlx::Result<()> {
     sqlx::query!(
-        "delete from originals where document_id = $1 and id is distinct from $2",
+        "
+        delete from originals
+         where document_id = $1 and id is distinct from $2
+           and not exists (
+                 select from document_versions
+                  where document_id = $1 and original_id = originals.id)
+        ",
         document.uuid(),
         kept.map(OriginalId::uuid),
     )

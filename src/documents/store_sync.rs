@@ -87,13 +87,13 @@ pub(super) async fn rename(
     Ok(renamed.is_some())
 }
 
-/// Make a document that was imported the one that a person uploaded: it stays when its file goes.
+/// Make a document that was imported, or found in a watched place, the one that a person uploaded: it stays when its file goes.
 /// Whether it was not before.
 pub(super) async fn adopt(tx: &mut TenantTx, id: DocumentId, key: &str) -> sqlx::Result<bool> {
     let adopted = sqlx::query!(
         "
         update documents set source_key = $2
-         where id = $1 and starts_with(source_key, 'path:') and starts_with($2, 'upload:')
+         where id = $1 and source_key ~ '^(path|watch):' and starts_with($2, 'upload:')
         ",
         id.uuid(),
         key,

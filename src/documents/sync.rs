@@ -12,6 +12,7 @@ use std::{
 };
 
 use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
 
 use super::{
     import::{Found, Walked, walk},
@@ -21,7 +22,7 @@ use super::{
 };
 use crate::{
     audit::{self, Event, Kind},
-    db::TenantScope,
+    db::{TenantScope, TenantTx},
     fault::Fault,
     ids::{DocumentId, VectorStoreId},
 };
@@ -230,6 +231,39 @@ pub async fn carry_out(
     Ok(done)
 }
 
+/// Take back what came from a source that is gone, with all that it held: unless another source has
+/// the same content, which is its heir. How many documents went.
+pub(crate) async fn withdraw(
+    tx: &mut TenantTx,
+    store: VectorStoreId,
+    (key, heir): (&str, Option<&str>),
+    now: OffsetDateTime,
+) -> sqlx::Result<i64> {
+    let mut gone = 0;
+    for kept in store_sync::below(tx, store, key).await? {
+        store_save::hold(tx, store, &kept.source_key, &kept.content_hash).await?;
+        if let Some(heir) = heir.filter(|_| kept.source_key == key)
+            && store_sync::rename(tx, store, &kept, heir).await?
+        {
+            return Ok(0);
+        }
+        if store_sync::delete(tx, &kept).await? {
+            audit::store::append(tx, &vanished(tx.scope(), &kept, now)).await?;
+            gone += 1;
+        }
+    }
+    Ok(gone)
+}
+
+fn vanished(scope: TenantScope, kept: &Kept, now: OffsetDateTime) -> Event {
+    let (_, path) = kept.source_key.split_once(':').unwrap_or_default();
+    Event::new(Kind::DocumentDeleted, now)
+        .tenant(scope.tenant_id())
+        .with("document", kept.id.to_string())
+        .with("title", kept.title.as_str())
+        .with("vanished", path)
+}
+
 /// Of a removal and an upload of the same content at once, the later one sees what the other did.
 async fn remove(
     importer: &Importer,
@@ -242,12 +276,7 @@ async fn remove(
     if !store_sync::delete(&mut tx, kept).await? {
         return Ok(false);
     }
-    let event = Event::new(Kind::DocumentDeleted, importer.clock.now())
-        .tenant(scope.tenant_id())
-        .with("document", kept.id.to_string())
-        .with("title", kept.title.as_str())
-        .with("vanished", path_of(&kept.source_key));
-    audit::store::append(&mut tx, &event).await?;
+    audit::store::append(&mut tx, &vanished(scope, kept, importer.clock.now())).await?;
     tx.commit().await?;
     Ok(true)
 }

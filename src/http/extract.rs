@@ -44,15 +44,21 @@ where
     type Rejection = PageError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        let fields = url::form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes())
-            .into_owned()
-            .collect::<Vec<_>>();
-        // Postgres has no such character in a text. (A password may have it.)
-        if fields.iter().any(|(_, value)| value.contains('\0')) {
-            return Err(PageError::BadRequest("a parameter is not text"));
-        }
-        from_fields(&fields).map(Self)
+        from_query(parts.uri.query().unwrap_or_default()).map(Self)
     }
+}
+
+/// The parameters of a query.
+///
+/// # Errors
+/// When one is missing or malformed.
+pub fn from_query<T: DeserializeOwned>(query: &str) -> Result<T, PageError> {
+    let fields = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect::<Vec<_>>();
+    // Postgres has no such character in a text. (A password may have it.)
+    if fields.iter().any(|(_, value)| value.contains('\0')) {
+        return Err(PageError::BadRequest("a parameter is not text"));
+    }
+    from_fields(&fields)
 }
 
 /// The fields of a url-encoded body, in order.

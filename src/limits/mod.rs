@@ -19,6 +19,7 @@ mod refusal;
 mod refused;
 mod running;
 pub mod shared;
+mod slots;
 pub mod store;
 mod tenant;
 mod uploads;
@@ -41,6 +42,7 @@ pub use rate::{Hourly, Policy, Rate};
 pub use refusal::{Limit, Limited, Standing};
 pub use refused::Refused;
 use shared::Shared;
+pub use slots::Slot;
 pub use tenant::{LEAST_PER_MINUTE, MOST_AT_ONCE, MOST_PER_MINUTE, Numbers, TenantLimits};
 pub use uploads::Uploads;
 

@@ -7,6 +7,7 @@ use super::{
     bucket::{Bucket, Spent},
     rate::{Policy, Rate},
     shared::{Lease, Shared, Verdict},
+    slots::{Slot, Slots},
 };
 use crate::ids::TenantId;
 
@@ -22,15 +23,23 @@ pub struct Uploads(Arc<Inner>);
 struct Inner {
     bucket: Bucket,
     shared: Option<Shared>,
+    slots: Slots,
 }
 
 impl Uploads {
+    /// A place among those that are read at the same moment; `None` when the tenant has its share,
+    /// or all are taken.
+    #[must_use]
+    pub fn slot(&self, tenant: TenantId) -> Option<Slot> {
+        self.0.slots.take(tenant)
+    }
+
     /// Take a file of this size, or say when.
     ///
     /// # Errors
     /// [`Limited`].
     pub async fn take(&self, tenant: TenantId, bytes: usize) -> Result<(), Limited> {
-        let Inner { bucket, shared } = &*self.0;
+        let Inner { bucket, shared, .. } = &*self.0;
         let thousandths = (bytes as u64).saturating_mul(1000).div_ceil(MEBIBYTE).max(1);
         let cost = u32::try_from(thousandths).unwrap_or(u32::MAX);
         let rate = Rate::from(UPLOAD);
@@ -51,7 +60,8 @@ impl Limits {
     #[must_use]
     pub fn uploads(&self) -> Uploads {
         let shared = self.shared.clone();
-        Uploads(Arc::new(Inner { bucket: self.bucket(UPLOAD), shared }))
+        let slots = Slots::default();
+        Uploads(Arc::new(Inner { bucket: self.bucket(UPLOAD), shared, slots }))
     }
 }
 

@@ -76,7 +76,7 @@ impl Cards {
         let server = server_info();
         let suffix = match resource {
             Resource::Mcp => String::new(),
-            Resource::TenantMcp(slug) => format!(".{slug}"),
+            Resource::TenantMcp(slug) | Resource::TenantApi(slug) => format!(".{slug}"),
         };
         let name = server["name"].as_str().unwrap_or_default();
         json!({

@@ -92,7 +92,9 @@ pub(super) fn check(
         Some(text) => server
             .resources
             .parse(text)
-            .ok_or((ErrorCode::InvalidTarget, "resource is not one of this server's"))?,
+            // No user's consent opens the API: a back end of the tenant's has its admin's.
+            .filter(|resource| !matches!(resource, Resource::TenantApi(_)))
+            .ok_or((ErrorCode::InvalidTarget, "resource is not one of this server's for users"))?,
     };
     let dpop_jkt = dpop_jkt(parameters)?;
     require_prompt(parameters)?;
@@ -166,7 +168,8 @@ fn code_challenge(parameters: &Parameters) -> Result<CodeChallenge, Wrong> {
 }
 
 /// What was asked for, or enough for both tools. Where the client registered a scope, no more
-/// than that.
+/// than that; and of what metadata lists no more than users may let apps do (OAuth 2.1 §1.4.1),
+/// since some clients ask for all of it.
 fn scope(client: &Client, parameters: &Parameters) -> Result<Scope, Wrong> {
     let asked = match parameters.find("scope") {
         None => Scope::SEARCH_READ,
@@ -176,10 +179,10 @@ fn scope(client: &Client, parameters: &Parameters) -> Result<Scope, Wrong> {
         ))?,
     };
     let registered = client.metadata.get("scope").and_then(serde_json::Value::as_str);
-    let allowed = registered.and_then(Scope::parse).unwrap_or_else(Scope::all);
-    asked.within(allowed).ok_or((
+    let allowed = registered.and_then(Scope::parse).unwrap_or(Scope::OF_USERS);
+    asked.within(allowed).and_then(|asked| asked.within(Scope::OF_USERS)).ok_or((
         ErrorCode::InvalidScope,
-        "the client has not registered any of the scopes that it asks for",
+        "a user cannot grant any of these scopes, or the client has registered none of them",
     ))
 }
 

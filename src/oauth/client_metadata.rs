@@ -190,9 +190,9 @@ fn other_metadata(asked: &Map<String, Value>) -> Result<Map<String, Value>, Erro
     }
     // What we know of it. A registration without scope may ask for any scope later.
     let scope = text(asked, "scope")?.unwrap_or_default();
-    let scope = Scope::from_names(&scope.split(' ').collect::<Vec<_>>()).names().join(" ");
-    if !scope.is_empty() {
-        kept.insert("scope".to_owned(), scope.into());
+    let scope = Scope::from_names(&scope.split(' ').collect::<Vec<_>>());
+    if let Some(scope) = scope.within(Scope::OF_USERS) {
+        kept.insert("scope".to_owned(), scope.to_string().into());
     }
     Ok(kept)
 }

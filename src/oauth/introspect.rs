@@ -160,10 +160,12 @@ impl Asker<'_> {
         }))
     }
 
-    /// One of the two resources that open this tenant's documents.
+    /// One of the resources that open this tenant's documents.
     fn is_ours(&self, claims: &Claims, alive: &Alive) -> bool {
         let resources = &self.server.resources;
-        claims.aud == resources.mcp() || claims.aud == resources.tenant_mcp(&alive.tenant_slug)
+        let slug = &alive.tenant_slug;
+        [resources.mcp(), resources.tenant_mcp(slug), resources.tenant_api(slug)]
+            .contains(&claims.aud)
     }
 
     /// A refresh token of the tenant's, as long as it has its turn.

@@ -17,7 +17,7 @@ use super::{
     client::{AuthMethod, GrantType},
     dpop::Dpop,
     json, par,
-    resource::Resources,
+    resource::{Resource, Resources},
     scope::Scope,
 };
 use crate::jose::jws::Algorithm;
@@ -96,7 +96,9 @@ pub(super) async fn authorization_server(State(server): State<Server>) -> Respon
                 .collect(),
             introspection_endpoint_auth_signing_alg_values_supported: algorithms(),
             dpop_signing_alg_values_supported: Dpop::algorithms(),
-            scopes_supported: Scope::all().names(),
+            // What apps may ask a user for. Those of back ends are in their resource's metadata:
+            // some clients ask for all that is listed here.
+            scopes_supported: Scope::OF_USERS.names(),
             authorization_response_iss_parameter_supported: true,
             client_id_metadata_document_supported: server.policy.has_documents(),
             protected_resources: [server.resources.mcp()],
@@ -108,18 +110,17 @@ pub(super) async fn authorization_server(State(server): State<Server>) -> Respon
 /// follows.
 pub(super) async fn protected_resource(State(server): State<Server>, uri: Uri) -> Response {
     let path = uri.path().strip_prefix("/.well-known/oauth-protected-resource").unwrap_or_default();
-    let resource = match path {
-        "" | "/" => server.resources.mcp(),
-        _ if Resources::at_path(path).is_some() => server.resources.url_at(path),
-        _ => return not_found().await,
+    let (resource, scopes) = match (path, Resources::at_path(path)) {
+        ("" | "/", _) => (server.resources.mcp(), Resource::Mcp.scopes()),
+        (_, Some(resource)) => (server.resources.url_at(path), resource.scopes()),
+        (_, None) => return not_found().await,
     };
     json::document(
         SECONDS,
         &ProtectedResource {
             resource,
             authorization_servers: [server.public_url.as_str().to_owned()],
-            // offline_access is between client and authorization server.
-            scopes_supported: Scope::SEARCH_READ.names(),
+            scopes_supported: scopes.names(),
             bearer_methods_supported: ["header"],
             dpop_signing_alg_values_supported: Dpop::algorithms(),
             resource_name: "Callslip",

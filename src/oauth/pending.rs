@@ -120,7 +120,7 @@ fn eligible(asking: &Asking<'_>, request: &AuthorizationRequest) -> Vec<Member> 
     let named = match asking.server.resources.parse(&request.resource) {
         Some(Resource::TenantMcp(slug)) => Some(slug),
         Some(Resource::Mcp) => None,
-        None => return Vec::new(),
+        Some(Resource::TenantApi(_)) | None => return Vec::new(),
     };
     signed_in
         .memberships

@@ -1,13 +1,18 @@
 //! Protected resources: which URLs name one, and under which name a token carries it (RFC 8707).
 //!
-//! There are two kinds: `{origin}/mcp`, where the user picks the tenant at consent, and
-//! `{origin}/t/{tenant}/mcp`, which names one. People paste other spellings: the bare origin, the
+//! There are three kinds: `{origin}/mcp`, where the user picks the tenant at consent,
+//! `{origin}/t/{tenant}/mcp`, which names one, and `{origin}/t/{tenant}/api`, the API of a tenant's
+//! own back ends. That is a resource of its own, so that no token that an assistant holds, whatever
+//! becomes of it, adds or removes a document, and no token of the API answers questions of MCP.
+//!
+//! People paste other spellings: the bare origin, the
 //! old `/sse/`, a trailing slash. Each is an alias. Whatever spelling a client asks for, the token's
 //! one audience is the canonical form, and the endpoint behind every spelling demands that form, so
 //! a token works wherever its resource answers and nowhere else.
 
 use std::sync::Arc;
 
+use super::scope::Scope;
 use crate::{
     config::PublicUrl,
     problems::{Kind, Problems},
@@ -23,6 +28,20 @@ pub enum Resource {
     Mcp,
     /// One tenant, by its slug. That the tenant exists is not said.
     TenantMcp(String),
+    /// The API of one tenant's documents, for its back ends alone.
+    TenantApi(String),
+}
+
+impl Resource {
+    /// The scopes that mean something there. `offline_access` is between client and authorization
+    /// server.
+    #[must_use]
+    pub const fn scopes(&self) -> Scope {
+        match self {
+            Self::Mcp | Self::TenantMcp(_) => Scope::SEARCH_READ,
+            Self::TenantApi(_) => Scope::OF_BACK_ENDS,
+        }
+    }
 }
 
 /// The resources of this installation.
@@ -57,12 +76,19 @@ impl Resources {
         format!("{}/t/{slug}/mcp", self.origin)
     }
 
+    /// The audience of a token for the API of one tenant.
+    #[must_use]
+    pub fn tenant_api(&self, slug: &str) -> String {
+        format!("{}/t/{slug}/api", self.origin)
+    }
+
     /// The audience of a token for `resource`.
     #[must_use]
     pub fn audience(&self, resource: &Resource) -> String {
         match resource {
             Resource::Mcp => self.mcp(),
             Resource::TenantMcp(slug) => self.tenant_mcp(slug),
+            Resource::TenantApi(slug) => self.tenant_api(slug),
         }
     }
 
@@ -96,9 +122,13 @@ impl Resources {
         if let "/mcp" | "/sse" = path {
             return Some(Resource::Mcp);
         }
-        let (slug, transport) = path.strip_prefix("/t/")?.split_once('/')?;
-        (matches!(transport, "mcp" | "sse") && is_slug(slug))
-            .then(|| Resource::TenantMcp(slug.to_owned()))
+        let (slug, place) = path.strip_prefix("/t/")?.split_once('/')?;
+        let slug = is_slug(slug).then(|| slug.to_owned())?;
+        match place {
+            "mcp" | "sse" => Some(Resource::TenantMcp(slug)),
+            "api" => Some(Resource::TenantApi(slug)),
+            _ => None,
+        }
     }
 
     /// The resource as its metadata names it: the URL that the client has, letter for letter, since
@@ -144,6 +174,7 @@ mod tests {
             ("https://docs.example.com/sse/", "https://docs.example.com/mcp"),
             ("https://docs.example.com/t/acme/mcp", "https://docs.example.com/t/acme/mcp"),
             ("https://docs.example.com/t/acme/sse/", "https://docs.example.com/t/acme/mcp"),
+            ("https://docs.example.com/t/acme/api/", "https://docs.example.com/t/acme/api"),
         ] {
             let resource = resources.parse(text).unwrap();
             assert_eq!(resources.audience(&resource), audience, "{text}");
@@ -168,6 +199,8 @@ mod tests {
             "https://docs.example.com/t/Acme/mcp",
             "https://docs.example.com/t/a%63me/mcp",
             "https://docs.example.com/t/acme/mcp/x",
+            "https://docs.example.com/t/acme/api/v1",
+            "https://docs.example.com/api",
             "https://docs.example.com:443/mcp",
             "https://docs.example.com.evil.example/mcp",
             "https://evil.example/mcp",

@@ -14,9 +14,28 @@ impl Scope {
     /// Keep access while the user is away. Accepted and never demanded: refresh tokens depend on
     /// the client's registered grant types alone.
     pub const OFFLINE_ACCESS: Self = Self(2);
+    /// List documents and read what is known of them, through the API.
+    pub const DOCUMENTS_READ: Self = Self(4);
+    /// Add and remove documents, through the API.
+    pub const DOCUMENTS_WRITE: Self = Self(8);
+    /// What a user may let an app do.
+    pub const OF_USERS: Self = Self::SEARCH_READ.and(Self::OFFLINE_ACCESS);
+    /// What an admin may let a back end do.
+    pub const OF_BACK_ENDS: Self =
+        Self::SEARCH_READ.and(Self::DOCUMENTS_READ).and(Self::DOCUMENTS_WRITE);
     /// Every scope with its name on the wire.
-    const NAMED: [(Self, &'static str); 2] =
-        [(Self::SEARCH_READ, "search:read"), (Self::OFFLINE_ACCESS, "offline_access")];
+    const NAMED: [(Self, &'static str); 4] = [
+        (Self::SEARCH_READ, "search:read"),
+        (Self::OFFLINE_ACCESS, "offline_access"),
+        (Self::DOCUMENTS_READ, "documents:read"),
+        (Self::DOCUMENTS_WRITE, "documents:write"),
+    ];
+
+    /// Both.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
 
     /// A space-separated list; `None` when it is empty or holds a scope that we do not know.
     #[must_use]
@@ -100,7 +119,8 @@ mod tests {
     #[test]
     fn scopes_are_a_set_of_known_names() {
         let both = Scope::parse("offline_access  search:read search:read").unwrap();
-        assert_eq!(both, Scope::all());
+        assert_eq!(both, Scope::OF_USERS);
+        assert_eq!(Scope::OF_USERS.and(Scope::OF_BACK_ENDS), Scope::all());
         assert_eq!(both.to_string(), "search:read offline_access");
         assert!(both.covers(Scope::SEARCH_READ) && !Scope::SEARCH_READ.covers(both));
         for unknown in ["", " ", "admin", "search:read admin", "SEARCH:READ", "search:read\t"] {

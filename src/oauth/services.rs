@@ -40,10 +40,10 @@ pub struct ServiceClient {
     /// How it proves who it is.
     pub proof: Proof,
     /// Whether it may buy tokens in its own name.
-    pub may_search: bool,
+    pub scope: Scope,
     /// Whether it may introspect the tenant's tokens.
     pub may_introspect: bool,
-    /// The vector stores that it may search and that still exist.
+    /// The vector stores that it may do this in and that still exist.
     pub stores: Vec<VectorStoreId>,
     /// Since when.
     pub created_at: OffsetDateTime,
@@ -84,8 +84,10 @@ pub struct New {
     pub name: String,
     /// How it proves who it is.
     pub proof: NewProof,
-    /// The vector stores that it may search; `None` when it may not search at all.
-    pub stores: Option<Vec<VectorStoreId>>,
+    /// What it may do in its own name.
+    pub scope: Scope,
+    /// In which vector stores.
+    pub stores: Vec<VectorStoreId>,
     /// Whether it may introspect the tenant's tokens.
     pub may_introspect: bool,
     /// How long it lives.
@@ -160,10 +162,10 @@ pub async fn create(
     let (client, secret) = client(&new);
     store_clients::create(tx, &client, by.at).await?;
     let mut grant = None;
-    if let Some(stores) = &new.stores {
-        let new_grant = grant_of(&client, resources, by, expires_at);
+    if new.scope != Scope::default() {
+        let new_grant = grant_of(&client, resources, by, (new.scope, expires_at));
         grant = Some(new_grant.id);
-        if is_gone(store_grants::create(tx, &new_grant, stores, by.at).await)? {
+        if is_gone(store_grants::create(tx, &new_grant, &new.stores, by.at).await)? {
             return Ok(Err(Unchanged::StoreGone));
         }
     }
@@ -178,7 +180,8 @@ pub async fn create(
     store_services::create(tx, row, by.at).await?;
     let event = event(Kind::ServiceClientCreated, by, (&client.client_id, &client.client_name))
         .with("may_introspect", new.may_introspect)
-        .with("vector_stores", ids(new.stores.as_deref().unwrap_or_default()))
+        .with("scope", new.scope.to_string())
+        .with("vector_stores", ids(&new.stores))
         .with("expires_at", expires_at.unix_timestamp());
     audit::store::append_control(tx, &event).await?;
     Ok(Ok(Created { client_id: client.client_id, secret }))
@@ -200,7 +203,10 @@ fn client(new: &New) -> (Client, Option<Plaintext>) {
         client_name: new.name.clone(),
         source: Source::Tenant,
         redirect_uris: Vec::new(),
-        grant_types: new.stores.iter().map(|_| GrantType::ClientCredentials).collect(),
+        grant_types: match new.scope == Scope::default() {
+            true => Vec::new(),
+            false => vec![GrantType::ClientCredentials],
+        },
         token_endpoint_auth_methods: methods,
         secret_hash: secret.as_ref().map(Plaintext::hash),
         jwks,
@@ -218,8 +224,14 @@ fn grant_of(
     client: &Client,
     resources: &Resources,
     by: &By<'_>,
-    expires_at: OffsetDateTime,
+    (scope, expires_at): (Scope, OffsetDateTime),
 ) -> Grant {
+    let slug = &by.tenant.slug;
+    // What its tokens are for where it names no resource.
+    let resource = match scope.covers(Scope::SEARCH_READ) {
+        true => resources.tenant_mcp(slug),
+        false => resources.tenant_api(slug),
+    };
     Grant {
         id: GrantId::new(),
         tenant: by.tenant.id,
@@ -227,9 +239,9 @@ fn grant_of(
         client_id: client.client_id.clone(),
         client_version: client.version,
         redirect_uri: String::new(),
-        resource: resources.tenant_mcp(&by.tenant.slug),
+        resource,
         resource_was_sent: true,
-        scope: Scope::SEARCH_READ,
+        scope,
         dpop_jkt: None,
         expires_at,
     }

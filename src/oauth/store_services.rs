@@ -3,7 +3,10 @@
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::services::{Proof, ServiceClient};
+use super::{
+    scope::Scope,
+    services::{Proof, ServiceClient},
+};
 use crate::{
     db::ControlTx,
     ids::{GrantId, TenantId, UserId, VectorStoreId},
@@ -18,8 +21,8 @@ pub async fn list(tx: &mut ControlTx, tenant: TenantId) -> sqlx::Result<Vec<Serv
     let rows = sqlx::query!(
         r#"
         select s.client_id, c.client_name, c.secret_hash is not null as "has_secret!", c.jwks_uri,
-               s.grant_id as "grant: GrantId", s.may_introspect, s.created_at, s.expires_at,
-               s.revision, greatest(c.last_used_at, g.last_used_at) as last_used_at,
+               s.may_introspect, s.created_at, s.expires_at,
+               s.revision, coalesce(g.scope, '{}') as "scope!", greatest(c.last_used_at, g.last_used_at) as last_used_at,
                array(select chosen.vector_store_id
                        from oauth_grant_vector_stores chosen
                       where chosen.tenant_id = s.tenant_id and chosen.grant_id = s.grant_id)
@@ -44,7 +47,7 @@ pub async fn list(tx: &mut ControlTx, tenant: TenantId) -> sqlx::Result<Vec<Serv
                 (false, Some(jwks_uri)) => Proof::KeysAt(jwks_uri),
                 (false, None) => Proof::Keys,
             },
-            may_search: row.grant.is_some(),
+            scope: Scope::from_names(&row.scope),
             may_introspect: row.may_introspect,
             stores: row.stores,
             created_at: row.created_at,

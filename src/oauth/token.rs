@@ -20,6 +20,7 @@ use super::{
     json,
     liveness::Question,
     parameters::Parameters,
+    resource::Resource,
     scope::Scope,
     store_grants::Grant,
     store_liveness, store_tokens,
@@ -139,6 +140,23 @@ fn secret(grant_type: GrantType, parameters: &Parameters) -> Option<Plaintext> {
     Plaintext::presented(kind, parameters.find(name)?)
 }
 
+/// Whether a back end whose grant is for `own` may have a token for `asked`.
+fn is_of_its_tenant(asked: &Resource, own: Option<&Resource>) -> bool {
+    match (asked, own) {
+        (Resource::Mcp, Some(_)) => true,
+        (
+            Resource::TenantMcp(asked) | Resource::TenantApi(asked),
+            Some(Resource::TenantMcp(own) | Resource::TenantApi(own)),
+        ) => asked == own,
+        _ => false,
+    }
+}
+
+const NOT_THERE: Error = refuse(
+    ErrorCode::InvalidScope,
+    "the client has no such scope at this resource: those of documents belong to the tenant's /api",
+);
+
 /// One token request: what both grants need of it.
 pub(super) struct Call<'a> {
     server: &'a Server,
@@ -166,18 +184,24 @@ impl Call<'_> {
         }
     }
 
-    /// The resource that a back end asks for: its tenant's own URL, which it need not name, or the
-    /// one where tokens tell the tenant.
-    pub(super) fn own_resource(&self, grant: &Grant) -> Result<String, Error> {
-        let Some(asked) = self.parameters.find("resource") else {
-            return Ok(grant.resource.clone());
-        };
+    /// The resource that a back end asks for, and what its token is good for there: its tenant's
+    /// own URL, which it need not name, the one where tokens tell the tenant, or the tenant's API.
+    pub(super) fn own_resource(&self, grant: &Grant) -> Result<(String, Scope), Error> {
         let resources = &self.server.resources;
-        resources
-            .parse(asked)
-            .map(|resource| resources.audience(&resource))
-            .filter(|audience| *audience == grant.resource || *audience == resources.mcp())
-            .ok_or(refuse(ErrorCode::InvalidTarget, "resource is not one of the client's tenant"))
+        let own = resources.parse(&grant.resource);
+        let asked = match self.parameters.find("resource") {
+            Some(asked) => resources.parse(asked),
+            None => own.clone(),
+        };
+        let resource = asked.filter(|asked| is_of_its_tenant(asked, own.as_ref())).ok_or(
+            refuse(ErrorCode::InvalidTarget, "resource is not one of the client's tenant"),
+        )?;
+        let scope = self.narrowed_scope(grant)?;
+        let there = scope.within(resource.scopes()).ok_or(NOT_THERE)?;
+        if self.parameters.find("scope").is_some() && there != scope {
+            return Err(NOT_THERE);
+        }
+        Ok((resources.audience(&resource), there))
     }
 
     /// OAuth 2.1 §4.3.1: the scope of the grant or less, for this access token alone.

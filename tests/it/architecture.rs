@@ -70,6 +70,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &["neutral", "db", "outbound", "tenants", "vector_stores", "embeddings", "documents"],
     ),
     ("golden", &["neutral", "db", "vector_stores", "embeddings", "documents", "search"]),
+    ("watch", &["db", "outbound", "audit", "tenants", "documents"]),
     (
         "mcp",
         &[
@@ -86,8 +87,24 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "api",
+        &[
+            "config",
+            "db",
+            "http",
+            "limits",
+            "audit",
+            "questions",
+            "vector_stores",
+            "oauth",
+            "documents",
+            "search",
+        ],
+    ),
+    (
         "admin",
         &[
+            "watch",
             "neutral",
             "config",
             "db",
@@ -111,6 +128,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "app",
         &[
+            "watch",
             "config",
             "db",
             "problems",
@@ -130,12 +148,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "search",
             "golden",
             "mcp",
+            "api",
             "admin",
         ],
     ),
     (
         "cli",
         &[
+            "watch",
             "config",
             "db",
             "problems",

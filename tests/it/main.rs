@@ -4,6 +4,7 @@
 #![expect(unreachable_pub, reason = "a test program has no outside")]
 
 mod access;
+mod api;
 mod architecture;
 mod canary;
 mod catalogue;

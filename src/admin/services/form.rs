@@ -8,7 +8,10 @@ use super::Choice;
 use crate::{
     http::{PageError, extract::ticks, sentence},
     ids::VectorStoreId,
-    oauth::services::{self, New, NewProof, Unchanged},
+    oauth::{
+        scope::Scope,
+        services::{self, New, NewProof, Unchanged},
+    },
     outbound::Outbound,
 };
 
@@ -36,7 +39,7 @@ pub(in crate::admin) struct NewBackEnd {
 #[derive(Debug)]
 pub(super) struct Form {
     pub(super) name: String,
-    pub(super) may_search: bool,
+    pub(super) scope: Scope,
     pub(super) may_introspect: bool,
     store: Vec<String>,
     pub(super) proof: String,
@@ -53,7 +56,7 @@ impl Default for Form {
     fn default() -> Self {
         Self {
             name: String::new(),
-            may_search: true,
+            scope: Scope::SEARCH_READ,
             may_introspect: false,
             store: Vec::new(),
             proof: "secret".to_owned(),
@@ -135,20 +138,22 @@ impl NewBackEnd {
         let days = LIVES.iter().find(|(value, ..)| *value == self.life).map(|(.., days)| *days);
         let days = days.ok_or(PageError::BadRequest("there is no such life"))?;
         let may = |what: &str| self.may.iter().any(|ticked| ticked == what);
-        let (may_search, may_introspect) = (may("search"), may("introspect"));
+        let may_introspect = may("introspect");
+        let scope = scope(may);
+        let acts = scope != Scope::default();
         let chosen = own(stores, &self.store);
         let name = services::clean_name(&self.name);
         let mut form = Form {
             name_error: name.is_none().then_some("A name has 1 to 60 characters."),
-            may_error: if !may_search && !may_introspect {
+            may_error: if !acts && !may_introspect {
                 Some("Tick what it may do.")
-            } else if may_search && chosen.is_empty() {
-                Some("Tick at least one vector store that it may search.")
+            } else if acts && chosen.is_empty() {
+                Some("Tick at least one vector store that it may do this in.")
             } else {
                 None
             },
             name: self.name,
-            may_search,
+            scope,
             may_introspect,
             store: self.store,
             proof: self.proof,
@@ -162,13 +167,30 @@ impl NewBackEnd {
         let (Some(name), Some(proof), true) = (name, proof, form.is_good()) else {
             return Ok((form, None));
         };
-        let stores = may_search.then_some(chosen);
-        let new = New { name, proof, stores, may_introspect, life: Duration::days(days) };
+        let stores = if acts { chosen } else { Vec::new() };
+        let new = New { name, proof, scope, stores, may_introspect, life: Duration::days(days) };
         Ok((form, Some(new)))
     }
 }
 
+/// The ticks, by the scopes that they stand for.
+const TICKS: [(&str, Scope); 3] = [
+    ("search", Scope::SEARCH_READ),
+    ("documents_read", Scope::DOCUMENTS_READ),
+    ("documents_write", Scope::DOCUMENTS_WRITE),
+];
+
+fn scope(may: impl Fn(&str) -> bool) -> Scope {
+    let ticked = TICKS.iter().filter(|(tick, _)| may(tick));
+    ticked.fold(Scope::default(), |all, (_, one)| all.and(*one))
+}
+
 impl Form {
+    /// Whether this is ticked.
+    pub(super) fn may(&self, tick: &str) -> bool {
+        TICKS.iter().any(|(name, one)| *name == tick && self.scope.covers(*one))
+    }
+
     fn read_proof(&mut self, outbound: &Outbound) -> Result<Option<NewProof>, PageError> {
         match self.proof.as_str() {
             "secret" => Ok(Some(NewProof::Secret)),

@@ -32,12 +32,13 @@ pub use store::{find, list};
 pub use upkeep::sweep;
 pub use worker::{Running, Worker};
 
+pub(crate) use super::room::FULL;
 use super::{
     extract::{MediaType, Unreadable},
     importer::{Importer, no_store, source_key},
     originals::{self, Original},
     report::{Report, SourceFailure},
-    room::{self, FULL},
+    room,
 };
 use crate::{
     audit::{self, Actor, Event, Kind, Origin},
@@ -172,7 +173,24 @@ pub async fn enqueue(
 ) -> Result<Result<IngestId, SourceFailure>, Fault> {
     // Only the last part: some browsers send a path.
     let name = upload.file_name.rsplit(['/', '\\']).next().unwrap_or_default();
-    let name = neutral::line(name, 200);
+    let upload = Upload { file_name: neutral::line(name, 200), ..upload };
+    enqueue_as(importer, scope, store, upload, None).await
+}
+
+/// What a file is called that was found in a watched place.
+pub(crate) fn watched_key(path: &str) -> String {
+    source_key("watch", path)
+}
+
+/// The same, of a source that is known: its document, if there is one, is replaced.
+pub(crate) async fn enqueue_as(
+    importer: &Importer,
+    scope: TenantScope,
+    store: VectorStoreId,
+    upload: Upload,
+    key: Option<String>,
+) -> Result<Result<IngestId, SourceFailure>, Fault> {
+    let name = neutral::line(&upload.file_name, 500);
     let shown = if name.is_empty() { "the file" } else { &name };
     let refuse = |reason: &str| {
         Ok(Err(SourceFailure { source: shown.to_owned(), reason: reason.to_owned() }))
@@ -196,7 +214,7 @@ pub async fn enqueue(
     }
     let new = store::New {
         original,
-        source_key: &source_key("upload", &name),
+        source_key: &key.unwrap_or_else(|| source_key("upload", &name)),
         file: &file,
         uploaded_by: upload.uploaded_by,
         origin: &upload.origin,

@@ -31,8 +31,8 @@ pub(in crate::oauth) async fn issue(
     if grant.user.is_some() || grant.client_id != client.0.client_id {
         return Err(ENDED);
     }
-    let scope = call.narrowed_scope(&grant)?;
-    let mut grant = Grant { resource: call.own_resource(&grant)?, ..grant };
+    let (resource, scope) = call.own_resource(&grant)?;
+    let mut grant = Grant { resource, ..grant };
     let policy = tenant_policy::find(&mut tx, grant.tenant).await?;
     binding::bind_token(&mut grant, call.proof, policy.require_dpop)?;
     call.require_alive(&mut tx, &grant).await?;
@@ -46,7 +46,7 @@ pub(in crate::oauth) async fn issue(
 
 const NOT_A_BACK_END: Error = refuse(
     ErrorCode::UnauthorizedClient,
-    "client_credentials is for clients that a tenant admin made with leave to search",
+    "client_credentials is for clients that a tenant admin made with leave to do something",
 );
 const ENDED: Error =
     refuse(ErrorCode::InvalidGrant, "what the tenant admin let this client do has ended");

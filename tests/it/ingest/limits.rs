@@ -56,7 +56,9 @@ async fn the_count_follows_the_documents(pool: PgPool) {
             r#"select coalesce(sum(total.documents), 0)::bigint as "counted!",
                       coalesce(sum(bytes), 0)::bigint as "bytes!",
                       (select count(*) from documents) as "documents!",
-                      (select coalesce(sum(byte_size), 0)::bigint from documents) as "sum!"
+                      (select coalesce(sum(byte_size), 0)::bigint
+                         from (select byte_size from documents
+                               union all select byte_size from document_versions)) as "sum!"
                  from document_totals total"#
         );
         let row = row.fetch_one(&pool).await.unwrap();

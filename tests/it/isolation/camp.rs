@@ -110,6 +110,23 @@ async fn plant_rules(app: &TestApp, tenant: TenantId, user: UserId, mark: &str) 
           where $2::uuid is not null",
         "insert into questions (tenant_id, event_id, at, text_sealed)
          select $1, gen_random_uuid(), now(), $3::bytea where $2::uuid is not null",
+        "insert into document_versions
+                (tenant_id, document_id, version, vector_store_id, title, media_type, content_hash,
+                 byte_size, char_count, body, created_at, replaced_at)
+         select $1, id, 1, vector_store_id, $3, 'text/plain', sha256($3::bytea), 1, 1, $3, now(), now()
+           from documents where tenant_id = $1 and $2::uuid is not null order by id limit 1",
+        "insert into api_uploads
+                (tenant_id, client_id, idempotency_key, vector_store_id, request_hash, job_id, created_at)
+         select $1, $3, $3, id, sha256($3::bytea), gen_random_uuid(), now()
+           from vector_stores
+          where tenant_id = $1 and backend = 'builtin' and $2::uuid is not null limit 1",
+        "insert into watched_places
+                (tenant_id, vector_store_id, revision, folder, created_by, created_at, next_look_at)
+         select $1, id, gen_random_uuid(), $3, $2, now(), 'infinity'
+           from vector_stores where tenant_id = $1 and backend = 'builtin' limit 1",
+        "insert into watched_files (tenant_id, vector_store_id, path, mark)
+         select $1, vector_store_id, $3, $3
+           from watched_places where tenant_id = $1 and $2::uuid is not null",
         "insert into search_recall
                 (tenant_id, vector_store_id, recall, questions, chunks, measured_at)
          select $1, id, 1, 20, 20000, now() from vector_stores

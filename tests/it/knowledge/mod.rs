@@ -12,6 +12,7 @@ mod models;
 mod openai;
 mod retrieval;
 mod sync;
+mod watch;
 mod words;
 
 use std::{path::PathBuf, time::Duration};

@@ -54,6 +54,8 @@ const SCOPES: &[&str] = &[
     "address",
     "phone",
     "search:write",
+    "documents:read",
+    "documents:write",
     "admin",
     "*",
 ];

@@ -81,6 +81,10 @@ async fn every_resource_describes_itself(pool: PgPool) {
             "{path}"
         );
     }
+    let api = app.get("/.well-known/oauth-protected-resource/t/acme/api").await.json();
+    assert_eq!(api["resource"], format!("{ORIGIN}/t/acme/api"));
+    let scopes = json!(["search:read", "documents:read", "documents:write"]);
+    assert_eq!(api["scopes_supported"], scopes);
 }
 
 #[sqlx::test(migrator = "callslip::db::MIGRATOR")]

@@ -11,4 +11,5 @@ mod stage;
 mod stores;
 mod templates;
 mod usage;
+mod versions;
 mod visits;

@@ -3,6 +3,7 @@
 mod answer;
 mod back_end;
 mod browser;
+pub mod bucket_fake;
 pub mod document_host;
 mod dpop;
 pub mod embeddings_fake;

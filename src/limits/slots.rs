@@ -14,9 +14,9 @@ const OF_ONE_TENANT: usize = 2;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Slots(Arc<Mutex<HashMap<TenantId, usize>>>);
 
-/// Taken until it is dropped.
+/// A place among the uploads that are read, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Slot {
+pub struct Slot {
     slots: Slots,
     tenant: TenantId,
 }
