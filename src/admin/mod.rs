@@ -177,27 +177,9 @@ impl From<TenantAdmin> for Desk {
     }
 }
 
-/// Every page of an account, a tenant and the operator.
-#[must_use]
-pub fn routes(state: Admin) -> Mounted {
-    let guard = middleware::from_fn_with_state(state.public_url.clone(), csrf::guard);
-    let upload = Routes::new()
-        .post("/t/{tenant}/documents", Access::TenantAdmin, upload::create)
-        .route_layer(DefaultBodyLimit::max(upload::REQUEST_BYTES));
-    outside_tenants()
-        .merge(service_clients())
-        .merge(search_quality())
-        .get("/d/{document}", Access::SignedIn, document::show)
-        .get("/d/{document}/original", Access::SignedIn, original::download)
-        .post("/d/{document}/restore", Access::SignedIn, history::restore)
-        .merge(watched_places())
-        .get("/t/{tenant}", Access::Member, overview::index)
-        .get("/t/{tenant}/documents", Access::Member, documents::index)
-        .get("/t/{tenant}/documents/ingest", Access::TenantAdmin, ingest::index)
-        .post("/t/{tenant}/documents/ingest/{job}/retry", Access::TenantAdmin, ingest::retry)
-        .post("/t/{tenant}/documents/ingest/{job}/cancel", Access::TenantAdmin, ingest::cancel)
-        .post("/t/{tenant}/documents/{document}/delete", Access::TenantAdmin, documents::delete)
-        .post("/t/{tenant}/documents/{document}/release", Access::TenantAdmin, documents::release)
+/// Vector stores, and the models that embed what is in them.
+fn stores() -> Routes<Admin> {
+    Routes::new()
         .get("/t/{tenant}/vector-stores", Access::TenantAdmin, vector_stores::index)
         .post("/t/{tenant}/vector-stores", Access::TenantAdmin, vector_stores::create)
         .post(
@@ -212,6 +194,30 @@ pub fn routes(state: Admin) -> Mounted {
             Access::TenantAdmin,
             meaning::cancel,
         )
+}
+
+/// Every page of an account, a tenant and the operator.
+#[must_use]
+pub fn routes(state: Admin) -> Mounted {
+    let guard = middleware::from_fn_with_state(state.public_url.clone(), csrf::guard);
+    let upload = Routes::new()
+        .post("/t/{tenant}/documents", Access::TenantAdmin, upload::create)
+        .route_layer(DefaultBodyLimit::max(upload::REQUEST_BYTES));
+    outside_tenants()
+        .merge(service_clients())
+        .merge(search_quality())
+        .get("/d/{document}", Access::SignedIn, document::show)
+        .get("/d/{document}/original", Access::SignedIn, original::download)
+        .post("/d/{document}/restore", Access::SignedIn, history::restore)
+        .merge(stores())
+        .merge(watched_places())
+        .get("/t/{tenant}", Access::Member, overview::index)
+        .get("/t/{tenant}/documents", Access::Member, documents::index)
+        .get("/t/{tenant}/documents/ingest", Access::TenantAdmin, ingest::index)
+        .post("/t/{tenant}/documents/ingest/{job}/retry", Access::TenantAdmin, ingest::retry)
+        .post("/t/{tenant}/documents/ingest/{job}/cancel", Access::TenantAdmin, ingest::cancel)
+        .post("/t/{tenant}/documents/{document}/delete", Access::TenantAdmin, documents::delete)
+        .post("/t/{tenant}/documents/{document}/release", Access::TenantAdmin, documents::release)
         .get("/t/{tenant}/apps", Access::Member, apps::index)
         .get("/t/{tenant}/apps/{id}", Access::TenantAdmin, apps::show)
         .post("/t/{tenant}/apps/{id}/revoke", Access::Member, apps::revoke)

@@ -267,11 +267,14 @@ async fn save_chunks(
     Ok(())
 }
 
+/// Vectors, and the number of the model that made them.
+type Made<'a> = Option<(i16, &'a [Vector])>;
+
 async fn save_some(
     tx: &mut TenantTx,
     id: DocumentId,
     ready: &Ready<'_>,
-    (first, chunks, vectors): (usize, &[Chunk], Option<(i16, &[Vector])>),
+    (first, chunks, vectors): (usize, &[Chunk], Made<'_>),
     held: bool,
 ) -> sqlx::Result<()> {
     let starts: Vec<i32> = chunks.iter().map(|chunk| whole(chunk.start)).collect();

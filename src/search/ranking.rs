@@ -51,11 +51,12 @@ pub(super) struct Candidate {
     pub(super) phrased: bool,
 }
 
-/// The best passage of each document, best document first.
+/// A passage of each document, best document first.
 pub(super) fn rank(question: Option<&[f32]>, candidates: &[Candidate], limit: usize) -> Vec<Place> {
     let words = words(candidates);
     let cosines: Vec<Option<f64>> = candidates.iter().map(|one| one.cosine).collect();
-    let mut scores = added(&words, &cosines);
+    let own = added(&words, &cosines);
+    let mut scores = own.clone();
     if let Some(question) = question {
         let moved = moved(question, candidates, &scores);
         let cosines: Vec<Option<f64>> = candidates
@@ -64,7 +65,7 @@ pub(super) fn rank(question: Option<&[f32]>, candidates: &[Candidate], limit: us
             .collect();
         scores = smoothed(candidates, &added(&words, &cosines));
     }
-    documents(candidates, &scores, limit)
+    documents(candidates, &scores, &own, limit)
 }
 
 /// What each candidate's words are worth.
@@ -134,25 +135,40 @@ fn smoothed(candidates: &[Candidate], scores: &[f64]) -> Vec<f64> {
         .collect()
 }
 
-/// The best passage of each document, in the order of what their passages score together.
-fn documents(candidates: &[Candidate], scores: &[f64], limit: usize) -> Vec<Place> {
+/// The passage of each document that answers by itself best, in the order of what its document's
+/// passages score together.
+fn documents(candidates: &[Candidate], scores: &[f64], own: &[f64], limit: usize) -> Vec<Place> {
     let worst = scores.iter().copied().fold(f64::INFINITY, f64::min);
     let mut places: HashMap<DocumentId, usize> = HashMap::new();
-    let mut found: Vec<(Place, f64, usize)> = Vec::new();
+    let mut found: Vec<Scored> = Vec::new();
     for index in order(candidates, scores) {
-        let (place, score) = (candidates[index].place, scores[index]);
-        let at = *places.entry(place.document).or_insert_with(|| {
-            found.push((place, score, 0));
+        let (document, score) = (candidates[index].place.document, scores[index]);
+        let at = *places.entry(document).or_insert_with(|| {
+            found.push(Scored { shown: index, score, passages: 0 });
             found.len() - 1
         });
-        if found[at].0 != place {
-            let further = &mut found[at];
-            further.1 += FURTHER.get(further.2).map_or(0.0, |share| share * (score - worst));
-            further.2 += 1;
+        let found = &mut found[at];
+        if found.passages > 0 {
+            let share = FURTHER.get(found.passages - 1).copied().unwrap_or_default();
+            found.score += share * (score - worst);
+        }
+        found.passages += 1;
+        if own[index] > own[found.shown] {
+            found.shown = index;
         }
     }
-    found.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-    found.into_iter().take(limit).map(|(place, ..)| place).collect()
+    let place = |one: &Scored| candidates[one.shown].place;
+    found.sort_by(|a, b| b.score.total_cmp(&a.score).then(place(a).cmp(&place(b))));
+    found.iter().take(limit).map(place).collect()
+}
+
+/// A document on its way into the order.
+struct Scored {
+    /// Which candidate is shown.
+    shown: usize,
+    score: f64,
+    /// How many of its passages have been counted.
+    passages: usize,
 }
 
 /// The candidates' indices, best first; of equals, always the same first.

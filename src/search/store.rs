@@ -61,6 +61,7 @@ pub(super) struct Asked<'a> {
 /// weighed by how rare they are in this store, as often as they are in the question. The question's
 /// half is read once, by a subquery: as a parameter it would be at each chunk. A phrase is looked for
 /// among the 2,000 chunks that have most of its words, or anywhere if all of them are stop words.
+#[expect(clippy::too_many_lines, reason = "it is one statement")]
 pub(super) async fn candidates(
     tx: &mut TenantTx,
     store: VectorStoreId,

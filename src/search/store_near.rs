@@ -10,6 +10,7 @@ use crate::{db::TenantTx, embeddings::MODEL, ids::VectorStoreId};
 
 /// As [`super::store::candidates`], of the chunks at these places and of those that changed since.
 /// Each is looked up by its key (`lateral`, `limit`): the planner would rather read the store.
+#[expect(clippy::too_many_lines, reason = "it is one statement")]
 pub(super) async fn candidates(
     tx: &mut TenantTx,
     store: VectorStoreId,

@@ -228,7 +228,7 @@ async fn checked(meaning: &Meaning, new: NewEndpoint) -> Result<Made, String> {
     }
     let endpoint = Endpoint {
         base_url,
-        key_hint: new.api_key.as_ref().map(|key| hint(key)),
+        key_hint: new.api_key.as_ref().map(hint),
         asks_dimensions: new.dimensions.is_some(),
         tokens_per_day: new.tokens_per_day,
         used: None,

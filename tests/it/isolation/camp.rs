@@ -71,6 +71,7 @@ impl Field {
 
 /// The tenant's rules for apps, an app that waits for approval, a back end, and a sign-in provider
 /// that is switched off, since one that is on says so to everybody.
+#[expect(clippy::too_many_lines, reason = "it is a statement for each table")]
 async fn plant_rules(app: &TestApp, tenant: TenantId, user: UserId, mark: &str) {
     let client_id = format!("{mark}-back-end");
     for sql in [

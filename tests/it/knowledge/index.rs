@@ -87,7 +87,7 @@ async fn what_is_deleted_leaves_nothing(pool: PgPool) {
     assert!(rows(&pool).await[3] > before[3] + 5);
     assert_eq!(miscounted(&pool).await.0, 0);
     let hits = shelf.ask("saffron pelican").await;
-    assert!(hits[0].snippet.contains("saffron pelican"));
+    assert!(hits[0].title.contains("saffron pelican"), "{hits:?}");
 
     let mut tx = shelf.app.db().tenant(shelf.scope).await.unwrap();
     documents::store::delete(&mut tx, id).await.unwrap().unwrap();
