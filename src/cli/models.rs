@@ -24,7 +24,7 @@ pub(super) struct Args {
     /// Go by the installation's own model.
     #[arg(long, conflicts_with_all = ["endpoint", "model", "cancel"])]
     local: bool,
-    /// Go by a model behind an API like OpenAI's: its base URL, as in https://api.openai.com/v1.
+    /// Go by a model behind an API like OpenAI's: its base URL, as in `https://api.openai.com/v1`.
     #[arg(long, requires = "model")]
     endpoint: Option<String>,
     /// The model's name there.

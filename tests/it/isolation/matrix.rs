@@ -113,8 +113,12 @@ impl Field {
         let named = self.named();
         let mut wrong = Vec::new();
         let mut tried = 0;
-        // Signing out would end the attack.
-        for entry in self.app.app.table.iter().filter(|entry| entry.path != "/sign-out") {
+        // Signing out would end the attack; and last comes what goes on in the background, which
+        // changes pages.
+        let table = self.app.app.table.iter().filter(|entry| entry.path != "/sign-out");
+        let mut table: Vec<_> = table.collect();
+        table.sort_by_key(|entry| entry.path.ends_with("/quality/run"));
+        for entry in table {
             let others = entry.path.replace("{tenant}", "").contains('{');
             let ids = if others { &names[..] } else { &names[..1] };
             let slugs: &[_] = match entry.path.contains("{tenant}") {

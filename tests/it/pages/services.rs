@@ -31,7 +31,7 @@ async fn a_secret_is_shown_once(pool: PgPool) {
     assert!(!later.text().contains(&secret) && later.text().contains(&bot.client_id));
     assert_eq!(later.select("table tbody th bdi"), ["Billing <b>bot</b>"]);
     assert_eq!(later.select("table .badge"), ["Active"]);
-    assert!(later.select("table td").join(" ").contains("Search Handbook"));
+    assert!(later.select("table td").join(" ").contains("Search: Handbook"));
     let kept = sqlx::query_scalar!(
         r#"select string_agg(t::text, '') as "kept!" from (select c::text as t from oauth_clients c
             union all select e::text from audit_events e) as everything"#,
