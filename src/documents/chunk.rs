@@ -30,8 +30,8 @@ pub(super) struct Chunk {
 /// `RANKING_VERSION` of `search`.
 pub const CHUNKING_VERSION: u32 = 3;
 
-/// No chunk with its headings has more tokens. The model reads more; of 160 to 320, none ordered the
-/// abstracts of both collections in the README better (`callslip eval`), by a hundredth either way.
+/// No chunk with its headings has more tokens. The model reads more; of 160 to 320, each ordered the
+/// abstracts of both collections in the README alike (`callslip eval`), to a hundredth either way.
 const MOST: usize = 200;
 /// Nor more characters, whatever the model makes of them.
 pub(super) const MOST_CHARS: usize = 2_000;
