@@ -1,25 +1,18 @@
 //! Texts to vectors by an API like OpenAI's: `POST {base}/embeddings`.
 //!
-//! The key goes into `Authorization` and nowhere else. Error bodies are read for their code only:
-//! what they say is never shown. An answer is taken whole or not at all: so many vectors as texts,
-//! each of one length and of numbers, in the order that their indices say (spec row I-32). A call is
-//! tried three times at most, within its deadline.
+//! An answer is taken whole or not at all: so many vectors as texts, each of one length and of
+//! numbers, in the order that their indices say (spec row I-32).
 
 use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
-use reqwest::{
-    Method, Url,
-    header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER},
-};
 use serde::Deserialize;
-use serde_json::{Value, json};
-use tokio::time::Instant;
+use serde_json::json;
 
 use super::Vector;
-use crate::{
-    outbound::{self, Outbound, Request, Response},
-    secret::Secret,
+use crate::outbound::{
+    self,
+    api::{Api, Failure},
 };
 
 /// The most texts of one call, and the most tokens; the API's own bounds are 2,048 and 300,000. An
@@ -30,26 +23,17 @@ pub const MOST_TOKENS: usize = 32_000;
 /// The longest vectors that are kept and searched.
 pub const MOST_DIMENSIONS: usize = 2_000;
 
-const MAX_BYTES: usize = 10 * 1024 * 1024;
-const RETRIES: u32 = 2;
-
-/// One model behind the API, until a deadline.
+/// One model behind the API.
 #[derive(Debug)]
 pub struct Client<'a> {
-    /// The way out.
-    pub outbound: &'a Outbound,
-    /// Without a trailing slash.
-    pub base_url: &'a str,
-    /// The tenant's own; `None` where the API takes none.
-    pub api_key: Option<&'a Secret>,
+    /// Where it is.
+    pub api: Api<'a>,
     /// By its maker.
     pub model: &'a str,
     /// How long its vectors are; `None` when that is to be found out.
     pub dimensions: Option<usize>,
     /// Whether it must be told.
     pub asks_dimensions: bool,
-    /// When every call is given up.
-    pub deadline: Instant,
 }
 
 /// What the API made of some texts.
@@ -104,6 +88,21 @@ impl Error {
     }
 }
 
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::KeyRefused => Self::KeyRefused,
+            Failure::NotFound => Self::NotFound,
+            Failure::Refused(_) => Self::Refused,
+            Failure::RateLimited(wait) => Self::RateLimited(wait),
+            Failure::OutOfCredit => Self::OutOfCredit,
+            Failure::Unavailable(wait) => Self::Unavailable(wait),
+            Failure::Unreadable => Self::Unreadable,
+            Failure::Outbound(error) => Self::Outbound(error),
+        }
+    }
+}
+
 #[derive(Deserialize)]
 struct Answer {
     data: Vec<Item>,
@@ -140,102 +139,16 @@ impl Client<'_> {
     /// # Errors
     /// See [`Error`].
     pub async fn embed(&self, texts: &[String]) -> Result<Made, Error> {
-        let mut url: Url = self.base_url.parse().map_err(|_| outbound::Error::BadUrl)?;
-        url.path_segments_mut()
-            .map_err(|()| outbound::Error::BadUrl)?
-            .pop_if_empty()
-            .push("embeddings");
+        let url = self.api.url(&["embeddings"])?;
         let mut body = json!({ "model": self.model, "input": texts, "encoding_format": "base64" });
         if let (true, Some(dimensions)) = (self.asks_dimensions, self.dimensions) {
             body["dimensions"] = dimensions.into();
         }
-        let response = self.call(&url, body.to_string().into_bytes()).await?;
-        let answer: Answer =
-            serde_json::from_slice(&response.body).map_err(|_| Error::Unreadable)?;
+        let answer: Answer = self.api.post(&url, &body).await?;
         let usage = answer.usage.and_then(|usage| usage.total_tokens.or(usage.prompt_tokens));
         let vectors = in_order(answer.data, texts.len(), self.dimensions).ok_or(Error::Misfit)?;
         Ok(Made { vectors, tokens: usage })
     }
-
-    async fn call(&self, url: &Url, body: Vec<u8>) -> Result<Response, Error> {
-        let mut attempt = 0;
-        loop {
-            let (error, wait) = match self.once(url, body.clone()).await {
-                Ok(response) => match judge(&response) {
-                    None => return Ok(response),
-                    Some(error @ (Error::RateLimited(wait) | Error::Unavailable(wait))) => {
-                        (error, wait)
-                    }
-                    Some(error) => return Err(error),
-                },
-                Err(error @ (outbound::Error::Unreachable | outbound::Error::Broken)) => {
-                    (error.into(), None)
-                }
-                Err(error) => return Err(error.into()),
-            };
-            // Full jitter, unless we were told how long.
-            let wait = wait.unwrap_or_else(|| {
-                Duration::from_millis(200 << attempt).mul_f64(rand::random::<f64>())
-            });
-            let at = Instant::now().checked_add(wait);
-            if attempt == RETRIES || at.is_none_or(|at| at >= self.deadline) {
-                return Err(error);
-            }
-            tokio::time::sleep(wait).await;
-            attempt += 1;
-        }
-    }
-
-    async fn once(&self, url: &Url, body: Vec<u8>) -> Result<Response, outbound::Error> {
-        let mut headers = HeaderMap::new();
-        if let Some(key) = self.api_key {
-            let mut bearer = HeaderValue::from_str(&format!("Bearer {}", key.expose()))
-                .map_err(|_| outbound::Error::BadUrl)?;
-            bearer.set_sensitive(true);
-            headers.insert(AUTHORIZATION, bearer);
-        }
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let request = Request {
-            method: Method::POST,
-            url: url.clone(),
-            headers,
-            body: Some(body),
-            deadline: self.deadline.saturating_duration_since(Instant::now()),
-            max_bytes: MAX_BYTES,
-        };
-        self.outbound.send(request).await
-    }
-}
-
-/// What is wrong with an answer, as far as its status says.
-fn judge(response: &Response) -> Option<Error> {
-    let wait = || retry_after(&response.headers);
-    match response.status {
-        200 => None,
-        401 | 403 => Some(Error::KeyRefused),
-        404 => Some(Error::NotFound),
-        400 | 413 | 422 => Some(Error::Refused),
-        429 if is_out_of_credit(&response.body) => Some(Error::OutOfCredit),
-        429 => Some(Error::RateLimited(wait())),
-        500 | 502 | 503 | 504 | 529 => Some(Error::Unavailable(wait())),
-        _ => Some(Error::Unreadable),
-    }
-}
-
-fn is_out_of_credit(body: &[u8]) -> bool {
-    let Ok(body) = serde_json::from_slice::<Value>(body) else { return false };
-    ["code", "type"].iter().any(|member| {
-        matches!(
-            body["error"][member].as_str(),
-            Some("insufficient_quota" | "credit_balance_exhausted" | "billing_hard_limit_reached")
-        )
-    })
-}
-
-/// Seconds only: the API sends no dates.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds: f64 = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Duration::try_from_secs_f64(seconds).ok()
 }
 
 /// The vectors where their texts are, each of length one; `None` when one is missing, twice there,
@@ -289,6 +202,8 @@ fn unit(mut vector: Vector) -> Option<Vector> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     fn read(json: Value, texts: usize, dimensions: Option<usize>) -> Option<Vec<Vector>> {

@@ -8,6 +8,7 @@
 //! documents that strangers name.
 
 mod address;
+pub mod api;
 pub mod freshness;
 mod resolver;
 mod roots;

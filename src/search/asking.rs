@@ -15,6 +15,7 @@ use crate::{
     db::{TenantScope, TenantTx},
     deadline,
     fault::Fault,
+    outbound::api::Api,
     vector_stores::{self, Backend, VectorStore, models::LOCAL, openai::Client},
 };
 
@@ -154,12 +155,10 @@ impl Search {
                 return Ok(Err("its API key cannot be read: add the store again".to_owned()));
             }
         };
+        let outbound = &self.parts.outbound;
         let client = Client {
-            outbound: &self.parts.outbound,
-            base_url,
+            api: Api { outbound, base_url, api_key: Some(&api_key), deadline },
             external_id,
-            api_key: &api_key,
-            deadline,
         };
         let outcome = match tokio::time::timeout_at(deadline, call(client)).await {
             Ok(outcome) => outcome.map_err(|error| error.to_string()),

@@ -11,7 +11,7 @@ use crate::{
     db::{Db, TenantScope, TenantTx},
     fault::Fault,
     ids::VectorStoreId,
-    outbound::Outbound,
+    outbound::{Outbound, api::Api},
     secret::{Secret, seal::MasterKey},
 };
 
@@ -112,13 +112,13 @@ pub async fn create_openai(
         return Ok(Created::NameTaken);
     }
     drop(tx);
-    let client = openai::Client {
+    let api = Api {
         outbound: &context.outbound,
         base_url,
-        external_id,
-        api_key: &new.api_key,
+        api_key: Some(&new.api_key),
         deadline: Instant::now() + Duration::from_secs(15),
     };
+    let client = openai::Client { api, external_id };
     if let Err(error) = client.search("test", 1, None).await {
         return Ok(Created::Refused(error.to_string()));
     }

@@ -1,43 +1,27 @@
 //! The OpenAI vector store API, as far as we use it: search, file, file content.
-//!
-//! The key goes into `Authorization` and nowhere else. Error bodies are read for their code only:
-//! what they say is never shown. A call is tried three times at most, within its deadline.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
-use reqwest::{
-    Method, Url,
-    header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER},
-};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
-use crate::{
-    outbound::{self, Outbound, Request, Response},
-    secret::Secret,
+use crate::outbound::{
+    self,
+    api::{Api, Failure},
 };
 
 /// OpenAI itself.
 pub const DEFAULT_BASE_URL: &str = "https://api.openai.com/v1";
 
-const MAX_BYTES: usize = 10 * 1024 * 1024;
 const MAX_PAGES: usize = 200;
-const RETRIES: u32 = 2;
 
-/// One store behind the API, until a deadline.
+/// One store behind the API.
 #[derive(Debug)]
 pub struct Client<'a> {
-    /// The way out.
-    pub outbound: &'a Outbound,
-    /// Without a trailing slash.
-    pub base_url: &'a str,
+    /// Where it is.
+    pub api: Api<'a>,
     /// `vs_…`
     pub external_id: &'a str,
-    /// The tenant's own.
-    pub api_key: &'a Secret,
-    /// When every call is given up.
-    pub deadline: Instant,
 }
 
 /// A passage that the API found.
@@ -130,6 +114,20 @@ pub enum Error {
     Outbound(#[from] outbound::Error),
 }
 
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::KeyRefused => Self::KeyRefused,
+            Failure::NotFound => Self::NotFound,
+            Failure::RateLimited(_) => Self::RateLimited,
+            Failure::OutOfCredit => Self::OutOfCredit,
+            Failure::Unavailable(_) => Self::Unavailable,
+            Failure::Refused(_) | Failure::Unreadable => Self::Unreadable,
+            Failure::Outbound(error) => Self::Outbound(error),
+        }
+    }
+}
+
 /// Whether this can be an id of a store or a file: it becomes part of a path.
 #[must_use]
 pub fn is_id(text: &str) -> bool {
@@ -148,13 +146,13 @@ impl Client<'_> {
         limit: usize,
         filter: Option<&Value>,
     ) -> Result<Vec<Found>, Error> {
-        let url = self.url(&["vector_stores", self.external_id, "search"])?;
+        let url = self.api.url(&["vector_stores", self.external_id, "search"])?;
         // The API takes 1 to 50.
         let mut body = json!({ "query": query, "max_num_results": limit.clamp(1, 50) });
         if let Some(filter) = filter {
             body["filters"] = filter.clone();
         }
-        let page: Page<Found> = self.call(Method::POST, &url, Some(&body)).await?;
+        let page: Page<Found> = self.api.post(&url, &body).await?;
         Ok(page.data.into_iter().filter(|found| is_id(&found.file_id)).collect())
     }
 
@@ -169,15 +167,13 @@ impl Client<'_> {
         }
         // First of all: is it a file of this store? The key may see files of others.
         let path = ["vector_stores", self.external_id, "files", file_id];
-        let attached: Result<Attached, Error> =
-            self.call(Method::GET, &self.url(&path)?, None).await;
-        let attached = match attached {
-            Err(Error::NotFound) => return Ok(None),
+        let attached: Attached = match self.api.get(&self.api.url(&path)?).await {
+            Err(Failure::NotFound) => return Ok(None),
             other => other?,
         };
-        let name = self.url(&["files", file_id])?;
+        let name = self.api.url(&["files", file_id])?;
         let (named, text) = tokio::join!(
-            self.call::<Named>(Method::GET, &name, None),
+            self.api.get::<Named>(&name),
             self.content(file_id, enough)
         );
         let (text, is_whole) = text?;
@@ -192,11 +188,11 @@ impl Client<'_> {
 
     async fn content(&self, file_id: &str, enough: usize) -> Result<(String, bool), Error> {
         let mut url =
-            self.url(&["vector_stores", self.external_id, "files", file_id, "content"])?;
+            self.api.url(&["vector_stores", self.external_id, "files", file_id, "content"])?;
         let mut text = String::new();
         let mut seen = Vec::new();
         for _ in 0..MAX_PAGES {
-            let page: Page<Part> = self.call(Method::GET, &url, None).await?;
+            let page: Page<Part> = self.api.get(&url).await?;
             for part in &page.data {
                 if !text.is_empty() {
                     text.push('\n');
@@ -215,109 +211,4 @@ impl Client<'_> {
         }
         Ok((text, false))
     }
-
-    fn url(&self, segments: &[&str]) -> Result<Url, Error> {
-        let mut url: Url = self.base_url.parse().map_err(|_| outbound::Error::BadUrl)?;
-        url.path_segments_mut()
-            .map_err(|()| outbound::Error::BadUrl)?
-            .pop_if_empty()
-            .extend(segments);
-        Ok(url)
-    }
-
-    async fn call<T: DeserializeOwned>(
-        &self,
-        method: Method,
-        url: &Url,
-        body: Option<&Value>,
-    ) -> Result<T, Error> {
-        let mut attempt = 0;
-        loop {
-            let (error, wait) = match self.once(&method, url, body).await {
-                Ok(response) => match judge(&response) {
-                    Verdict::Good => {
-                        return serde_json::from_slice(&response.body)
-                            .map_err(|_| Error::Unreadable);
-                    }
-                    Verdict::Final(error) => return Err(error),
-                    Verdict::Later(error, wait) => (error, wait),
-                },
-                Err(error @ (outbound::Error::Unreachable | outbound::Error::Broken)) => {
-                    (error.into(), None)
-                }
-                Err(error) => return Err(error.into()),
-            };
-            // Full jitter, unless we were told how long.
-            let wait = wait.unwrap_or_else(|| {
-                Duration::from_millis(200 << attempt).mul_f64(rand::random::<f64>())
-            });
-            let at = Instant::now().checked_add(wait);
-            if attempt == RETRIES || at.is_none_or(|at| at >= self.deadline) {
-                return Err(error);
-            }
-            tokio::time::sleep(wait).await;
-            attempt += 1;
-        }
-    }
-
-    async fn once(
-        &self,
-        method: &Method,
-        url: &Url,
-        body: Option<&Value>,
-    ) -> Result<Response, outbound::Error> {
-        let mut headers = HeaderMap::new();
-        let mut bearer = HeaderValue::from_str(&format!("Bearer {}", self.api_key.expose()))
-            .map_err(|_| outbound::Error::BadUrl)?;
-        bearer.set_sensitive(true);
-        headers.insert(AUTHORIZATION, bearer);
-        if body.is_some() {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        }
-        let request = Request {
-            method: method.clone(),
-            url: url.clone(),
-            headers,
-            body: body.map(|body| body.to_string().into_bytes()),
-            deadline: self.deadline.saturating_duration_since(Instant::now()),
-            max_bytes: MAX_BYTES,
-        };
-        self.outbound.send(request).await
-    }
-}
-
-enum Verdict {
-    Good,
-    Final(Error),
-    Later(Error, Option<Duration>),
-}
-
-fn judge(response: &Response) -> Verdict {
-    match response.status {
-        200 => Verdict::Good,
-        401 | 403 => Verdict::Final(Error::KeyRefused),
-        404 => Verdict::Final(Error::NotFound),
-        429 if is_out_of_credit(&response.body) => Verdict::Final(Error::OutOfCredit),
-        429 => Verdict::Later(Error::RateLimited, retry_after(&response.headers)),
-        500 | 502 | 503 | 504 | 529 => {
-            Verdict::Later(Error::Unavailable, retry_after(&response.headers))
-        }
-        _ => Verdict::Final(Error::Unreadable),
-    }
-}
-
-fn is_out_of_credit(body: &[u8]) -> bool {
-    let Ok(body) = serde_json::from_slice::<Value>(body) else { return false };
-    ["code", "type"].iter().any(|member| {
-        matches!(
-            body["error"][member].as_str(),
-            Some("insufficient_quota" | "credit_balance_exhausted" | "billing_hard_limit_reached")
-        )
-    })
-}
-
-/// Seconds only: the API sends no dates.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds: f64 = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Duration::try_from_secs_f64(seconds).ok()
 }

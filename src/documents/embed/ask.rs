@@ -15,6 +15,7 @@ use crate::{
     },
     fault::Fault,
     ids::VectorStoreId,
+    outbound::api::Api,
     vector_stores::{
         credentials,
         models::{EmbeddingModel, Endpoint, LOCAL},
@@ -148,14 +149,17 @@ impl Meaning {
                 return Ok(Err(NotMade::Locked));
             }
         };
-        let client = Client {
+        let api = Api {
             outbound: &self.context.outbound,
             base_url: &endpoint.base_url,
             api_key: api_key.as_ref(),
+            deadline,
+        };
+        let client = Client {
+            api,
             model: &model.model,
             dimensions: Some(model.dimensions),
             asks_dimensions: endpoint.asks_dimensions,
-            deadline,
         };
         match client.embed(texts).await {
             Ok(made) => {

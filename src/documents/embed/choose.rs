@@ -14,6 +14,7 @@ use crate::{
     },
     fault::Fault,
     ids::VectorStoreId,
+    outbound::api::Api,
     secret::Secret,
     vector_stores::{
         check_base_url, check_key, credentials,
@@ -208,14 +209,17 @@ async fn checked(meaning: &Meaning, new: NewEndpoint) -> Result<Made, String> {
     if new.tokens_per_day.is_some_and(|tokens| tokens < LEAST_TOKENS) {
         return Err("a day's budget has at least 1,000 tokens".to_owned());
     }
-    let client = Client {
+    let api = Api {
         outbound: &meaning.context.outbound,
         base_url: &base_url,
         api_key: new.api_key.as_ref(),
+        deadline: Instant::now() + PATIENCE,
+    };
+    let client = Client {
+        api,
         model: &model,
         dimensions: new.dimensions,
         asks_dimensions: new.dimensions.is_some(),
-        deadline: Instant::now() + PATIENCE,
     };
     let texts = ["test".to_owned(), "a test of another length".to_owned()];
     let made = client.embed(&texts).await.map_err(|error| error.to_string())?;
