@@ -14,7 +14,8 @@ use super::{
     apps::After,
     back,
     documents::Nothing,
-    view::{self, Moment},
+    meaning_models::{Model, NAMED, Whole},
+    reranker, view,
 };
 use crate::{
     audit::Origin,
@@ -54,34 +55,19 @@ pub(super) struct Meaning {
     is_own: bool,
     is_changing: bool,
     form: Form,
+    reranker: reranker::Section,
 }
 
-/// A model, with how far it is.
-struct Model {
-    is_next: bool,
-    name: String,
-    place: String,
-    dimensions: String,
-    key_hint: Option<String>,
-    /// How many passages it has embedded, in words; and in a hundred.
-    done: String,
-    percent: i64,
-    tone: &'static str,
-    status: &'static str,
-    budget: Option<String>,
-    rests_until: Option<Moment>,
-    failure: Option<Said>,
-}
-
-/// Why a model gave no answer, and when.
-struct Said {
-    reason: String,
-    when: Moment,
+/// What was typed in either form.
+#[derive(Debug, Default)]
+pub(super) struct Typed {
+    pub(super) model: Form,
+    pub(super) reranker: reranker::Form,
 }
 
 /// What was typed, without the key, and what is wrong with it.
 #[derive(Debug, Default)]
-struct Form {
+pub(super) struct Form {
     base_url: String,
     model: String,
     dimensions: String,
@@ -114,14 +100,14 @@ pub(super) async fn show(
     Path((_, id)): Path<(String, VectorStoreId)>,
     Query(after): Query<After>,
 ) -> Result<Page<Meaning>, PageError> {
-    page(&admin.into(), &state, id, (Form::default(), after.notice.as_deref())).await.map(Page)
+    page(&admin.into(), &state, id, (Typed::default(), after.notice.as_deref())).await.map(Page)
 }
 
-async fn page(
+pub(super) async fn page(
     desk: &Desk,
     state: &Admin,
     id: VectorStoreId,
-    (form, notice): (Form, Option<&str>),
+    (typed, notice): (Typed, Option<&str>),
 ) -> Result<Meaning, PageError> {
     let mut tx = state.db.tenant(desk.scope).await?;
     let store = vector_stores::store::find(&mut tx, id).await?.ok_or(PageError::NotFound)?;
@@ -129,27 +115,32 @@ async fn page(
         return Err(PageError::NotFound);
     }
     let status = embed::status(&mut tx, id).await?.ok_or(PageError::NotFound)?;
-    drop(tx);
+    let reranker = vector_stores::reranker::store::find(&mut tx, id).await?;
     let has_own = state.importer.embedder.is_there();
-    let today = state.clock.now().date();
+    let mut models = Vec::new();
+    for (model, is_next) in [(Some(&status.active), false), (status.next.as_ref(), true)] {
+        let Some(model) = model else { continue };
+        let refused = embed::refused(&mut tx, (id, model.id), NAMED).await?;
+        let whole = Whole { store: id, status: &status, is_next, has_own, refused };
+        models.push(Model::of(model, whole, state.clock.now().date()));
+    }
+    drop(tx);
     let passages = view::count(status.passages, "passage", "passages");
-    let shown = |model: &EmbeddingModel, done: i64, is_next: bool| {
-        let whole = Whole { passages: status.passages, done, is_next, has_own };
-        Model::of(model, &whole, today)
-    };
     let form = match &status.active.endpoint {
-        Some(endpoint) if form.model.is_empty() => Form::of(&status.active, endpoint, form),
-        _ => form,
+        Some(endpoint) if typed.model.model.is_empty() => {
+            Form::of(&status.active, endpoint, typed.model)
+        }
+        _ => typed.model,
     };
+    let base = format!("{}/vector-stores/{id}", desk.base());
     Ok(Meaning {
-        base: format!("{}/vector-stores/{id}", desk.base()),
+        reranker: reranker::Section::of(format!("{base}/reranker"), reranker, typed.reranker),
         back_url: format!("{}/vector-stores", desk.base()),
-        cancel_url: format!("{}/vector-stores/{id}/model/cancel", desk.base()),
+        cancel_url: format!("{base}/model/cancel"),
+        base,
         store_name: store.name,
         cost: cost(&status, &passages),
-        models: std::iter::once(shown(&status.active, status.embedded, false))
-            .chain(status.next.as_ref().map(|next| shown(next, status.prepared, true)))
-            .collect(),
+        models,
         is_own: status.active.endpoint.is_none(),
         is_changing: status.next.is_some(),
         frame: desk.frame("vector-stores", notice),
@@ -162,57 +153,6 @@ async fn page(
 fn cost(status: &Status, passages: &str) -> String {
     let tokens = view::number(status.tokens);
     format!("{passages}, about {tokens} tokens, are embedded anew")
-}
-
-/// How far a model is, of how many passages.
-struct Whole {
-    passages: i64,
-    done: i64,
-    is_next: bool,
-    has_own: bool,
-}
-
-impl Model {
-    fn of(model: &EmbeddingModel, whole: &Whole, today: time::Date) -> Self {
-        let Whole { passages, done, is_next, has_own } = *whole;
-        let endpoint = model.endpoint.as_ref();
-        let failure = endpoint.and_then(|endpoint| endpoint.failure.as_ref());
-        let is_own = endpoint.is_none();
-        let (tone, status) = match (failure.is_some(), is_own && !has_own, is_next) {
-            (true, ..) => ("bad", "Failing"),
-            (_, true, _) => ("warn", "Not there"),
-            (.., true) => ("info", "Being prepared"),
-            _ if done < passages => ("info", "At work"),
-            _ => ("good", "Ready"),
-        };
-        Self {
-            name: model.model.clone(),
-            place: endpoint.map_or("in this installation".to_owned(), |at| at.base_url.clone()),
-            is_next,
-            dimensions: view::count(
-                i64::try_from(model.dimensions).unwrap_or_default(),
-                "dimension",
-                "dimensions",
-            ),
-            key_hint: endpoint.and_then(|endpoint| endpoint.key_hint.clone()),
-            done: format!("{} of {}", view::number(done), view::number(passages)),
-            percent: if passages > 0 { done * 100 / passages } else { 100 },
-            tone,
-            status,
-            budget: endpoint.map(|endpoint| budget(endpoint, today)),
-            rests_until: endpoint.and_then(|endpoint| endpoint.rests_until).map(Into::into),
-            failure: failure
-                .map(|last| Said { reason: sentence(&last.reason), when: last.at.into() }),
-        }
-    }
-}
-
-fn budget(endpoint: &Endpoint, today: time::Date) -> String {
-    let used = view::number(endpoint.used_on(today));
-    match endpoint.tokens_per_day {
-        Some(most) => format!("{used} of {} tokens today", view::number(most)),
-        None => format!("{used} tokens today, without a bound"),
-    }
 }
 
 impl Form {
@@ -265,7 +205,8 @@ pub(super) async fn choose(
         Chosen::NoStore => Err(PageError::NotFound),
         Chosen::Refused(reason) => {
             let form = Form { error: Some(sentence(&reason)), ..form };
-            let page = page(&desk, &state, id, (form, None)).await?;
+            let typed = Typed { model: form, ..Typed::default() };
+            let page = page(&desk, &state, id, (typed, None)).await?;
             Ok((StatusCode::UNPROCESSABLE_ENTITY, Page(page)).into_response())
         }
     }

@@ -15,6 +15,7 @@ mod home;
 mod ingest;
 mod limits;
 mod meaning;
+mod meaning_models;
 mod members;
 mod operator;
 mod original;
@@ -24,6 +25,7 @@ mod quality;
 mod quality_try;
 mod questions;
 mod readable;
+mod reranker;
 mod services;
 mod settings;
 mod sign_in;
@@ -194,6 +196,12 @@ fn stores() -> Routes<Admin> {
             Access::TenantAdmin,
             meaning::cancel,
         )
+        .post("/t/{tenant}/vector-stores/{store}/reranker", Access::TenantAdmin, reranker::choose)
+        .post(
+            "/t/{tenant}/vector-stores/{store}/reranker/remove",
+            Access::TenantAdmin,
+            reranker::remove,
+        )
 }
 
 /// Every page of an account, a tenant and the operator.
@@ -336,6 +344,8 @@ enum Notice {
     ModelChosen,
     ModelRenewed,
     ModelGivenUp,
+    RerankerChosen,
+    RerankerRemoved,
     Revoked,
     BackEndChanged,
     BackEndRemoved,
@@ -357,7 +367,7 @@ enum Notice {
 }
 
 impl Notice {
-    const ALL: [Self; 33] = [
+    const ALL: [Self; 35] = [
         Self::Uploaded,
         Self::Received,
         Self::IngestRetried,
@@ -373,6 +383,8 @@ impl Notice {
         Self::ModelChosen,
         Self::ModelRenewed,
         Self::ModelGivenUp,
+        Self::RerankerChosen,
+        Self::RerankerRemoved,
         Self::Revoked,
         Self::BackEndChanged,
         Self::BackEndRemoved,
@@ -410,6 +422,8 @@ impl Notice {
             Self::ModelChosen => "model-chosen",
             Self::ModelRenewed => "model-renewed",
             Self::ModelGivenUp => "model-given-up",
+            Self::RerankerChosen => "reranker-chosen",
+            Self::RerankerRemoved => "reranker-removed",
             Self::Revoked => "revoked",
             Self::BackEndChanged => "back-end-changed",
             Self::BackEndRemoved => "back-end-removed",
@@ -452,6 +466,8 @@ impl Notice {
             }
             Self::ModelRenewed => "The model has the key and the budget that you gave.",
             Self::ModelGivenUp => "The change was given up. Search goes on as before.",
+            Self::RerankerChosen => "The reranker works. The next question goes by it.",
+            Self::RerankerRemoved => "The reranker and its key were removed.",
             Self::BackEndChanged => "The choice holds from the back end’s next call on.",
             Self::BackEndRemoved => "The back end was removed. Its next call is refused.",
             Self::Revoked => "Access was revoked. The app’s next call is refused.",

@@ -43,6 +43,8 @@ pub(super) const KINDS: &[Kind] = &[
     Kind::EmbeddingModelChosen,
     Kind::EmbeddingModelSwitched,
     Kind::EmbeddingModelGivenUp,
+    Kind::RerankerChosen,
+    Kind::RerankerRemoved,
     Kind::MemberAdded,
     Kind::MemberRemoved,
     Kind::SignIn,
@@ -56,6 +58,7 @@ pub(super) const KINDS: &[Kind] = &[
 ];
 
 /// What happened, in the past tense and without names.
+#[expect(clippy::too_many_lines, reason = "it is a line for each kind")]
 pub(super) const fn label(kind: Kind) -> &'static str {
     match kind {
         Kind::SignIn => "Signed in",
@@ -100,6 +103,8 @@ pub(super) const fn label(kind: Kind) -> &'static str {
         Kind::EmbeddingModelChosen => "Embedding model chosen",
         Kind::EmbeddingModelSwitched => "Search goes by another embedding model",
         Kind::EmbeddingModelGivenUp => "Change of embedding model given up",
+        Kind::RerankerChosen => "Reranker chosen",
+        Kind::RerankerRemoved => "Reranker removed",
         Kind::TenantCreated => "Tenant created",
         Kind::TenantDeleted => "Tenant deleted",
         Kind::MemberAdded => "Member added",

@@ -106,6 +106,10 @@ pub enum Kind {
     EmbeddingModelSwitched,
     /// An admin gave that up before.
     EmbeddingModelGivenUp,
+    /// An admin let somebody order a store's best passages anew.
+    RerankerChosen,
+    /// Nobody does any more.
+    RerankerRemoved,
     /// A tenant was made.
     TenantCreated,
     /// A tenant was deleted, with all that it had.
@@ -185,6 +189,8 @@ impl Kind {
         Self::EmbeddingModelChosen,
         Self::EmbeddingModelSwitched,
         Self::EmbeddingModelGivenUp,
+        Self::RerankerChosen,
+        Self::RerankerRemoved,
         Self::TenantCreated,
         Self::TenantDeleted,
         Self::MemberAdded,
@@ -205,6 +211,7 @@ impl Kind {
 
     /// As stored.
     #[must_use]
+    #[expect(clippy::too_many_lines, reason = "it is a line for each kind")]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::SignIn => "session.created",
@@ -249,6 +256,8 @@ impl Kind {
             Self::EmbeddingModelChosen => "embedding_model.chosen",
             Self::EmbeddingModelSwitched => "embedding_model.switched",
             Self::EmbeddingModelGivenUp => "embedding_model.given_up",
+            Self::RerankerChosen => "reranker.chosen",
+            Self::RerankerRemoved => "reranker.removed",
             Self::TenantCreated => "tenant.created",
             Self::TenantDeleted => "tenant.deleted",
             Self::MemberAdded => "member.added",

@@ -12,6 +12,7 @@ mod migrate;
 mod models;
 mod operator;
 mod recall;
+mod reranker;
 mod search;
 mod serve;
 mod server_json;
@@ -55,6 +56,8 @@ enum Command {
     Golden(golden::Args),
     /// See or choose what makes a store's vectors.
     Models(models::Args),
+    /// See or choose who orders a store's best passages anew.
+    Reranker(reranker::Args),
     /// Bring the database's tables up to date.
     Migrate,
     /// Manage who runs the installation.
@@ -123,6 +126,7 @@ async fn run_command(command: Command) -> Result<(), Stop> {
         Command::Recall(args) => recall::run(args).await,
         Command::Golden(args) => golden::run(args).await,
         Command::Models(args) => models::run(args).await,
+        Command::Reranker(args) => reranker::run(args).await,
         Command::Migrate => migrate::run().await,
         Command::Operator(command) => operator::run(command).await,
         Command::Keys(command) => keys::run(command).await,

@@ -1,6 +1,9 @@
 //! `callslip models`
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use super::{Context, Stop, knowledge};
 use crate::{
@@ -86,14 +89,7 @@ fn choice(args: &Args) -> Result<Option<Choice>, Stop> {
         return Ok(Some(Choice::Own));
     }
     let (Some(endpoint), Some(model)) = (&args.endpoint, &args.model) else { return Ok(None) };
-    let api_key = match &args.key_file {
-        Some(path) => {
-            let text = fs::read_to_string(path)
-                .map_err(|error| Stop(format!("cannot read {}: {error}", path.display())))?;
-            Some(Secret::new(text.trim().to_owned()))
-        }
-        None => None,
-    };
+    let api_key = args.key_file.as_deref().map(key_in).transpose()?;
     Ok(Some(Choice::Endpoint(NewEndpoint {
         base_url: Some(endpoint.clone()),
         model: model.clone(),
@@ -101,6 +97,13 @@ fn choice(args: &Args) -> Result<Option<Choice>, Stop> {
         api_key,
         tokens_per_day: args.tokens_per_day,
     })))
+}
+
+/// The key that a file holds.
+pub(super) fn key_in(path: &Path) -> Result<Secret, Stop> {
+    let text = fs::read_to_string(path)
+        .map_err(|error| Stop(format!("cannot read {}: {error}", path.display())))?;
+    Ok(Secret::new(text.trim().to_owned()))
 }
 
 fn print(status: &Status, has_own: bool) {
@@ -113,9 +116,16 @@ fn print(status: &Status, has_own: bool) {
             eprintln!("  {}", failure.reason);
         }
     };
+    let refused = |passages: i64| {
+        if passages > 0 {
+            eprintln!("  {passages} passages it does not take: words find them");
+        }
+    };
     line("active", &status.active, status.embedded);
+    refused(status.refused.0);
     if let Some(next) = &status.next {
         line("next", next, status.prepared);
+        refused(status.refused.1);
     }
     if status.active.endpoint.is_none() && !has_own {
         eprintln!("there is no model here (CALLSLIP_MODEL_DIR): search goes by words only");

@@ -54,9 +54,9 @@ pub enum Error {
     /// 404.
     #[error("the endpoint does not know this model, or there is no /embeddings at this address")]
     NotFound,
-    /// 400, 413, 422.
+    /// 400, 413, 422: which one.
     #[error("the endpoint refused what it was asked: check the model's name and its dimensions")]
-    Refused,
+    Refused(u16),
     /// 429 for longer than we can wait.
     #[error("too many requests to the endpoint: it is asked again later")]
     RateLimited(Option<Duration>),
@@ -93,7 +93,7 @@ impl From<Failure> for Error {
         match failure {
             Failure::KeyRefused => Self::KeyRefused,
             Failure::NotFound => Self::NotFound,
-            Failure::Refused(_) => Self::Refused,
+            Failure::Refused(status) => Self::Refused(status),
             Failure::RateLimited(wait) => Self::RateLimited(wait),
             Failure::OutOfCredit => Self::OutOfCredit,
             Failure::Unavailable(wait) => Self::Unavailable(wait),

@@ -10,6 +10,7 @@ use super::{
     fetched::Text,
     id::Target,
     openai,
+    rerank::Reranker,
 };
 use crate::{
     db::{TenantScope, TenantTx},
@@ -51,7 +52,7 @@ impl Search {
         match &store.backend {
             Backend::Builtin => {
                 let until = Instant::now() + self.parts.deadline;
-                let search = self.builtin(scope, store, asked, tx);
+                let search = self.builtin(scope, (store, until), asked, tx);
                 // The statement ends a little later than who waits for it gives up: that is a
                 // store's failure, and an ended statement is our own.
                 let search = deadline::until(until + Duration::from_millis(250), search);
@@ -71,14 +72,19 @@ impl Search {
         }
     }
 
-    /// A builtin store's answer, by whichever model it goes by from the first step to the last.
+    /// A builtin store's answer, by whichever model it goes by from the first step to the last, for
+    /// somebody who gives up then.
     pub(super) async fn builtin(
         &self,
         scope: TenantScope,
-        store: &VectorStore,
+        (store, until): (&VectorStore, Instant),
         asked: &Asked<'_>,
         mut tx: Option<TenantTx>,
     ) -> Result<Answered, Fault> {
+        let reranker = match store.is_reranked {
+            true => Reranker::Endpoint(&self.parts, until),
+            false => Reranker::Nobody,
+        };
         let mut model = store.models.active;
         for _ in 0..ATTEMPTS {
             let others;
@@ -97,7 +103,7 @@ impl Search {
             };
             let meant = Meant { vector, model };
             let near = |chunks| self.parts.near.index(&self.parts.db, scope, store.id, chunks);
-            match builtin::search(tx, store.id, asked, meant, near).await? {
+            match builtin::search(tx, store.id, asked, meant, (near, reranker)).await? {
                 Ok(found) => return Ok((found, failure)),
                 Err(models) => model = models.active,
             }

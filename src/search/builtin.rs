@@ -12,6 +12,7 @@ use super::{
     near::{Index, Wanted},
     question::Words,
     quoted, ranking,
+    rerank::Reranker,
     snippet::snippet,
     store, store_near, store_words,
 };
@@ -34,13 +35,14 @@ pub(super) struct Meant<'a> {
 }
 
 /// The best passage of each document that answers; or the store's models, where another one took over
-/// meanwhile. `near` gives the index in memory of a store of so many chunks, if there is one.
+/// meanwhile. `near` gives the index in memory of a store of so many chunks, if there is one; the
+/// reranker has the last word on their order.
 pub(super) async fn search(
     mut tx: TenantTx,
     store: VectorStoreId,
     asked: &Asked<'_>,
     meant: Meant<'_>,
-    near: impl FnOnce(usize) -> Option<Arc<Index>>,
+    (near, reranker): (impl FnOnce(usize) -> Option<Arc<Index>>, Reranker<'_>),
 ) -> Result<Result<Vec<Found>, Models>, Fault> {
     let words = words(&mut tx, store, asked.query).await?;
     let question = store::Asked {
@@ -72,11 +74,12 @@ pub(super) async fn search(
     if let Some(models) = models.filter(|models| models.active != meant.model) {
         return Ok(Err(models));
     }
-    let places = ranking::rank(meant.vector, &candidates, asked.limit);
+    let places = ranking::rank(meant.vector, &candidates, reranker.wants(asked.limit));
     let passages = store::passages(&mut tx, &places).await?;
-    drop(tx);
+    let passages = reranker.reorder(tx, store, asked.query, passages).await?;
     Ok(Ok(passages
         .into_iter()
+        .take(asked.limit)
         .map(|passage| Found {
             reference: Reference {
                 store,

@@ -13,6 +13,7 @@ use super::{
         Index, Recall,
         store::{self, samples},
     },
+    rerank::Reranker,
 };
 use crate::{
     db::{Db, TenantScope, TenantTx},
@@ -71,12 +72,13 @@ impl Search {
         let vector = self.parts.embedder.question(scope.tenant_id(), &query).await;
         let vector = vector.as_deref();
         let asked = Asked { query: &query, vector, limit: MAX_MEASURED, filter: None };
+        let until = tokio::time::Instant::now() + self.parts.deadline;
         let found = async {
             let mut tx = self.parts.db.tenant(scope).await?;
             let store = vector_stores::store::find(&mut tx, store).await?;
             drop(tx);
             let Some(store) = store else { return Ok(Vec::new()) };
-            let (found, _) = self.builtin(scope, &store, &asked, None).await?;
+            let (found, _) = self.builtin(scope, (&store, until), &asked, None).await?;
             Ok::<Vec<Found>, Fault>(found)
         };
         let found = deadline::within(self.parts.deadline, found).await??;
@@ -131,13 +133,13 @@ pub(super) async fn compare(
         let started = Instant::now();
         let tx = db.tenant_to_scan(scope).await?;
         let meant = Meant { vector, model: LOCAL };
-        let exact = builtin::search(tx, store, &asked, meant, |_| None).await?;
+        let exact = builtin::search(tx, store, &asked, meant, (|_| None, Reranker::Nobody)).await?;
         compared.exact.push(started.elapsed());
         let Some(index) = index else { continue };
         let started = Instant::now();
         let tx = db.tenant_to_scan(scope).await?;
         let near = |_| Some(Arc::clone(index));
-        let near = builtin::search(tx, store, &asked, meant, near).await?;
+        let near = builtin::search(tx, store, &asked, meant, (near, Reranker::Nobody)).await?;
         compared.near.push(started.elapsed());
         // A store that goes by another model has no index that is asked.
         let (Ok(exact), Ok(near)) = (exact, near) else { continue };

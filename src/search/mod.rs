@@ -13,6 +13,7 @@ mod openai;
 mod question;
 mod quoted;
 mod ranking;
+mod rerank;
 mod snippet;
 mod store;
 mod store_near;

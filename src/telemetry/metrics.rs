@@ -86,6 +86,14 @@ fn describe() {
     describe_gauge!("callslip_db_connections", "Connections to Postgres, by state.");
     describe_gauge!("callslip_search_index_bytes", "Large stores in memory.");
     describe_gauge!("callslip_search_recall", "Of the ten best, the share found, by store.");
+    describe_counter!(
+        "callslip_search_reranked_total",
+        "Answers of stores with a reranker, by what came of it."
+    );
+    describe_counter!(
+        "callslip_embedding_refused_passages_total",
+        "Passages that an embedding endpoint did not take."
+    );
     describe_gauge!("callslip_ingest_jobs", "Files that were sent, by how far they are read.");
     describe_gauge!("callslip_ingest_oldest_seconds", "Age of the oldest that is not read yet.");
     describe_gauge!("callslip_orphan_rows", "Rows that belong to nothing, at the last sweep.");

@@ -81,6 +81,14 @@ pub fn store_name(text: &str) -> Option<String> {
     fits.then(|| name.to_owned())
 }
 
+/// A model's name as its maker gave it: trimmed, without control characters, 1 to 200 characters.
+#[must_use]
+pub fn model_name(text: &str) -> Option<String> {
+    let name = text.trim();
+    let fits = (1..=200).contains(&name.chars().count()) && !name.chars().any(char::is_control);
+    fits.then(|| name.to_owned())
+}
+
 /// Add an OpenAI vector store and its event, after it answered a search with this key.
 ///
 /// # Errors
@@ -151,12 +159,11 @@ async fn save(
     let now = context.clock.now();
     let mut tx = context.db.tenant(scope).await?;
     let sealed = credentials::seal(&mut tx, &context.master_key, now, id, &checked.api_key).await?;
-    let api_key = checked.api_key.expose();
     let outside = store::Outside {
         external_id: &checked.external_id,
         base_url: &checked.base_url,
         api_key_sealed: &sealed,
-        api_key_hint: &api_key[api_key.len() - 4..],
+        api_key_hint: &credentials::hint(&checked.api_key),
     };
     match store::create(&mut tx, id, &checked.name, now, Some(outside)).await? {
         Ok(created) => {

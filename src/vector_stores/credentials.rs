@@ -1,8 +1,8 @@
-//! API keys at rest, of a store and of its embedding models: sealed with the tenant's data key, bound to its row.
+//! API keys at rest, of a store and of its models: sealed with the tenant's data key, bound to its row.
 
 use time::OffsetDateTime;
 
-use super::{store, store_models};
+use super::{reranker, store, store_models};
 use crate::{
     db::TenantTx,
     fault::Fault,
@@ -60,6 +60,39 @@ pub(crate) async fn open_for_model(
 ) -> Result<Option<Secret>, Fault> {
     let Some(stored) = store_models::sealed_key(tx, store, model).await? else { return Ok(None) };
     vault::open(tx, master, (&place_of_model(store, model), &stored)).await.map(Some)
+}
+
+/// Seal the API key of a store's reranker for its row.
+pub(super) async fn seal_for_reranker(
+    tx: &mut TenantTx,
+    master: &MasterKey,
+    now: OffsetDateTime,
+    (store, api_key): (VectorStoreId, &Secret),
+) -> Result<Vec<u8>, Fault> {
+    vault::seal(tx, master, now, (&place_of_reranker(store), api_key)).await
+}
+
+/// The API key of a store's reranker; `None` when it has none.
+///
+/// # Errors
+/// When the database fails or the key does not open in its place.
+pub(crate) async fn open_for_reranker(
+    tx: &mut TenantTx,
+    master: &MasterKey,
+    store: VectorStoreId,
+) -> Result<Option<Secret>, Fault> {
+    let Some(stored) = reranker::store::sealed_key(tx, store).await? else { return Ok(None) };
+    vault::open(tx, master, (&place_of_reranker(store), &stored)).await.map(Some)
+}
+
+/// What is shown of a key that was checked: its last four characters.
+pub(crate) fn hint(api_key: &Secret) -> String {
+    let api_key = api_key.expose();
+    api_key[api_key.len() - 4..].to_owned()
+}
+
+fn place_of_reranker(store: VectorStoreId) -> String {
+    format!("rerankers/api_key_sealed/{store}")
 }
 
 fn place_of_model(store: VectorStoreId, model: i16) -> String {

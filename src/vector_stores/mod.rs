@@ -6,6 +6,7 @@
 pub(crate) mod credentials;
 pub mod models;
 pub mod openai;
+pub mod reranker;
 pub mod store;
 pub mod store_model_use;
 pub mod store_models;
@@ -17,7 +18,7 @@ use time::OffsetDateTime;
 
 pub use create::{
     Context, Created, NewOpenAi, check_base_url, check_key, create_builtin, create_openai,
-    store_name,
+    model_name, store_name,
 };
 pub use models::Models;
 
@@ -69,6 +70,9 @@ pub struct VectorStore {
     /// What makes the vectors of the builtin one.
     #[serde(skip)]
     pub models: Models,
+    /// Whether somebody orders its best passages anew.
+    #[serde(skip)]
+    pub is_reranked: bool,
     /// When it was added.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,

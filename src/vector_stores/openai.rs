@@ -172,10 +172,8 @@ impl Client<'_> {
             other => other?,
         };
         let name = self.api.url(&["files", file_id])?;
-        let (named, text) = tokio::join!(
-            self.api.get::<Named>(&name),
-            self.content(file_id, enough)
-        );
+        let (named, text) =
+            tokio::join!(self.api.get::<Named>(&name), self.content(file_id, enough));
         let (text, is_whole) = text?;
         Ok(Some(File {
             // A key that may read the store and not the file list still reads the text.

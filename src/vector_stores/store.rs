@@ -14,6 +14,7 @@ struct StoreRow {
     api_key_hint: Option<String>,
     embedded_by: i16,
     next_embedded_by: Option<i16>,
+    is_reranked: bool,
     created_at: OffsetDateTime,
     checked_at: Option<OffsetDateTime>,
     failed_at: Option<OffsetDateTime>,
@@ -32,6 +33,7 @@ impl From<StoreRow> for VectorStore {
             name: row.name,
             backend,
             models: Models { active: row.embedded_by, next: row.next_embedded_by },
+            is_reranked: row.is_reranked,
             created_at: row.created_at,
             checked_at: row.checked_at,
             failure: row.failed_at.zip(row.failure).map(|(at, reason)| Failure { at, reason }),
@@ -46,12 +48,13 @@ impl From<StoreRow> for VectorStore {
 pub async fn list(tx: &mut TenantTx) -> sqlx::Result<Vec<VectorStore>> {
     let rows = sqlx::query_as!(
         StoreRow,
-        "
+        r#"
         select id, name, external_id, base_url, api_key_hint, embedded_by, next_embedded_by,
-               created_at, checked_at, failed_at, failure
+               created_at, checked_at, failed_at, failure,
+               id in (select vector_store_id from rerankers) as "is_reranked!"
           from vector_stores
          order by lower(name), id
-        "
+        "#
     )
     .fetch_all(tx.conn())
     .await?;
@@ -72,6 +75,7 @@ pub async fn to_ask(
         r#"
         select id, name, external_id, base_url, api_key_hint, embedded_by, next_embedded_by,
                created_at, checked_at, failed_at, failure,
+               id in (select vector_store_id from rerankers) as "is_reranked!",
                coalesce((select delimits_text from tenant_connections), false) as "delimits_text!"
           from vector_stores
          where id = any($1)
@@ -91,6 +95,7 @@ pub async fn to_ask(
             api_key_hint: row.api_key_hint,
             embedded_by: row.embedded_by,
             next_embedded_by: row.next_embedded_by,
+            is_reranked: row.is_reranked,
             created_at: row.created_at,
             checked_at: row.checked_at,
             failed_at: row.failed_at,
@@ -107,12 +112,13 @@ pub async fn to_ask(
 pub async fn find(tx: &mut TenantTx, id: VectorStoreId) -> sqlx::Result<Option<VectorStore>> {
     let row = sqlx::query_as!(
         StoreRow,
-        "
+        r#"
         select id, name, external_id, base_url, api_key_hint, embedded_by, next_embedded_by,
-               created_at, checked_at, failed_at, failure
+               created_at, checked_at, failed_at, failure,
+               id in (select vector_store_id from rerankers) as "is_reranked!"
           from vector_stores
          where id = $1
-        ",
+        "#,
         id.uuid(),
     )
     .fetch_optional(tx.conn())
@@ -127,12 +133,13 @@ pub async fn find(tx: &mut TenantTx, id: VectorStoreId) -> sqlx::Result<Option<V
 pub async fn find_by_name(tx: &mut TenantTx, name: &str) -> sqlx::Result<Option<VectorStore>> {
     let row = sqlx::query_as!(
         StoreRow,
-        "
+        r#"
         select id, name, external_id, base_url, api_key_hint, embedded_by, next_embedded_by,
-               created_at, checked_at, failed_at, failure
+               created_at, checked_at, failed_at, failure,
+               id in (select vector_store_id from rerankers) as "is_reranked!"
           from vector_stores
          where name = $1
-        ",
+        "#,
         name,
     )
     .fetch_optional(tx.conn())
@@ -159,14 +166,14 @@ pub(super) async fn create(
     let outside = outside.as_ref();
     let row = sqlx::query_as!(
         StoreRow,
-        "
+        r#"
         insert into vector_stores (tenant_id, id, name, backend, external_id, base_url,
                                    api_key_sealed, api_key_hint, created_at, checked_at)
         values (current_tenant_id(), $1, $2, $3, $4, $5, $6, $7, $8, $9)
         on conflict on constraint vector_stores_name_key do nothing
         returning id, name, external_id, base_url, api_key_hint, embedded_by, next_embedded_by,
-                  created_at, checked_at, failed_at, failure
-        ",
+                  created_at, checked_at, failed_at, failure, false as "is_reranked!"
+        "#,
         id.uuid(),
         name,
         if outside.is_some() { "openai" } else { "builtin" },

@@ -113,7 +113,8 @@ impl Meaning {
             }
             Err(why) => {
                 let reason = why.reason();
-                if let NotMade::Failed(_) = why {
+                // A question that it does not take is no reason to ask it no other one.
+                if matches!(&why, NotMade::Failed(error) if !matches!(error, Error::Refused(_))) {
                     let mut tx = self.context.db.tenant(scope).await?;
                     store_model_use::record_failure(&mut tx, (store, id), now, &reason).await?;
                     tx.commit().await?;
@@ -168,7 +169,13 @@ impl Meaning {
                 self.correct((scope, store), model, (now, counted - expected)).await?;
                 Ok(Ok(made.vectors))
             }
-            Err(error) => Ok(Err(NotMade::Failed(error))),
+            Err(error) => {
+                // What is refused is not read, nor charged.
+                if matches!(error, Error::Refused(_)) {
+                    self.correct((scope, store), model, (now, -expected)).await?;
+                }
+                Ok(Err(NotMade::Failed(error)))
+            }
         }
     }
 

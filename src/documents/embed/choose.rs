@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Meaning, store};
+use super::{Meaning, store, store_refused};
 use crate::{
     audit::{self, Actor, Event, Kind},
     db::{TenantScope, TenantTx},
@@ -17,7 +17,7 @@ use crate::{
     outbound::api::Api,
     secret::Secret,
     vector_stores::{
-        check_base_url, check_key, credentials,
+        check_base_url, check_key, credentials, model_name,
         models::{EmbeddingModel, Endpoint},
         openai::DEFAULT_BASE_URL,
         store_models,
@@ -79,6 +79,8 @@ pub struct Status {
     pub embedded: i64,
     /// Those that have one by the next.
     pub prepared: i64,
+    /// Those that the active model does not take, and those that the next one does not.
+    pub refused: (i64, i64),
     /// About how many tokens all of them are.
     pub tokens: i64,
 }
@@ -97,12 +99,14 @@ pub async fn status(tx: &mut TenantTx, id: VectorStoreId) -> sqlx::Result<Option
         None => None,
     };
     let progress = store::progress(tx, id, models).await?;
+    let refused = store_refused::count(tx, id, models).await?;
     Ok(Some(Status {
         active,
         next,
         passages: progress.chunks,
         embedded: progress.embedded,
         prepared: progress.prepared,
+        refused,
         tokens: progress.tokens,
     }))
 }
@@ -191,10 +195,9 @@ fn own(meaning: &Meaning, active: Option<&EmbeddingModel>) -> Result<Made, Strin
 
 /// The model behind an endpoint that embedded a word.
 async fn checked(meaning: &Meaning, new: NewEndpoint) -> Result<Made, String> {
-    let model = new.model.trim().to_owned();
-    if !(1..=200).contains(&model.chars().count()) || model.chars().any(char::is_control) {
+    let Some(model) = model_name(&new.model) else {
         return Err("the model's name must have 1 to 200 characters".to_owned());
-    }
+    };
     let base_url = new.base_url.as_deref().map(str::trim).filter(|url| !url.is_empty());
     let base_url = base_url.unwrap_or(DEFAULT_BASE_URL).trim_end_matches('/');
     let base_url = base_url.strip_suffix("/embeddings").unwrap_or(base_url).to_owned();
@@ -232,7 +235,7 @@ async fn checked(meaning: &Meaning, new: NewEndpoint) -> Result<Made, String> {
     }
     let endpoint = Endpoint {
         base_url,
-        key_hint: new.api_key.as_ref().map(hint),
+        key_hint: new.api_key.as_ref().map(credentials::hint),
         asks_dimensions: new.dimensions.is_some(),
         tokens_per_day: new.tokens_per_day,
         used: None,
@@ -240,11 +243,6 @@ async fn checked(meaning: &Meaning, new: NewEndpoint) -> Result<Made, String> {
         failure: None,
     };
     Ok((EmbeddingModel { id: 0, endpoint: Some(endpoint), model, dimensions }, new.api_key))
-}
-
-fn hint(key: &Secret) -> String {
-    let key = key.expose();
-    key[key.len() - 4..].to_owned()
 }
 
 /// Whether both make the same vectors.

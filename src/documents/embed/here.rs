@@ -4,7 +4,7 @@
 use super::{
     Meaning, own_model,
     store::{self, Waiting},
-    text,
+    store_refused, text,
 };
 use crate::{
     audit::{self, Event, Kind},
@@ -47,7 +47,8 @@ pub(super) async fn step(meaning: &Meaning, waiting: &Waiting) -> Result<usize, 
         }
         return Ok(0);
     }
-    store::forget(&mut tx, waiting).await?;
+    store_refused::forget_others(&mut tx, waiting.store, models).await?;
+    store::forget(&mut tx, waiting, models.active).await?;
     tx.commit().await?;
     Ok(0)
 }

@@ -4,7 +4,7 @@
 //! imports that had none. What is embedded of them is searched by meaning at once; the rest goes by
 //! words until it is. The installation's own model is asked by any number of nodes at once, a few
 //! chunks at a time (`here`); one behind an endpoint by one node at a time, within its budget
-//! (`outside`).
+//! (`outside`). A passage that the endpoint does not take has no vector and keeps no other one waiting.
 //!
 //! Another model ([`choose()`]) first makes a second vector for every chunk, while search goes by the
 //! first. When all are there, one update of the store's row lets search go by the second; then the
@@ -15,9 +15,11 @@ mod choose;
 mod here;
 mod outside;
 pub(super) mod store;
+mod store_refused;
 
 pub use ask::Asked;
 pub use choose::{Choice, Chosen, NewEndpoint, Status, cancel, choose, status};
+pub use store_refused::{Refused, refused};
 
 use super::importer::Importer;
 use crate::{

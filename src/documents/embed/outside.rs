@@ -1,5 +1,6 @@
 //! The work on a store's vectors that an endpoint does: one node at a time, in batches of one store's
-//! passages, within the day's budget; after a failure with growing pauses.
+//! passages, within the day's budget; after a failure with growing pauses. Of a batch that it refuses,
+//! the passage is found that it does not take, and passed over.
 
 use std::time::Duration;
 
@@ -10,12 +11,12 @@ use super::{
     Meaning,
     ask::NotMade,
     store::{self, Chunk, Waiting},
-    text,
+    store_refused, text,
 };
 use crate::{
     embeddings::{
         DIMENSIONS, Vector,
-        endpoint::{MOST_TEXTS, MOST_TOKENS},
+        endpoint::{Error, MOST_TEXTS, MOST_TOKENS},
     },
     fault::Fault,
     vector_stores::{
@@ -85,32 +86,55 @@ impl Turn<'_> {
         // Nothing is held while an endpoint thinks: what is replaced meanwhile is not put.
         drop(tx);
         let mut embedded = 0;
-        let mut rest = chunks.as_slice();
+        let mut works = false;
         let mut left = self.left();
-        while !rest.is_empty() {
-            let (texts, tokens) = self.batch(rest, left).await?;
-            let (batch, after) = rest.split_at(texts.len());
-            if batch.is_empty() {
-                self.fail(&NotMade::UsedUp).await?;
-                break;
+        // Of a batch that is refused, the halves follow; the next part is the last.
+        let mut parts = vec![chunks.as_slice()];
+        while let Some(part) = parts.pop().filter(|part| !part.is_empty()) {
+            let (texts, tokens) = self.batch(part, left).await?;
+            let (batch, after) = part.split_at(texts.len());
+            if !after.is_empty() {
+                parts.push(after);
             }
-            let place = (self.waiting.scope(), store);
-            let asked = (texts.as_slice(), PATIENCE);
-            match self.meaning.ask(place, self.model, self.endpoint, asked).await? {
-                Ok(vectors) => self.keep(batch, &vectors).await?,
-                Err(why) => {
+            let asked = match batch {
+                [] => Err(NotMade::UsedUp),
+                _ => self.ask(&texts).await?,
+            };
+            match (asked, batch) {
+                (Ok(vectors), _) => {
+                    self.keep(batch, &vectors).await?;
+                    (works, left) = (true, left.map(|left| left - tokens));
+                    embedded += batch.len();
+                }
+                (Err(NotMade::Failed(Error::Refused(status))), [alone]) => {
+                    // Is it the passage, or does the endpoint take nothing at all?
+                    if !works && let Err(why) = self.ask(&["test".to_owned()]).await? {
+                        self.fail(&why).await?;
+                        break;
+                    }
+                    self.pass_over(alone, status).await?;
+                    works = true;
+                    embedded += 1;
+                }
+                (Err(NotMade::Failed(Error::Refused(_))), _) => {
+                    let (first, second) = batch.split_at(batch.len() / 2);
+                    parts.extend([second, first]);
+                }
+                (Err(why), _) => {
                     self.fail(&why).await?;
                     break;
                 }
             }
-            embedded += batch.len();
-            rest = after;
-            left = left.map(|left| left - tokens);
-            if !rest.is_empty() && !self.lease().await? {
+            if !parts.is_empty() && !self.lease().await? {
                 break;
             }
         }
         Ok(embedded)
+    }
+
+    async fn ask(&self, texts: &[String]) -> Result<Result<Vec<Vector>, NotMade>, Fault> {
+        let place = (self.waiting.scope(), self.waiting.store);
+        self.meaning.ask(place, self.model, self.endpoint, (texts, PATIENCE)).await
     }
 
     /// As many texts as one call may have, and as today's budget allows; and their tokens.
@@ -142,6 +166,16 @@ impl Turn<'_> {
         let mut tx = self.meaning.context.db.tenant(self.waiting.scope()).await?;
         store::put(&mut tx, self.name(), chunks, vectors).await?;
         store_model_use::record_success(&mut tx, self.name()).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Leave a passage without a vector, until it or the model is another one.
+    async fn pass_over(&self, chunk: &Chunk, status: u16) -> Result<(), Fault> {
+        let now = self.meaning.context.clock.now();
+        let mut tx = self.meaning.context.db.tenant(self.waiting.scope()).await?;
+        store_refused::add(&mut tx, self.name(), chunk, (status, now)).await?;
+        store_model_use::record_success(&mut tx, self.name()).await?;
+        metrics::counter!("callslip_embedding_refused_passages_total").increment(1);
         Ok(tx.commit().await?)
     }
 

@@ -20,10 +20,10 @@ pub(super) struct Waiting {
 /// A chunk that waits.
 #[derive(Clone, Debug)]
 pub(super) struct Chunk {
-    document_id: Uuid,
-    ordinal: i32,
+    pub(super) document_id: Uuid,
+    pub(super) ordinal: i32,
     /// Another one once the chunk was replaced.
-    version: String,
+    pub(super) version: String,
     pub(super) title: String,
     pub(super) heading: String,
     pub(super) body: String,
@@ -69,7 +69,8 @@ pub(super) async fn waiting(tx: &mut ControlTx) -> sqlx::Result<Vec<Waiting>> {
     Ok(waiting.collect())
 }
 
-/// Some of a store's chunks that wait for the active model and that nobody else has taken.
+/// Some of a store's chunks that wait for the active model and that nobody else has taken; none that
+/// it does not take.
 pub(super) async fn take(
     tx: &mut TenantTx,
     store: VectorStoreId,
@@ -86,6 +87,9 @@ pub(super) async fn take(
           join documents document on document.id = index.document_id
          where index.vector_store_id = $1 and index.embedding is null
            and index.next_by is distinct from $2
+           and not exists (select from refused_passages refused
+                            where refused.document_id = index.document_id
+                              and refused.ordinal = index.ordinal and refused.model = $2)
          limit $3
            for update of index skip locked
         "#,
@@ -115,6 +119,9 @@ pub(super) async fn take_for_next(
           join documents document on document.id = index.document_id
          where index.vector_store_id = $1
            and index.next_by is distinct from $2 and index.next_by is distinct from $3
+           and not exists (select from refused_passages refused
+                            where refused.document_id = index.document_id
+                              and refused.ordinal = index.ordinal and refused.model = $3)
          limit $4
            for update of index skip locked
         "#,
@@ -175,7 +182,7 @@ pub(super) async fn put(
     Ok(())
 }
 
-/// Whether a chunk of this store has no vector by the model in the making.
+/// Whether a chunk of this store has no vector by the model in the making, which takes it.
 pub(super) async fn lacks(
     tx: &mut TenantTx,
     store: VectorStoreId,
@@ -183,8 +190,13 @@ pub(super) async fn lacks(
 ) -> sqlx::Result<bool> {
     sqlx::query_scalar!(
         r#"
-        select exists (select from chunk_index
-                        where vector_store_id = $1 and next_by is distinct from $2) as "lacks!"
+        select exists (
+          select from chunk_index index
+           where vector_store_id = $1 and next_by is distinct from $2
+             and not exists (select from refused_passages refused
+                              where refused.document_id = index.document_id
+                                and refused.ordinal = index.ordinal
+                                and refused.model = $2)) as "lacks!"
         "#,
         store.uuid(),
         next,
@@ -194,7 +206,7 @@ pub(super) async fn lacks(
 }
 
 /// Move some of the active model's vectors from the second place to the first, and forget some of
-/// models that never became active. How many.
+/// models that never became active or are not any more. How many.
 pub(super) async fn settle(
     tx: &mut TenantTx,
     store: VectorStoreId,
@@ -206,13 +218,16 @@ pub(super) async fn settle(
         with settled as materialized (
           select document_id, ordinal
             from chunk_index
-           where vector_store_id = $1 and next_by is not null and next_by is distinct from $3
+           where vector_store_id = $1
+             and case when next_by is null then embedded_by <> $2
+                      else next_by is distinct from $3 end
            limit $4
              for update skip locked
         )
         update chunk_index index
-           set embedding = case when next_by = $2 then next_embedding else embedding end,
-               embedded_by = case when next_by = $2 then next_by else embedded_by end,
+           set embedding = case when next_by = $2 then next_embedding
+                                when embedded_by = $2 then embedding end,
+               embedded_by = case when $2 in (next_by, embedded_by) then $2::smallint end,
                next_embedding = null, next_by = null, changed_in = pg_current_xact_id()
           from settled
          where index.document_id = settled.document_id and index.ordinal = settled.ordinal
@@ -228,18 +243,25 @@ pub(super) async fn settle(
 }
 
 /// Nothing of this store waits, unless something was added since, or somebody else is at it.
-pub(super) async fn forget(tx: &mut TenantTx, waiting: &Waiting) -> sqlx::Result<()> {
+pub(super) async fn forget(tx: &mut TenantTx, waiting: &Waiting, active: i16) -> sqlx::Result<()> {
     sqlx::query!(
         "
         delete from embedding_backlog
          where vector_store_id = $1 and noted = $2
-           and not exists (select from chunk_index
-                            where vector_store_id = $1 and (embedding is null or next_by is not null))
-           and not exists (select from vector_stores
-                            where id = $1 and next_embedded_by is not null)
+           and not exists (select from chunk_index index
+                            where vector_store_id = $1
+                              and (next_by is not null
+                                   or embedding is null and not exists (
+                                        select from refused_passages refused
+                                         where refused.document_id = index.document_id
+                                           and refused.ordinal = index.ordinal
+                                           and refused.model = $3)))
+           and exists (select from vector_stores
+                        where id = $1 and embedded_by = $3 and next_embedded_by is null)
         ",
         waiting.store.uuid(),
         waiting.noted,
+        active,
     )
     .execute(tx.conn())
     .await?;

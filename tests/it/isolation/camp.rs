@@ -81,6 +81,17 @@ async fn plant_rules(app: &TestApp, tenant: TenantId, user: UserId, mark: &str) 
                                        created_at)
          select $1, id, 2, 'https://' || $3 || '.example/v1', $3, 8, now() from vector_stores
           where tenant_id = $1 and backend = 'builtin' and $2::uuid is not null",
+        // It failed, so that nobody asks it.
+        "insert into rerankers (tenant_id, vector_store_id, base_url, model, failed_at, failure,
+                                created_at)
+         select $1, id, 'https://' || $3 || '.example/v1', $3, now() + interval '99 years', $3, now()
+           from vector_stores
+          where tenant_id = $1 and backend = 'builtin' and $2::uuid is not null",
+        "insert into refused_passages (tenant_id, vector_store_id, document_id, ordinal, model, status,
+                                       refused_at)
+         select tenant_id, vector_store_id, document_id, ordinal, 2, 413, now() from chunk_index
+          where tenant_id = $1 and $2::uuid is not null and $3::text is not null
+          order by document_id, ordinal limit 1",
         "insert into tenant_limits (tenant_id, per_minute)
          select $1, 599 where $2::uuid is not null and $3::text is not null",
         "insert into dismissed_questions (tenant_id, fingerprint, at)

@@ -1,12 +1,7 @@
 //! What the log says of one tenant's requests.
 
-use std::{
-    collections::HashMap,
-    io::Write,
-    sync::{Arc, Mutex},
-};
+use std::collections::HashMap;
 
-use callslip::{config::LogFormat, telemetry};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
@@ -15,33 +10,7 @@ use super::{
     camp::{Camp, Field, call},
     matrix::Oracle,
 };
-
-#[derive(Clone, Default)]
-struct Sink(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Sink {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Sink {
-    fn subscriber(&self) -> impl tracing::Subscriber + Send + Sync + use<> {
-        let writer = self.clone();
-        telemetry::subscriber("info,callslip=trace", LogFormat::Json, move || writer.clone())
-            .unwrap()
-    }
-
-    fn lines(&self) -> Vec<String> {
-        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
-        text.lines().map(str::to_owned).collect()
-    }
-}
+use crate::support::sink::Sink;
 
 /// A call, and what the answer says its request is called.
 async fn request(field: &Field, camp: &Camp, tool: &str, args: Value) -> String {

@@ -10,6 +10,7 @@ mod limits;
 mod measured;
 mod models;
 mod openai;
+mod rerank;
 mod retrieval;
 mod sync;
 mod watch;

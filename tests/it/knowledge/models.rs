@@ -65,7 +65,7 @@ impl Shelf {
         embed::status(&mut tx, self.store).await.unwrap().unwrap()
     }
 
-    async fn items(&self, numbers: std::ops::Range<usize>, mark: &str) {
+    pub(super) async fn items(&self, numbers: std::ops::Range<usize>, mark: &str) {
         let lines: Vec<String> = numbers
             .map(|n| {
                 let text = format!("item {n} of {mark}");
@@ -76,12 +76,12 @@ impl Shelf {
         assert!(report.failed.is_empty(), "{report:?}");
     }
 
-    async fn answer(&self, question: &str) -> Answer {
+    pub(super) async fn answer(&self, question: &str) -> Answer {
         self.search.search(self.scope, &[self.store], question, 5).await.unwrap()
     }
 
     /// The numbers of the items that answer, best first; nothing may have failed.
-    async fn numbers(&self, question: &str) -> Vec<usize> {
+    pub(super) async fn numbers(&self, question: &str) -> Vec<usize> {
         let answer = self.answer(question).await;
         assert!(answer.failures.is_empty(), "{:?}", answer.failures);
         let number = |snippet: &str| snippet.split(' ').nth(1).unwrap().parse().unwrap();
@@ -275,6 +275,88 @@ async fn a_silent_endpoint_costs_one_question_three_seconds(pool: PgPool) {
     fake.behave(Mode::Working);
     shelf.app.clock.advance(time::Duration::seconds(20));
     assert_eq!(shelf.numbers(QUESTION).await.len(), 5);
+}
+
+/// A passage that the endpoint does not take is found by its words; what comes with it is embedded,
+/// and nothing is asked for it again until it, or the model, is another one.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn a_passage_that_is_refused_keeps_no_other_waiting(pool: PgPool) {
+    let fake = Embeddings::start().await;
+    let shelf = stage(&pool, "acme", &fake).await;
+    shelf.items(0..37, "acme").await;
+    shelf.items(37..39, "acme with poison").await;
+    shelf.items(39..200, "acme").await;
+    fake.behave(Mode::Refusing(413, "poison"));
+    assert_eq!(shelf.choose(model(&fake, "up-8")).await, Chosen::InTheMaking);
+    fake.behave(Mode::Refusing(413, "poison"));
+    shelf.embed_all().await;
+    let status = shelf.status().await;
+    assert!(status.next.is_none(), "search goes by it");
+    assert_eq!((status.embedded, status.refused, shelf.vectors().await), (198, (2, 0), (198, 0)));
+    let endpoint = status.active.endpoint.unwrap();
+    assert!(endpoint.failure.is_none() && endpoint.rests_until.is_none());
+    let calls = fake.calls();
+    assert!(calls.len() < 25, "halves, and not one by one: {}", calls.len());
+    let taken = calls.iter().flat_map(|(_, texts)| {
+        let refused = texts.iter().any(|text| text.contains("poison"));
+        texts.iter().filter(move |_| !refused)
+    });
+    let words: usize = taken.map(|text| text.split_whitespace().count()).sum();
+    let used = endpoint.used_on(shelf.app.clock.now().date());
+    assert_eq!(used, words as i64, "what is refused uses nothing up");
+
+    let mut tx = shelf.app.db().tenant(shelf.scope).await.unwrap();
+    let refused = embed::refused(&mut tx, (shelf.store, status.active.id), 1).await.unwrap();
+    drop(tx);
+    assert_eq!((refused.len(), refused[0].title.as_str(), refused[0].status), (1, "Shelf", 413));
+    // A question that is refused is answered by its words, and no other one is by that.
+    let answer = shelf.answer("poison").await;
+    assert!(answer.failures[0].reason.contains("words alone"), "{:?}", answer.failures);
+    assert!(is_low(&shelf.numbers(QUESTION).await));
+    fake.behave(Mode::Working);
+    let found = shelf.numbers("poison").await;
+    assert!(found.contains(&37) && found.contains(&38), "{found:?}");
+    assert_eq!(shelf.app.count("embedding_backlog").await, 0, "nothing waits");
+
+    // Others come in, and it is left alone.
+    fake.behave(Mode::Refusing(413, "poison"));
+    shelf.items(200..210, "acme").await;
+    shelf.embed_all().await;
+    assert_eq!((fake.texts(), shelf.vectors().await), (10, (208, 0)));
+    // One of them says something else now, and then the model is another one.
+    shelf.items(37..38, "acme again").await;
+    shelf.embed_all().await;
+    assert_eq!((shelf.vectors().await, shelf.status().await.refused), ((209, 0), (1, 0)));
+    fake.behave(Mode::Working);
+    shelf.go_by(model(&fake, "down-8")).await;
+    assert_eq!((shelf.vectors().await, shelf.status().await.refused), ((210, 0), (0, 0)));
+    assert_eq!(shelf.app.count("refused_passages").await, 0);
+    // And a third one takes none of what it refuses, whose old vector goes.
+    fake.behave(Mode::Refusing(400, "poison"));
+    shelf.go_by(model(&fake, "up-16")).await;
+    assert_eq!((shelf.vectors().await, shelf.status().await.refused), ((209, 0), (1, 0)));
+    fake.behave(Mode::Working);
+    assert!(shelf.numbers("poison").await.contains(&38));
+}
+
+/// An endpoint that takes nothing at all is one that fails: no passage is given up for it.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn an_endpoint_that_refuses_everything_refuses_no_passage(pool: PgPool) {
+    let fake = Embeddings::start().await;
+    let shelf = stage(&pool, "acme", &fake).await;
+    shelf.go_by(model(&fake, "up-8")).await;
+    shelf.items(0..5, "acme").await;
+    fake.behave(Mode::Failing(400, 99));
+    shelf.embed_all().await;
+    let status = shelf.status().await;
+    assert_eq!((status.embedded, status.refused), (0, (0, 0)));
+    let failure = status.active.endpoint.unwrap().failure.unwrap().reason;
+    assert!(failure.contains("refused what it was asked"), "{failure}");
+    assert!(fake.calls().len() < 8);
+    fake.behave(Mode::Working);
+    shelf.app.clock.advance(time::Duration::seconds(7_200));
+    shelf.embed_all().await;
+    assert_eq!(shelf.vectors().await, (5, 0));
 }
 
 /// A day's tokens are a bound: what is beyond waits for the next day, and is found by words.

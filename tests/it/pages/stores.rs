@@ -12,8 +12,9 @@ use sqlx::PgPool;
 use super::stage::{Stage, assert_absent};
 use crate::support::{
     TestApp,
-    embeddings_fake::{self, Embeddings},
+    embeddings_fake::{self, Embeddings, Mode},
     openai_fake::{KEY, OpenAi, STORE},
+    reranker_fake::{self, Reranker},
 };
 
 const PATH: &str = "/t/acme/vector-stores";
@@ -202,6 +203,100 @@ async fn another_model_is_chosen_on_the_stores_page(pool: PgPool) {
     assert!(!page.text().contains("sk-") && page.select("#next-model").is_empty());
     let activity = ada.get("/t/acme/activity").await;
     for words in ["Embedding model chosen: up-8", "Search goes by another embedding model: up-8"] {
+        assert!(activity.text().contains(words), "{words}");
+    }
+}
+
+/// What a model does not take is named, with where it is and why.
+#[sqlx::test]
+async fn passages_that_a_model_does_not_take_are_named(pool: PgPool) {
+    let fake = Embeddings::start().await;
+    let app = TestApp::with(&pool, &[("CALLSLIP_OUTBOUND_ALLOW", &fake.host)]).await;
+    let store = app.store("acme", "Books").await;
+    for (name, text) in [("a.txt", "item 1 of acme"), ("b.txt", "item 2 with poison")] {
+        app.document("acme", store, name, text).await;
+    }
+    let admin = app.member("acme", "ada", callslip::tenants::Role::Admin).await;
+    let mut ada = admin.sign_in().await;
+    let path = format!("{PATH}/{store}");
+    let fields = [
+        ("kind", "endpoint"),
+        ("base_url", fake.base_url.as_str()),
+        ("model", "up-8"),
+        ("api_key", embeddings_fake::KEY),
+        ("agreed", "yes"),
+    ];
+    fake.behave(Mode::Refusing(413, "poison"));
+    assert_eq!(ada.submit(&path, &format!("{path}/model"), &fields).await.status, 303);
+    while app.parts.importer().embed_waiting().await.unwrap() > 0 {}
+    let page = ada.get(&path).await;
+    let said = page.select("li").join(" ");
+    assert!(said.contains("item 2 with poison: it is too long for the model (413)"), "{said}");
+    assert!(!said.contains("item 1"), "{said}");
+    assert!(page.select("dl")[0].contains("Ready"), "nothing waits: {}", page.text());
+    let link = page.attribute("li a", "href");
+    let link = link.iter().find(|link| link.starts_with("/d/")).unwrap();
+    let document = ada.get(link.trim_end_matches("#passage")).await;
+    assert!(document.text().contains("poison"), "{}", document.text());
+}
+
+/// Who orders the best passages anew is chosen on the store's page, shown with how well it works, and
+/// removed; its key is never printed.
+#[sqlx::test]
+async fn a_reranker_is_chosen_on_the_stores_page(pool: PgPool) {
+    let fake = Reranker::start().await;
+    let app = TestApp::with(&pool, &[("CALLSLIP_OUTBOUND_ALLOW", &fake.host)]).await;
+    let store = app.store("acme", "Books").await;
+    for number in 1..4 {
+        let name = format!("{number}.txt");
+        app.document("acme", store, &name, &format!("item {number} of acme")).await;
+    }
+    let admin = app.member("acme", "ada", callslip::tenants::Role::Admin).await;
+    let mut ada = admin.sign_in().await;
+    let path = format!("{PATH}/{store}");
+    let to = format!("{path}/reranker");
+    let form = |key: &'static str, agreed: &'static str| {
+        [
+            ("base_url", fake.base_url.as_str()),
+            ("model", "plain"),
+            ("api_key", key),
+            ("agreed", agreed),
+        ]
+    };
+    for (fields, words) in [
+        (form("sk-wrong-key", "yes"), "The API key was refused"),
+        (form(reranker_fake::KEY, ""), "what is sent there"),
+    ] {
+        let page = ada.submit(&path, &to, &fields).await;
+        assert_eq!(page.status, 422);
+        assert!(page.select("[role=alert]")[0].contains(words), "{}", page.text());
+        assert_eq!(page.attribute("#reranker_model", "value"), ["plain"]);
+        assert!(!page.text().contains("sk-"));
+    }
+    let done = ada.submit(&path, &to, &form(reranker_fake::KEY, "yes")).await;
+    assert_eq!(done.location(), format!("{path}?notice=reranker-chosen"));
+    let page = ada.get(&path).await;
+    let said = page.select("#reranker dl").concat();
+    for words in ["plain", "In use", "MNOP", &fake.base_url] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    fake.behave(Mode::Failing(500, 9));
+    #[expect(clippy::disallowed_methods, reason = "the test made the tenant")]
+    let scope = TenantScope::proven(app.tenant("acme").await.id);
+    let search = app.parts.search(callslip::db::Class::Tool);
+    let answer = search.search(scope, &[store], "acme", 5).await.unwrap();
+    assert_eq!((answer.hits.len(), answer.failures.len()), (3, 0));
+    let page = ada.get(&path).await;
+    let said = page.select("#reranker dl").concat();
+    assert!(said.contains("Failing") && said.contains("problem of its own"), "{said}");
+    assert!(!page.text().contains("sk-") && !page.text().contains("INTERNAL"));
+
+    let done = ada.submit(&path, &format!("{to}/remove"), &[]).await;
+    assert_eq!(done.location(), format!("{path}?notice=reranker-removed"));
+    let page = ada.get(&path).await;
+    assert!(page.select("#reranker").is_empty());
+    let activity = ada.get("/t/acme/activity").await;
+    for words in ["Reranker chosen: plain", "Reranker removed: plain"] {
         assert!(activity.text().contains(words), "{words}");
     }
 }

@@ -3,166 +3,61 @@
 //! Its vectors say where a text's first number is: `item 7` lies at 7 of 100 steps of a quarter turn,
 //! and a text without a number at the beginning. The model `down-…` counts from the other end.
 
-use std::sync::{Arc, Mutex};
+use std::ops::Deref;
 
-use axum::{
-    Router,
-    body::{Body, to_bytes},
-    extract::Request,
-    http::StatusCode,
-    response::Response,
-};
+use axum::response::Response;
 use base64::prelude::{BASE64_STANDARD, Engine};
 use serde_json::{Value, json};
-use tokio::sync::{Notify, Semaphore};
+
+pub(crate) use super::api_fake::Mode;
+use super::api_fake::{Call, Fake, error, reply};
 
 pub(crate) const KEY: &str = "sk-embed-0123456789-QRST";
 
-/// How it behaves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mode {
-    Working,
-    /// Numbers in decimal digits, whatever was asked for.
-    Digits,
-    /// 429 this many times, with how long to wait, then working.
-    RateLimited(u32, &'static str),
-    /// This status this many times, then working.
-    Failing(u16, u32),
-    OutOfCredit,
-    /// One vector less than texts.
-    Short,
-    /// One vector that is too short, the last.
-    Stub,
-    /// 200 with something else.
-    Garbage(&'static str),
-    /// Never answers.
-    Silent,
-    /// Answers when it is told to; see [`Embeddings::arrived`] and [`Embeddings::release`].
-    Held,
-}
-
-#[derive(Debug)]
-pub(crate) struct State {
-    pub(crate) mode: Mode,
-    /// The texts of each call, with the model that they were for.
-    pub(crate) calls: Vec<(String, Vec<String>)>,
-    arrived: Arc<Semaphore>,
-    released: Arc<Notify>,
-}
-
 /// The fake.
 #[derive(Clone, Debug)]
-pub(crate) struct Embeddings {
-    pub(crate) base_url: String,
-    pub(crate) host: String,
-    pub(crate) state: Arc<Mutex<State>>,
+pub(crate) struct Embeddings(Fake);
+
+impl Deref for Embeddings {
+    type Target = Fake;
+
+    fn deref(&self) -> &Fake {
+        &self.0
+    }
 }
 
 impl Embeddings {
     pub(crate) async fn start() -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let host = listener.local_addr().unwrap().to_string();
-        let state = Arc::new(Mutex::new(State {
-            mode: Mode::Working,
-            calls: Vec::new(),
-            arrived: Arc::new(Semaphore::new(0)),
-            released: Arc::default(),
-        }));
-        let shared = Arc::clone(&state);
-        let router =
-            Router::new().fallback(move |request: Request| answer(shared.clone(), request));
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { base_url: format!("http://{host}/v1"), host, state }
+        Self(Fake::start(KEY, answer).await)
     }
 
-    pub(crate) fn behave(&self, mode: Mode) {
-        let mut state = self.state.lock().unwrap();
-        state.mode = mode;
-        state.calls.clear();
-    }
-
+    /// The texts of each call, with the model that they were for.
     pub(crate) fn calls(&self) -> Vec<(String, Vec<String>)> {
-        self.state.lock().unwrap().calls.clone()
+        self.0.calls().iter().map(|call| (model(call).to_owned(), texts(call))).collect()
     }
 
     /// How many texts it was sent.
     pub(crate) fn texts(&self) -> usize {
         self.calls().iter().map(|(_, texts)| texts.len()).sum()
     }
-
-    /// Wait until a call is held.
-    pub(crate) async fn arrived(&self) {
-        let arrived = Arc::clone(&self.state.lock().unwrap().arrived);
-        arrived.acquire().await.unwrap().forget();
-    }
-
-    /// Answer what is held, and whatever comes after it.
-    pub(crate) fn release(&self) {
-        let mut state = self.state.lock().unwrap();
-        state.mode = Mode::Working;
-        state.released.notify_waiters();
-    }
 }
 
-fn reply(status: u16, body: &Value) -> Response {
-    Response::builder()
-        .status(StatusCode::from_u16(status).unwrap())
-        .header("content-type", "application/json")
-        .body(Body::from(body.to_string()))
-        .unwrap()
+fn model(call: &Call) -> &str {
+    call.body["model"].as_str().unwrap_or_default()
 }
 
-fn error(status: u16, code: &str) -> Response {
-    let message = format!("INTERNAL DETAIL {code} sk-leak");
-    reply(status, &json!({ "error": { "message": message, "type": code, "code": code } }))
+fn texts(call: &Call) -> Vec<String> {
+    serde_json::from_value(call.body["input"].clone()).unwrap_or_default()
 }
 
-async fn answer(state: Arc<Mutex<State>>, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
-    let body = to_bytes(body, 1 << 24).await.unwrap();
-    let authorized = parts.headers.get("authorization").and_then(|v| v.to_str().ok())
-        == Some(&format!("Bearer {KEY}"));
-    if parts.uri.path() != "/v1/embeddings" {
+fn answer(call: &Call, mode: Mode) -> Response {
+    if call.line != "POST /v1/embeddings" {
         return error(404, "not_found");
     }
-    let body: Value = serde_json::from_slice(&body).unwrap();
-    let texts: Vec<String> = serde_json::from_value(body["input"].clone()).unwrap();
-    let model = body["model"].as_str().unwrap().to_owned();
-    let (mode, released) = {
-        let mut state = state.lock().unwrap();
-        state.calls.push((model.clone(), texts.clone()));
-        let mode = state.mode;
-        state.mode = match mode {
-            Mode::RateLimited(1, _) | Mode::Failing(_, 1) => Mode::Working,
-            Mode::RateLimited(n, after) => Mode::RateLimited(n - 1, after),
-            Mode::Failing(status, n) => Mode::Failing(status, n - 1),
-            other => other,
-        };
-        // Listens before it says that it is there, so that no release is missed.
-        let released = Arc::clone(&state.released).notified_owned();
-        if mode == Mode::Held {
-            state.arrived.add_permits(1);
-        }
-        (mode, released)
+    let Some(length) = length(model(call), &call.body) else {
+        return error(404, "model_not_found");
     };
-    if !authorized {
-        return error(401, "invalid_api_key");
-    }
-    match mode {
-        Mode::RateLimited(_, after) => {
-            let mut response = error(429, "rate_limit_exceeded");
-            response.headers_mut().insert("retry-after", after.parse().unwrap());
-            return response;
-        }
-        Mode::OutOfCredit => return error(429, "insufficient_quota"),
-        Mode::Failing(status, _) => return error(status, "server_error"),
-        Mode::Garbage(text) => return Response::new(Body::from(text)),
-        Mode::Silent => return std::future::pending().await,
-        Mode::Held => released.await,
-        Mode::Working | Mode::Digits | Mode::Short | Mode::Stub => {}
-    }
-    let Some(length) = length(&model, &body) else { return error(404, "model_not_found") };
-    reply(200, &made(&model, length, &texts, mode, &body))
+    reply(200, &made(model(call), length, &texts(call), mode, &call.body))
 }
 
 /// `up-8` makes vectors of 8 numbers, unless it is asked for fewer.

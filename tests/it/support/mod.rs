@@ -1,6 +1,7 @@
 //! The stage: an application on a fresh database, and browsers that visit it.
 
 mod answer;
+pub mod api_fake;
 mod back_end;
 mod browser;
 pub mod bucket_fake;
@@ -16,6 +17,8 @@ mod probe;
 pub mod property;
 pub mod provider;
 mod queue;
+pub mod reranker_fake;
+pub mod sink;
 mod terminal;
 mod valkey;
 
