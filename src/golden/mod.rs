@@ -2,13 +2,14 @@
 //!
 //! A run asks them all, in the background ([`Golden`]), and notes where the first document that
 //! answers each one stood. What ranked is named in the run's fingerprint: the newest run is shown
-//! beside the newest one before the model, the chunking or the ranking changed. A run begins by
+//! beside the newest one before a model, a reranker, the chunking or the ranking changed. A run begins by
 //! itself when any of these is another one than before, or when there are new questions.
 
 mod import;
 mod run;
 mod score;
 pub mod store;
+mod store_rankers;
 mod store_runs;
 
 use time::OffsetDateTime;

@@ -1,17 +1,18 @@
 //! Runs: a node takes one, asks question after question, and says so all the while.
 
-use std::sync::Arc;
+use std::{fmt::Write, sync::Arc};
 
+use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use super::{
-    Expected, Question, store,
+    Expected, Question, store, store_rankers,
     store_runs::{self, Held},
 };
 use crate::{
     clock::Clock,
-    db::{Db, TenantScope},
+    db::{Db, TenantScope, TenantTx},
     documents,
     embeddings::{self, Embedder},
     fault::Fault,
@@ -37,15 +38,19 @@ impl Golden {
         Self { db, clock, search, embedder, turn: Arc::default() }
     }
 
-    /// What ranks now, in words.
-    #[must_use]
-    pub fn fingerprint(&self) -> String {
+    /// What ranks a tenant's documents now, in words: here, and elsewhere for the stores of its
+    /// questions.
+    async fn fingerprint(&self, tx: &mut TenantTx) -> sqlx::Result<String> {
         let model = match self.embedder.is_there() {
             true => format!("model {}", embeddings::MODEL),
             false => "no model".to_owned(),
         };
         let (ranking, chunking) = (search::RANKING_VERSION, documents::CHUNKING_VERSION);
-        format!("{model}, chunking {chunking}, ranking {ranking}")
+        let mut fingerprint = format!("{model}, chunking {chunking}, ranking {ranking}");
+        for ranker in store_rankers::elsewhere(tx).await? {
+            let _ = write!(fingerprint, "; {ranker}");
+        }
+        Ok(shortened(fingerprint))
     }
 
     /// Ask for a run, unless one is under way or there is nothing to ask.
@@ -54,7 +59,8 @@ impl Golden {
     /// When the database fails.
     pub async fn want(&self, scope: TenantScope) -> Result<(), Fault> {
         let mut tx = self.db.tenant(scope).await?;
-        store_runs::want(&mut tx, &self.fingerprint(), self.clock.now()).await?;
+        let fingerprint = self.fingerprint(&mut tx).await?;
+        store_runs::want(&mut tx, &fingerprint, self.clock.now()).await?;
         Ok(tx.commit().await?)
     }
 
@@ -70,11 +76,12 @@ impl Golden {
         for tenant in tenants {
             let mut tx = self.db.tenant(scope(tenant)).await?;
             // Half of a model's vectors say nothing about it.
-            let is_behind =
-                self.embedder.is_there() && documents::embed::is_behind(&mut tx).await?;
+            let has_model = self.embedder.is_there() || store_rankers::any_embeds(&mut tx).await?;
+            let is_behind = has_model && documents::embed::is_behind(&mut tx).await?;
             let now = self.clock.now();
-            if !is_behind && store_runs::is_due(&mut tx, &self.fingerprint(), now).await? {
-                store_runs::want(&mut tx, &self.fingerprint(), now).await?;
+            let fingerprint = self.fingerprint(&mut tx).await?;
+            if !is_behind && store_runs::is_due(&mut tx, &fingerprint, now).await? {
+                store_runs::want(&mut tx, &fingerprint, now).await?;
                 tx.commit().await?;
             }
         }
@@ -112,7 +119,8 @@ impl Golden {
         let mut tx = self.db.tenant(scope(tenant)).await?;
         let mut questions = store::list(&mut tx).await?;
         questions.retain(|question| !answers(question).is_empty());
-        let begun = (questions.len(), &*self.fingerprint());
+        let fingerprint = self.fingerprint(&mut tx).await?;
+        let begun = (questions.len(), fingerprint.as_str());
         if !store_runs::take(&mut tx, held, begun, self.clock.now()).await? {
             return Ok(());
         }
@@ -158,10 +166,37 @@ fn scope(tenant: TenantId) -> TenantScope {
     TenantScope::proven(tenant)
 }
 
+/// The longest fingerprint that is kept, in characters.
+const LONGEST: usize = 400;
+
+/// A fingerprint as it is kept: of a long one the beginning, and a hash that stands for all of it.
+fn shortened(fingerprint: String) -> String {
+    if fingerprint.chars().count() <= LONGEST {
+        return fingerprint;
+    }
+    let hash: String =
+        Sha256::digest(&fingerprint).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let beginning: String = fingerprint.chars().take(LONGEST - hash.len() - 2).collect();
+    format!("{beginning}… {hash}")
+}
+
 fn answers(question: &Question) -> Vec<DocumentId> {
     let there = question.expected.iter().filter_map(|one| match one {
         Expected::There { id, .. } => Some(*id),
         Expected::Deleted => None,
     });
     there.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_fingerprint_is_short_and_still_another_one_than_its_neighbour() {
+        let long = |last: &str| shortened(format!("{}{last}", "Bücher: ".repeat(200)));
+        assert_eq!(shortened("ranking 1".to_owned()), "ranking 1");
+        assert_eq!((long("a").chars().count(), long("a")), (LONGEST, long("a")));
+        assert_ne!(long("a"), long("b"));
+    }
 }

@@ -5,7 +5,11 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use time::Duration;
 
-use crate::support::{Answer, Assistant, Browser, Terminal, TestApp};
+use crate::support::{
+    Answer, Assistant, Browser, Terminal, TestApp,
+    embeddings_fake::{self, Embeddings},
+    reranker_fake::{self, Reranker},
+};
 
 const PAGE: &str = "/t/acme/quality";
 
@@ -19,7 +23,12 @@ struct Library {
 
 impl Library {
     async fn open(pool: &PgPool) -> Self {
-        let app = TestApp::new(pool).await;
+        Self::with(pool, &[]).await
+    }
+
+    /// With variables of its own.
+    async fn with(pool: &PgPool, variables: &[(&str, &str)]) -> Self {
+        let app = TestApp::with(pool, variables).await;
         let admin = app.member("acme", "ada", Role::Admin).await.sign_in().await;
         let store = app.store("acme", "Books").await;
         for (name, text) in [
@@ -107,6 +116,59 @@ async fn questions_are_asked_again_when_what_ranks_has_changed(pool: PgPool) {
     let asked = library.post("/run", &[]).await;
     assert_eq!(asked.location(), "/t/acme/quality?notice=run-asked");
     assert_eq!(library.app.count("golden_runs").await, 3);
+}
+
+/// What ranks elsewhere counts too: who orders the best passages anew, and another model's vectors
+/// once all of them are there.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn questions_are_asked_again_when_what_ranks_elsewhere_has_changed(pool: PgPool) {
+    let (second_look, model) = (Reranker::start().await, Embeddings::start().await);
+    let hosts = format!("{},{}", second_look.host, model.host);
+    let mut library = Library::with(&pool, &[("CALLSLIP_OUTBOUND_ALLOW", &hosts)]).await;
+    let offered = library.offered("Where does the quokka smile?").await;
+    library.add("Where does the quokka smile?", &offered[0]).await;
+    library.tend().await;
+    assert_eq!(library.runs().await, 1);
+
+    let store = format!("/t/acme/vector-stores/{}", library.store);
+    let reranker = [
+        ("base_url", second_look.base_url.as_str()),
+        ("model", "plain"),
+        ("api_key", reranker_fake::KEY),
+        ("agreed", "yes"),
+    ];
+    let url = format!("{store}/reranker");
+    assert_eq!(library.admin.submit(&store, &url, &reranker).await.status, 303);
+    library.tend().await;
+    library.tend().await;
+    assert_eq!(library.runs().await, 2, "once");
+    let page = library.admin.get(PAGE).await;
+    let said = page.select("#numbers ~ p").concat() + &page.text();
+    let (now, before) = said.split_once("Before:").unwrap();
+    assert!(now.contains("Books: reranked by plain at http"), "{said}");
+    assert!(!before.contains("reranked by plain") && !said.contains("sk-"), "{said}");
+
+    let up = [
+        ("kind", "endpoint"),
+        ("base_url", model.base_url.as_str()),
+        ("model", "up-8"),
+        ("api_key", embeddings_fake::KEY),
+        ("agreed", "yes"),
+    ];
+    let url = format!("{store}/model");
+    assert_eq!(library.admin.submit(&store, &url, &up).await.status, 303);
+    library.tend().await;
+    assert_eq!(library.runs().await, 2, "not while half of the vectors are there");
+    while library.app.parts.importer().embed_waiting().await.unwrap() > 0 {}
+    library.tend().await;
+    library.tend().await;
+    assert_eq!(library.runs().await, 3);
+    let said = library.admin.get(PAGE).await.text();
+    assert!(said.contains("Books: up-8 with 8 dimensions at http"), "{said}");
+    let url = format!("{store}/reranker/remove");
+    assert_eq!(library.admin.submit(&store, &url, &[]).await.status, 303);
+    library.tend().await;
+    assert_eq!(library.runs().await, 4);
 }
 
 #[sqlx::test(migrator = "callslip::db::MIGRATOR")]
