@@ -31,6 +31,7 @@ pub const VARIABLES: &[Variable] = &[
     Variable { name: "CALLSLIP_DATABASE_CONNECTIONS", default: "16" },
     Variable { name: "CALLSLIP_POSTGRES_DIR", default: "" },
     Variable { name: "CALLSLIP_MODEL_DIR", default: "" },
+    Variable { name: "CALLSLIP_SEARCH_INDEX_MB", default: "512" },
     Variable { name: "CALLSLIP_MASTER_KEY", default: "" },
     Variable { name: "CALLSLIP_METRICS_LISTEN", default: "127.0.0.1:8701" },
     Variable { name: "CALLSLIP_TRUSTED_PROXIES", default: "" },
@@ -84,6 +85,8 @@ pub struct Config {
     pub postgres_dir: Option<PathBuf>,
     /// Where the embedding model is: `models` under `data_dir` unless another folder is named.
     pub model_dir: PathBuf,
+    /// How many mebibytes large stores may take in memory together.
+    pub search_index_mb: usize,
     /// 64 hexadecimal digits; `None` keeps a key file under `data_dir`.
     pub master_key: Option<Secret>,
     /// Where `/metrics` listens: loopback only.
@@ -156,6 +159,7 @@ impl Config {
             public_url: reader.public_url("CALLSLIP_PUBLIC_URL", listen),
             model_dir: model_dir.unwrap_or_else(|| data_dir.join("models")),
             data_dir,
+            search_index_mb: reader.within("CALLSLIP_SEARCH_INDEX_MB", 0, 1_000_000),
             database_url: reader.secret("DATABASE_URL"),
             migration_database_url: reader.secret("MIGRATION_DATABASE_URL"),
             database_connections: reader.within("CALLSLIP_DATABASE_CONNECTIONS", 2, 1000),

@@ -77,7 +77,7 @@ impl Context {
             outbound,
             clock,
             embedder: Embedder::local(config.model_dir.clone()),
-            near: Near::new(near::Limits::default()),
+            near: Near::new(near::Limits::within(config.search_index_mb)),
             bell: Bell::default(),
             config,
             db,

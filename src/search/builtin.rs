@@ -22,7 +22,7 @@ use crate::{
     fault::Fault,
     ids::{DocumentId, VectorStoreId},
     neutral::{Flag, neutral_line},
-    vector_stores::{Models, models::LOCAL, store_models},
+    vector_stores::{Models, store_models},
 };
 
 /// What a question looks like to one of a store's models.
@@ -53,8 +53,8 @@ pub(super) async fn search(
         filter: asked.filter,
     };
     // The index knows nothing of what filters go by, and has no other model's vectors.
-    let is_fit = asked.filter.is_none() && meant.model == LOCAL;
-    let index = if is_fit { near(words.chunks) } else { None };
+    let index = if asked.filter.is_none() { near(words.chunks) } else { None };
+    let index = index.filter(|index| index.model() == meant.model);
     let candidates = match index {
         Some(index) => {
             let wanted = Wanted {

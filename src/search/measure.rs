@@ -20,8 +20,7 @@ use crate::{
     deadline,
     fault::Fault,
     ids::{DocumentId, VectorStoreId},
-    neutral,
-    vector_stores::{self, models::LOCAL},
+    neutral, vector_stores,
 };
 
 /// The most documents that a measurement looks at.
@@ -123,16 +122,18 @@ pub(super) async fn compare(
     (questions, index): (i64, Option<&Arc<Index>>),
 ) -> Result<Compared, Fault> {
     let mut tx = db.tenant_to_scan(scope).await?;
-    let samples = samples(&mut tx, store, questions).await?;
-    drop(tx);
     let mut compared = Compared::default();
+    let models = vector_stores::store_models::current(&mut tx, store).await?;
+    let Some(model) = models.map(|models| models.active) else { return Ok(compared) };
+    let samples = samples(&mut tx, (store, model), questions).await?;
+    drop(tx);
     for sample in samples {
         let query = some_words(&sample.body);
         let vector = sample.vector.as_deref();
         let asked = Asked { query: &query, vector, limit: BEST, filter: None };
         let started = Instant::now();
         let tx = db.tenant_to_scan(scope).await?;
-        let meant = Meant { vector, model: LOCAL };
+        let meant = Meant { vector, model };
         let exact = builtin::search(tx, store, &asked, meant, (|_| None, Reranker::Nobody)).await?;
         compared.exact.push(started.elapsed());
         let Some(index) = index else { continue };
@@ -141,7 +142,7 @@ pub(super) async fn compare(
         let near = |_| Some(Arc::clone(index));
         let near = builtin::search(tx, store, &asked, meant, (near, Reranker::Nobody)).await?;
         compared.near.push(started.elapsed());
-        // A store that goes by another model has no index that is asked.
+        // A store that goes by another model since is asked another time.
         let (Ok(exact), Ok(near)) = (exact, near) else { continue };
         compared.expected += exact.len();
         let is_there = |one: &&Found| near.iter().any(|other| other.reference == one.reference);

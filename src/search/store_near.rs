@@ -6,7 +6,7 @@ use super::{
     ranking::{Candidate, Place},
     store::{Asked, CandidateRow},
 };
-use crate::{db::TenantTx, embeddings::MODEL, ids::VectorStoreId};
+use crate::{db::TenantTx, ids::VectorStoreId};
 
 /// As [`super::store::candidates`], of the chunks at these places and of those that changed since.
 /// Each is looked up by its key (`lateral`, `limit`): the planner would rather read the store.
@@ -24,23 +24,26 @@ pub(super) async fn candidates(
         CandidateRow,
         r#"
         with looked_at as materialized (
-          select place.document_id, place.ordinal, embedded_by, embedding, terms
+          select place.document_id, place.ordinal, embedding, terms
             from unnest($6::uuid[], $7::int[]) as place (document_id, ordinal)
            cross join lateral (
-             select vector_store_id, changed_in, embedded_by, embedding, terms
+             select vector_store_id, changed_in, terms,
+                    case when embedded_by = $5 then embedding
+                         when next_by = $5 then next_embedding end as embedding
                from chunk_index
               where document_id = place.document_id and ordinal = place.ordinal
               limit 1
            ) chunk
            where vector_store_id = $1 and changed_in < $8::text::xid8
           union all
-          select document_id, ordinal, embedded_by, embedding, terms
+          select document_id, ordinal,
+                 case when embedded_by = $5 then embedding
+                      when next_by = $5 then next_embedding end, terms
             from chunk_index
            where vector_store_id = $1 and changed_in >= $8::text::xid8
         ), scored as materialized (
           select document_id, ordinal, embedding,
-                 case when embedded_by = $5
-                      then -(embedding <#> (select $3::real[]::halfvec)) end as cosine,
+                 -(embedding <#> (select $3::real[]::halfvec)) as cosine,
                  -(terms <#> (select $2::text::sparsevec)) as bm25
             from looked_at
         ), phrased as materialized (
@@ -75,7 +78,7 @@ pub(super) async fn candidates(
         asked.terms,
         asked.vector as Option<&[f32]>,
         asked.phrases,
-        MODEL,
+        asked.model,
         &documents,
         &ordinals,
         since,

@@ -25,6 +25,8 @@ const UNIT: f32 = 1.0 / 29_000.0;
 #[derive(Debug)]
 pub(in crate::search) struct Index {
     since: String,
+    /// Which of the store's models the bits are by.
+    model: i16,
     loaded: Instant,
     places: Vec<Place>,
     /// `width` of each chunk, all 0 where it has no embedding.
@@ -92,7 +94,7 @@ impl Builder {
         self.places.push(place);
     }
 
-    pub(super) fn index(mut self, since: String) -> Index {
+    pub(super) fn index(mut self, since: String, model: i16) -> Index {
         self.postings.sort_unstable();
         let mut terms: HashMap<i32, (u32, u32)> = HashMap::new();
         let mut slots = Vec::with_capacity(self.postings.len());
@@ -105,6 +107,7 @@ impl Builder {
         }
         Index {
             since,
+            model,
             loaded: Instant::now(),
             places: self.places,
             bits: self.bits,
@@ -120,6 +123,11 @@ impl Builder {
 impl Index {
     pub(super) const fn chunks(&self) -> usize {
         self.places.len()
+    }
+
+    /// Whose embeddings it knows.
+    pub(in crate::search) const fn model(&self) -> i16 {
+        self.model
     }
 
     /// What changed in this transaction or later may not be in it, as PostgreSQL writes it.
@@ -242,7 +250,7 @@ mod tests {
             let signs = (n % 50 != 3).then_some(signs.as_str());
             builder.add(place(n), terms.into_iter(), signs);
         }
-        let index = builder.index("0".to_owned());
+        let index = builder.index("0".to_owned(), 1);
         assert!(index.chunks() == 5_000 && index.size() > 100_000);
         let wanted = Wanted {
             terms: vec![(7, 0.01), (1_000 + 2_000, 5.0), (99, 9.0)],
@@ -257,6 +265,6 @@ mod tests {
         let phrased = index.best(&Wanted { vector: None, phrased: true, ..wanted });
         assert!(phrased.len() >= PHRASED);
         assert!(index.best(&Wanted::default()).is_empty());
-        assert!(Builder::default().index(String::new()).best(&Wanted::default()).is_empty());
+        assert!(Builder::default().index(String::new(), 1).best(&Wanted::default()).is_empty());
     }
 }

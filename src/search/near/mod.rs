@@ -12,7 +12,8 @@
 //! index from which one on it may lack changes: that needs no counter, which writers would wait for.
 //!
 //! A store is loaded in the background when it is first asked; until then, and where there is no
-//! room, every chunk is looked at. [`Near::keep_up`] loads anew what has changed much or lost
+//! room, every chunk is looked at. An index is of one model's embeddings: a store that goes by another
+//! one since is looked at chunk by chunk until it is loaded anew. [`Near::keep_up`] loads anew what has changed much or lost
 //! something, forgets what nobody asks, and measures [`Recall`]: below 0.95 every chunk is looked at
 //! again until the next time.
 
@@ -32,6 +33,7 @@ use crate::{
     db::{Class, Db, TenantScope},
     fault::Fault,
     ids::VectorStoreId,
+    vector_stores::store_models,
 };
 
 use index::{Builder, State};
@@ -58,6 +60,14 @@ pub struct Limits {
     pub most_bytes: usize,
     /// How old an index is at least when it is loaded anew because something was deleted.
     pub least_age: Duration,
+}
+
+impl Limits {
+    /// The usual ones, with so many mebibytes for all indexes together.
+    #[must_use]
+    pub fn within(mebibytes: usize) -> Self {
+        Self { most_bytes: mebibytes.saturating_mul(1024 * 1024), ..Self::default() }
+    }
 }
 
 impl Default for Limits {
@@ -156,15 +166,20 @@ impl Near {
         let _turn = self.0.loading.lock().await;
         let mut tx = db.tenant_to_scan(scope).await?;
         let since = store::horizon(&mut tx).await?;
+        let models = store_models::current(&mut tx, store).await?;
+        let Some(model) = models.map(|models| models.active) else {
+            self.stores().remove(&key);
+            return Ok(());
+        };
         let documents = store::documents(&mut tx, store).await?;
         drop(tx);
         let mut builder = Builder::default();
         for documents in documents.chunks(AT_ONCE) {
             // A transaction each: nothing in Postgres waits for a long one to end.
             let mut tx = db.tenant_to_scan(scope).await?;
-            store::load(&mut tx, documents, &mut builder).await?;
+            store::load(&mut tx, (documents, model), &mut builder).await?;
         }
-        let index = tokio::task::spawn_blocking(move || builder.index(since)).await?;
+        let index = tokio::task::spawn_blocking(move || builder.index(since, model)).await?;
         let mut stores = self.stores();
         if index.chunks() == 0 || !self.make_room(&mut stores, key, index.size()) {
             // Left in the list without an index where there is no room: it is not tried each time.
@@ -176,6 +191,7 @@ impl Near {
         if let Some(kept) = stores.get_mut(&key) {
             let alike = |old: &Arc<Index>| {
                 old.state() != State::Poor
+                    && old.model() == index.model()
                     && old.chunks().abs_diff(index.chunks()) < old.chunks() / 5
             };
             kept.measured = kept.measured.filter(|_| kept.index.as_ref().is_some_and(alike));
@@ -217,12 +233,15 @@ impl Near {
         for (key, index) in kept {
             let mut tx = db.tenant_to_scan(key.0).await?;
             let (old, new) = store::changes(&mut tx, key.1, index.since()).await?;
+            let models = store_models::current(&mut tx, key.1).await?;
             drop(tx);
+            let is_of_another = models.is_some_and(|models| models.active != index.model());
             let chunks = index.chunks();
             let missing = i64::try_from(chunks)? - old;
             if old + new == 0 {
                 self.stores().remove(&key);
-            } else if (missing > 0 && index.age() >= self.0.limits.least_age)
+            } else if is_of_another
+                || (missing > 0 && index.age() >= self.0.limits.least_age)
                 || usize::try_from(new)? > chunks / 50
             {
                 self.load(db, key).await?;

@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::index::Builder;
-use crate::{db::TenantTx, embeddings::MODEL, ids::VectorStoreId, search::ranking::Place};
+use crate::{db::TenantTx, ids::VectorStoreId, search::ranking::Place};
 
 /// pgvector's sparse vector, as it is sent: how many dimensions, how many numbers, nothing, the
 /// dimensions counted from 0, the numbers.
@@ -53,22 +53,22 @@ pub(super) async fn documents(tx: &mut TenantTx, store: VectorStoreId) -> sqlx::
         .await
 }
 
-/// Read the chunks of these documents.
+/// Read the chunks of these documents, with what this model made of them.
 pub(super) async fn load(
     tx: &mut TenantTx,
-    documents: &[Uuid],
+    (documents, model): (&[Uuid], i16),
     into: &mut Builder,
 ) -> sqlx::Result<()> {
     let rows = sqlx::query!(
         r#"
         select document_id, ordinal, terms as "terms: Sparse",
-               case when embedded_by = $2
-                    then binary_quantize(embedding)::text end as signs
+               case when embedded_by = $2 then binary_quantize(embedding)::text
+                    when next_by = $2 then binary_quantize(next_embedding)::text end as signs
           from chunk_index
          where document_id = any($1)
         "#,
         documents,
-        MODEL,
+        model,
     )
     .fetch_all(tx.conn())
     .await?;
@@ -107,17 +107,18 @@ pub(in crate::search) struct Sample {
     pub(in crate::search) vector: Option<Vec<f32>>,
 }
 
-/// Some chunks of a store, none more likely than another.
+/// Some chunks of a store, none more likely than another, with what this model made of them.
 pub(in crate::search) async fn samples(
     tx: &mut TenantTx,
-    store: VectorStoreId,
+    (store, model): (VectorStoreId, i16),
     count: i64,
 ) -> sqlx::Result<Vec<Sample>> {
     sqlx::query_as!(
         Sample,
         r#"
         select chunk.body,
-               case when index.embedded_by = $3 then index.embedding::real[] end as vector
+               case when index.embedded_by = $3 then index.embedding::real[]
+                    when index.next_by = $3 then index.next_embedding::real[] end as vector
           from (select document_id, ordinal
                   from chunk_index
                  where vector_store_id = $1
@@ -128,7 +129,7 @@ pub(in crate::search) async fn samples(
         "#,
         store.uuid(),
         count,
-        MODEL,
+        model,
     )
     .fetch_all(tx.conn())
     .await

@@ -13,8 +13,8 @@ use callslip::{
 use serde_json::json;
 use sqlx::PgPool;
 
-use super::Shelf;
-use crate::support::{TestApp, model_folder};
+use super::{Shelf, models::model};
+use crate::support::{TestApp, embeddings_fake::Embeddings, model_folder};
 
 /// A store of 300 passages about as many birds, with the least size of a large one set to 100.
 async fn large(pool: &PgPool) -> (Shelf, Near) {
@@ -111,4 +111,55 @@ async fn without_room_every_passage_is_looked_at(pool: PgPool) {
     let compared = shelf.search.compare(shelf.scope, shelf.store, 1).await.unwrap();
     assert!(compared.near.is_empty() && !near.holds(shelf.scope, shelf.store));
     assert_eq!(shelf.titles("ring 17x17").await[0], "Ring 17");
+}
+
+/// An index is of one model's embeddings, whichever model that is: where the store goes by another one
+/// since, it is not asked.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn an_index_follows_a_change_of_models(pool: PgPool) {
+    let fake = Embeddings::start().await;
+    let app = TestApp::with(&pool, &[("CALLSLIP_OUTBOUND_ALLOW", &fake.host)]).await;
+    let mut shelf = Shelf::of(app, "acme", &[]).await;
+    let limits = Limits { least_chunks: 100, ..Limits::default() };
+    let mut parts = shelf.app.parts.clone();
+    parts.near = Near::new(limits);
+    shelf.search = parts.search(Class::Tool);
+    shelf.items(0..500, "acme").await;
+    shelf.items(500..520, "zeta").await;
+    // Behind everybody's back: the table says that this item has this word, and no index knows it.
+    let plant = async |item: usize, word: &str| {
+        let body = format!("item {item} of zeta");
+        sqlx::query!(
+            "update chunk_index index set terms = term_vector($2, 'english')
+               from chunks chunk
+              where chunk.document_id = index.document_id and chunk.ordinal = index.ordinal
+                and chunk.body = $1",
+            body,
+            word,
+        )
+        .execute(&pool)
+        .await
+        .unwrap();
+        sqlx::query!(
+            "insert into term_frequencies (tenant_id, vector_store_id, term, chunks)
+             select tenant_id, id, term_of($1), 1 from vector_stores",
+            word,
+        )
+        .execute(&pool)
+        .await
+        .unwrap();
+    };
+    shelf.go_by(model(&fake, "up-8")).await;
+    shelf.search.compare(shelf.scope, shelf.store, 1).await.unwrap();
+    plant(510, "zqa").await;
+    assert!(!shelf.numbers("acme zqa").await.contains(&510), "the index is asked");
+
+    shelf.go_by(model(&fake, "down-8")).await;
+    assert_eq!(shelf.numbers("acme zqa").await[0], 510, "and not that of another model");
+    parts.near = Near::new(limits);
+    shelf.search = parts.search(Class::Tool);
+    shelf.search.compare(shelf.scope, shelf.store, 1).await.unwrap();
+    plant(511, "zqb").await;
+    assert!(!shelf.numbers("acme zqb").await.contains(&511), "its own is");
+    assert!(shelf.numbers("item 70?").await.contains(&70));
 }

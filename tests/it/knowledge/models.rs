@@ -28,7 +28,7 @@ async fn stage(pool: &PgPool, slug: &str, fake: &Embeddings) -> Shelf {
     Shelf::of(app, slug, &[&fake.host]).await
 }
 
-fn model(fake: &Embeddings, model: &str) -> NewEndpoint {
+pub(super) fn model(fake: &Embeddings, model: &str) -> NewEndpoint {
     NewEndpoint {
         base_url: Some(fake.base_url.clone()),
         model: model.to_owned(),
@@ -50,7 +50,7 @@ impl Shelf {
     }
 
     /// Choose a model that works, and wait until search goes by it.
-    async fn go_by(&self, new: NewEndpoint) {
+    pub(super) async fn go_by(&self, new: NewEndpoint) {
         assert_eq!(self.choose(new).await, Chosen::InTheMaking);
         self.embed_all().await;
         assert!(self.status().await.next.is_none());

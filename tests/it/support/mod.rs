@@ -105,7 +105,7 @@ impl TestApp {
                 true => Embedder::local(config.model_dir.clone()),
                 false => Embedder::none(),
             },
-            near: Near::new(near::Limits::default()),
+            near: Near::new(near::Limits::within(config.search_index_mb)),
             config,
             bell: Bell::default(),
             db: Db::over(pool),
