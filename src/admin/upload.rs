@@ -10,7 +10,7 @@ use axum::{
 use serde::Serialize;
 
 use super::{
-    Admin, Desk, Notice, back, documents,
+    Admin, Desk, Notice, back, builtin, documents,
     upload_form::{File, UploadForm},
     view,
 };
@@ -25,7 +25,6 @@ use crate::{
     ids::{IngestId, VectorStoreId},
     limits::Limited,
     sign_in::TenantAdmin,
-    vector_stores,
 };
 
 /// The largest file.
@@ -109,7 +108,8 @@ async fn receive(
     let token = form.expect(csrf::FIELD).await?;
     csrf::require_token(Some(bound), Some(&token))?;
     let store = form.expect("store").await?;
-    let store = builtin_store(desk, &state.db, &store).await?;
+    let store = store.parse().map_err(|_| PageError::NotFound)?;
+    let store = builtin::require(&mut state.db.tenant(desk.scope).await?, store).await?.id;
     let (mut refused, mut jobs) = (Vec::new(), Vec::new());
     while let Some(File { name, bytes }) = form.file().await? {
         let bytes = match bytes {
@@ -181,17 +181,6 @@ fn for_script(status: StatusCode, refused: &[Refused], waiting: bool) -> Respons
 fn signed_out() -> Response {
     let reason = "You are signed out. Reload the page and sign in again.".to_owned();
     for_script(StatusCode::UNAUTHORIZED, &[Refused { name: String::new(), reason }], false)
-}
-
-/// The builtin store of this id.
-async fn builtin_store(desk: &Desk, db: &Db, id: &str) -> Result<VectorStoreId, PageError> {
-    let id: VectorStoreId = id.parse().map_err(|_| PageError::NotFound)?;
-    let mut tx = db.tenant(desk.scope).await?;
-    let store = vector_stores::store::find(&mut tx, id).await?;
-    documents::builtin_stores(store.into_iter().collect())
-        .pop()
-        .map(|store| store.id)
-        .ok_or(PageError::NotFound)
 }
 
 #[cfg(test)]

@@ -9,10 +9,8 @@ use axum::{
 use serde::Deserialize;
 
 use super::{
-    Admin, Desk, Notice,
-    apps::After,
-    back,
-    documents::Nothing,
+    Admin, Desk, Notice, back, builtin,
+    forms::{After, Nothing},
     outlive,
     view::{self, Moment},
 };
@@ -27,7 +25,6 @@ use crate::{
     ids::VectorStoreId,
     secret::Secret,
     sign_in::TenantAdmin,
-    vector_stores::{self, Backend, VectorStore},
     watch::{self, New, Place},
 };
 
@@ -97,7 +94,7 @@ async fn page(
     (mut form, error, notice): (Form, Option<String>, Option<&str>),
 ) -> Result<Watch, PageError> {
     let mut tx = state.db.tenant(desk.scope).await?;
-    let store = builtin(&mut tx, store).await?;
+    let store = builtin::require(&mut tx, store).await?;
     let watched = watch::store::find(&mut tx, store.id, state.clock.now()).await?;
     let refused = watch::store::failures(&mut tx, store.id).await?;
     drop(tx);
@@ -138,14 +135,6 @@ fn status(watched: watch::Watched, refused: Vec<(String, String)>) -> Status {
         removed: watched.removed,
         refused,
     }
-}
-
-async fn builtin(
-    tx: &mut crate::db::TenantTx,
-    store: VectorStoreId,
-) -> Result<VectorStore, PageError> {
-    let found = vector_stores::store::find(tx, store).await?;
-    found.filter(|store| store.backend == Backend::Builtin).ok_or(PageError::NotFound)
 }
 
 impl Form {
@@ -196,7 +185,7 @@ pub(super) async fn save(
 ) -> Result<Response, PageError> {
     let desk = Desk::from(admin);
     let mut tx = state.db.tenant(desk.scope).await?;
-    builtin(&mut tx, store).await?;
+    builtin::require(&mut tx, store).await?;
     drop(tx);
     let (place, secret) = match form.place() {
         Ok(typed) => typed,
