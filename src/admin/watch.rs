@@ -101,7 +101,11 @@ async fn page(
     let stores = format!("{}/vector-stores", desk.base());
     form.secret.clear();
     if form.kind.is_empty() {
-        form.kind = if state.watch.roots.is_empty() { "bucket" } else { "folder" }.to_owned();
+        form = match &watched {
+            Some(watched) => Form::of(&watched.place),
+            None if state.watch.roots.is_empty() => Form::named("bucket"),
+            None => Form::named("folder"),
+        };
     }
     Ok(Watch {
         frame: desk.frame("vector-stores", notice),
@@ -138,6 +142,20 @@ fn status(watched: watch::Watched, refused: Vec<(String, String)>) -> Status {
 }
 
 impl Form {
+    fn named(kind: &str) -> Self {
+        Self { kind: kind.to_owned(), ..Self::default() }
+    }
+
+    /// What is followed, to be changed.
+    fn of(place: &Place) -> Self {
+        match place.clone() {
+            Place::Folder(folder) => Self { folder, ..Self::named("folder") },
+            Place::Bucket { endpoint, bucket, region, prefix, access_key_id } => {
+                Self { endpoint, bucket, region, prefix, access_key_id, ..Self::named("bucket") }
+            }
+        }
+    }
+
     /// What was typed as a place, or why it is none.
     fn place(&self) -> Result<(Place, Option<Secret>), &'static str> {
         let line = |text: &str| text.trim().to_owned();
