@@ -259,6 +259,13 @@ test("knowledge: questions are measured, compared, and those asked in vain liste
   await look(page, "quality-remove");
 });
 
+test("knowledge: a store whose model is outside says how far it is and what was used", async (stage) => {
+  const page = await curator(stage, "/vector-stores");
+  await page.getByRole("link", { name: STORE, exact: true }).click();
+  await page.getByText(/of 2,000,000 tokens today/).first().waitFor();
+  await look(page, "meaning-outside");
+});
+
 test("knowledge: much reading is counted, limited and told", async (stage) => {
   const { archive: client } = stage.left;
   const read = new Set();
@@ -288,12 +295,8 @@ test("knowledge: much reading is counted, limited and told", async (stage) => {
   await look(page, "overview-unusual");
 });
 
-test("knowledge: the model outside is ready, and the end of a tenant is asked for by name", async (stage) => {
-  const page = await curator(stage, "/vector-stores");
-  await page.getByRole("link", { name: STORE, exact: true }).click();
-  await until(page, page.getByText("Ready", { exact: true }), 80);
-  await look(page, "meaning-outside");
-  await page.goto(at(stage, "/settings/delete"));
+test("knowledge: the end of a tenant is asked for by name", async (stage) => {
+  const page = await curator(stage, "/settings/delete");
   await look(page, "tenant-deletion");
   await page.getByLabel("Type the tenant").fill("archive");
   await page.getByRole("button", { name: "Delete this tenant" }).click();
