@@ -249,6 +249,7 @@ test("knowledge: questions are measured, compared, and those asked in vain liste
   await page.locator("#csv").fill(`Where is the captain's hat?,${UNBROKEN}.txt\nHow high is the water?,${LONG}.md\nWho pays?,nowhere.pdf`);
   await page.getByRole("button", { name: "Add these" }).click();
   await page.getByText("Not every line was added").waitFor();
+  await page.getByText("Line 3: there is no such document").waitFor();
   await look(page, "quality-lines-in-part");
   stage.callslip(["golden", "--tenant", "archive", "--run"]);
   await page.goto(at(stage, "/quality"));
