@@ -10,10 +10,8 @@ use axum::{
 use serde::Deserialize;
 
 use super::{
-    Admin, Desk, Notice,
-    apps::After,
-    back,
-    documents::Nothing,
+    Admin, Desk, Notice, back, builtin,
+    forms::{After, Nothing},
     meaning_models::{Model, NAMED, Whole},
     reranker, view,
 };
@@ -30,9 +28,9 @@ use crate::{
     secret::Secret,
     sign_in::TenantAdmin,
     vector_stores::{
-        self, Backend,
         models::{EmbeddingModel, Endpoint},
         openai::DEFAULT_BASE_URL,
+        reranker::store as rerankers,
     },
 };
 
@@ -110,12 +108,9 @@ pub(super) async fn page(
     (typed, notice): (Typed, Option<&str>),
 ) -> Result<Meaning, PageError> {
     let mut tx = state.db.tenant(desk.scope).await?;
-    let store = vector_stores::store::find(&mut tx, id).await?.ok_or(PageError::NotFound)?;
-    if store.backend != Backend::Builtin {
-        return Err(PageError::NotFound);
-    }
+    let store = builtin::require(&mut tx, id).await?;
     let status = embed::status(&mut tx, id).await?.ok_or(PageError::NotFound)?;
-    let reranker = vector_stores::reranker::store::find(&mut tx, id).await?;
+    let reranker = rerankers::find(&mut tx, id).await?;
     let has_own = state.importer.embedder.is_there();
     let mut models = Vec::new();
     for (model, is_next) in [(Some(&status.active), false), (status.next.as_ref(), true)] {

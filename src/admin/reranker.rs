@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::{
     Admin, Desk, Notice, back,
-    documents::Nothing,
+    forms::Nothing,
     meaning::{self, Typed},
     meaning_models::Said,
 };
