@@ -1,7 +1,10 @@
 //! Who has the last word on the order of the best passages: a model behind an endpoint, where a store
 //! has one; and what happens when it does not answer.
 
-use std::time::{Duration, Instant};
+use std::{
+    process::Output,
+    time::{Duration, Instant},
+};
 
 use callslip::{
     audit::Actor,
@@ -17,7 +20,7 @@ use sqlx::PgPool;
 
 use super::Shelf;
 use crate::support::{
-    TestApp,
+    Terminal, TestApp,
     api_fake::Mode,
     reranker_fake::{KEY, Reranker},
     sink::Sink,
@@ -152,7 +155,7 @@ async fn a_failing_reranker_changes_nothing(pool: PgPool) {
     assert_eq!(shelf.failure().await, None, "an order clears it");
 }
 
-/// [I-32] What is sent is the question's own store and tenant, and of that what the search may find.
+/// What is sent is the question's own store and tenant, and of that what the search may find.
 #[sqlx::test(migrator = "callslip::db::MIGRATOR")]
 async fn a_reranker_hears_only_what_was_found(pool: PgPool) {
     let fake = Reranker::start().await;
@@ -273,4 +276,24 @@ async fn a_rerankers_key_does_not_move_and_is_not_said(pool: PgPool) {
     let said = lines.iter().filter(|line| line.contains("a reranker failed"));
     assert_eq!(said.count(), 2, "{lines:?}");
     assert!(lines.iter().all(|line| !line.contains(KEY) && !line.contains("INTERNAL")));
+}
+
+/// A terminal shows it and removes it, and takes no address that a page does not take.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn a_reranker_is_seen_and_removed_in_a_terminal(pool: PgPool) {
+    let fake = Reranker::start().await;
+    let shelf = stage(&pool, "acme", &fake).await;
+    assert_eq!(shelf.rerank(model(&fake, "plain")).await, Chosen::InUse);
+    let terminal = Terminal::new(&pool);
+    let line = "reranker --tenant acme --store Books";
+    let said = |output: &Output| String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(terminal.stdout(line, "", "").trim_end(), format!("plain\t{}", fake.base_url));
+    let other = format!("{line} --endpoint {} --model other", fake.base_url);
+    let refused = terminal.run(&other, "", "");
+    assert!(!refused.status.success() && said(&refused).contains("https://host"));
+    let removed = terminal.run(&format!("{line} --remove"), "", "");
+    assert!(removed.status.success() && said(&removed).contains("nobody orders"));
+    assert_eq!(shelf.app.count("rerankers").await, 0);
+    let again = terminal.run(&format!("{line} --remove"), "", "");
+    assert!(!again.status.success() && said(&again).contains("no reranker"));
 }
