@@ -26,6 +26,7 @@ pub const VARIABLES: &[Variable] = &[
     Variable { name: "CALLSLIP_LISTEN", default: "127.0.0.1:8700" },
     Variable { name: "CALLSLIP_PUBLIC_URL", default: "" },
     Variable { name: "CALLSLIP_DATA_DIR", default: "./data" },
+    Variable { name: "CALLSLIP_UPLOAD_DIR", default: "" },
     Variable { name: "DATABASE_URL", default: "" },
     Variable { name: "MIGRATION_DATABASE_URL", default: "" },
     Variable { name: "CALLSLIP_DATABASE_CONNECTIONS", default: "16" },
@@ -74,6 +75,8 @@ pub struct Config {
     pub public_url: PublicUrl,
     /// Where keys and the private Postgres are kept.
     pub data_dir: PathBuf,
+    /// Where files are while they come: `uploads` under `data_dir` unless another is named.
+    pub upload_dir: PathBuf,
     /// Postgres as `app_login`; `None` starts a private one under `data_dir`.
     pub database_url: Option<Secret>,
     /// Postgres as the owner of the tables, for migrations.
@@ -151,10 +154,12 @@ impl Config {
         let listen: SocketAddr = reader.parsed("CALLSLIP_LISTEN", "an address and port");
         let data_dir: PathBuf = reader.parsed("CALLSLIP_DATA_DIR", "a folder");
         let model_dir = reader.optional("CALLSLIP_MODEL_DIR").map(PathBuf::from);
+        let upload_dir = reader.optional("CALLSLIP_UPLOAD_DIR").map(PathBuf::from);
         let config = Self {
             listen,
             public_url: reader.public_url("CALLSLIP_PUBLIC_URL", listen),
             model_dir: model_dir.unwrap_or_else(|| data_dir.join("models")),
+            upload_dir: upload_dir.unwrap_or_else(|| data_dir.join("uploads")),
             data_dir,
             database_url: reader.secret("DATABASE_URL"),
             migration_database_url: reader.secret("MIGRATION_DATABASE_URL"),

@@ -114,6 +114,10 @@ prepare_demo() {
 
 start_demo() {
   prepare_demo
+  launch_demo
+}
+
+launch_demo() {
   local since=$SECONDS
   "$SUITE_BIN" demo --detach >"$WORK/demo.log" 2>&1 || {
     cat "$WORK/demo.log" >&2
