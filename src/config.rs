@@ -32,6 +32,8 @@ pub const VARIABLES: &[Variable] = &[
     Variable { name: "CALLSLIP_DATABASE_CONNECTIONS", default: "16" },
     Variable { name: "CALLSLIP_POSTGRES_DIR", default: "" },
     Variable { name: "CALLSLIP_MODEL_DIR", default: "" },
+    Variable { name: "CALLSLIP_TESSERACT", default: "" },
+    Variable { name: "CALLSLIP_TESSERACT_LANGUAGES", default: "" },
     Variable { name: "CALLSLIP_MASTER_KEY", default: "" },
     Variable { name: "CALLSLIP_METRICS_LISTEN", default: "127.0.0.1:8701" },
     Variable { name: "CALLSLIP_TRUSTED_PROXIES", default: "" },
@@ -87,6 +89,10 @@ pub struct Config {
     pub postgres_dir: Option<PathBuf>,
     /// Where the embedding model is: `models` under `data_dir` unless another folder is named.
     pub model_dir: PathBuf,
+    /// The program that reads scanned pages: `None` looks for it, and `off` goes without.
+    pub tesseract: Option<PathBuf>,
+    /// In which languages; in all that it has when there is none.
+    pub tesseract_languages: Vec<String>,
     /// 64 hexadecimal digits; `None` keeps a key file under `data_dir`.
     pub master_key: Option<Secret>,
     /// Where `/metrics` listens: loopback only.
@@ -165,6 +171,8 @@ impl Config {
             migration_database_url: reader.secret("MIGRATION_DATABASE_URL"),
             database_connections: reader.within("CALLSLIP_DATABASE_CONNECTIONS", 2, 1000),
             postgres_dir: reader.optional("CALLSLIP_POSTGRES_DIR").map(PathBuf::from),
+            tesseract: reader.optional("CALLSLIP_TESSERACT").map(PathBuf::from),
+            tesseract_languages: reader.list("CALLSLIP_TESSERACT_LANGUAGES", "names such as eng"),
             master_key: reader.secret("CALLSLIP_MASTER_KEY"),
             metrics_listen: reader.loopback("CALLSLIP_METRICS_LISTEN"),
             trusted_proxies: reader

@@ -192,7 +192,7 @@ async fn from_form(spool: &Spool, mut form: Form, named: Option<String>) -> Resu
     let first = form.next().await.map_err(said)?;
     let part = first.filter(|part| part.name() == Some("file")).ok_or_else(no_file)?;
     let name = named.or_else(|| part.file_name().map(str::to_owned)).ok_or_else(no_file)?;
-    let content = gather(spool, Pieces::OfPart(part)).await?;
+    let content = gather(spool, Pieces::OfPart(Box::new(part))).await?;
     while let Some(part) = form.next().await.map_err(said)? {
         if part.name() == Some("file") {
             return Err(no_file());
@@ -204,7 +204,7 @@ async fn from_form(spool: &Spool, mut form: Form, named: Option<String>) -> Resu
 /// What is still to come of a file.
 enum Pieces<'a> {
     OfBody(BodyDataStream),
-    OfPart(Part<'a>),
+    OfPart(Box<Part<'a>>),
 }
 
 impl Pieces<'_> {
@@ -219,8 +219,17 @@ impl Pieces<'_> {
     }
 }
 
-/// All of it, piece by piece.
+/// All of it. Of what is refused the rest is passed over: whoever sends reads no answer before.
 async fn gather(spool: &Spool, mut pieces: Pieces<'_>) -> Result<Spooled, Problem> {
+    let kept = keep(spool, &mut pieces).await;
+    if kept.is_err() {
+        while let Ok(Some(_)) = pieces.next().await {}
+    }
+    kept
+}
+
+/// Piece by piece.
+async fn keep(spool: &Spool, pieces: &mut Pieces<'_>) -> Result<Spooled, Problem> {
     let mut file = spool.begin().await.map_err(unkept)?;
     while let Some(piece) = pieces.next().await.map_err(said)? {
         file.write(&piece).await.map_err(unkept)?;

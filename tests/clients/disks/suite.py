@@ -257,7 +257,7 @@ def test_the_disk_of_the_tables_is_full(library: Library, server: Server) -> Non
 def test_the_disk_of_the_log_is_full(library: Library, server: Server) -> None:
     pid = server.process.pid
     acknowledged: list[str] = []
-    with pressed(LOG):
+    with pressed(LOG, left=40 * MIB):
         for index in range(200):
             name = f"logged-{index}.html"
             try:

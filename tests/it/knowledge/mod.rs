@@ -11,6 +11,7 @@ mod measured;
 mod models;
 mod openai;
 mod retrieval;
+mod scans;
 mod sync;
 mod watch;
 mod words;
