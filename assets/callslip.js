@@ -130,14 +130,15 @@ function upload(form) {
     for (const notice of document.querySelectorAll(".main > .notice")) notice.remove();
     list.replaceChildren();
     list.hidden = false;
+    status.classList.add("visually-hidden");
     const rows = files.map((file) => row(list, file));
     let refused = 0;
     const waiting = [];
     for (const [index, file] of files.entries()) {
       status.textContent = `Sending ${index + 1} of ${files.length}: ${file.name}`;
-      const reason = file.size > limit ? "Larger than 25 MiB" : await send(form, file, rows[index], waiting);
-      rows[index].end(reason);
-      if (reason) refused += 1;
+      const came = file.size > limit ? { reason: "Larger than 25 MiB" } : await send(form, file, rows[index], waiting);
+      rows[index].end(came);
+      if (came.reason) refused += 1;
     }
     delete form.dataset.busy;
     input.value = "";
@@ -147,7 +148,11 @@ function upload(form) {
       location.assign(done);
       return;
     }
-    status.textContent = `${files.length - refused} of ${files.length} files received. See what to do about the rest below.`;
+    const again = document.createElement("a");
+    again.href = form.action;
+    again.textContent = "Load the list again";
+    status.classList.remove("visually-hidden");
+    status.replaceChildren(`${files.length - refused} of ${files.length} files were received whole. `, again);
   });
 }
 
@@ -169,9 +174,9 @@ function row(list, file) {
       progress.value = share;
       state.textContent = share < 1 ? `${Math.round(share * 100)} %` : "Reading…";
     },
-    end(reason) {
-      progress.value = reason ? 0 : 1;
-      state.textContent = reason ? "Not added" : "Received";
+    end({ reason, taken }) {
+      progress.hidden = true;
+      state.textContent = !reason ? "Received" : taken ? "In part" : "Not added";
       if (!reason) return;
       const why = document.createElement("span");
       why.className = "is-bad";
@@ -183,9 +188,9 @@ function row(list, file) {
 
 // Why an answered upload was not accepted. Only our own word for it counts as accepted: a redirect,
 // say to the sign-in page, ends in a page that is fine too.
-function objection({ status, response, responseURL }, sentTo) {
+function objection({ status, response, responseURL }, sentTo, name) {
   const refused = response?.refused;
-  if (Array.isArray(refused) && refused.length) return refused[0].reason;
+  if (Array.isArray(refused) && refused.length) return told(refused, name);
   if (status === 200 && Array.isArray(refused)) return undefined;
   if (status === 401 || responseURL !== sentTo) return "You are signed out. Reload the page and sign in again.";
   if (status === 403) return "This page is out of date, or you may not add documents any more. Reload it and try again.";
@@ -194,8 +199,16 @@ function objection({ status, response, responseURL }, sentTo) {
   return "The server could not take it. Try again.";
 }
 
-// Resolves to the reason why the file was not accepted, or to nothing; notes a file that is still
-// being read.
+// The first reasons, with what they are about where that is only a part of the file.
+function told(refused, name) {
+  const about = (part) => (part.startsWith(`${name}:`) ? `Line ${part.slice(name.length + 1)}` : part);
+  const first = refused.slice(0, 3).map((one) => (one.name === name ? one.reason : `${about(one.name)}: ${one.reason}`));
+  if (refused.length > 3) first.push(`And ${refused.length - 3} more`);
+  return first.join("\n");
+}
+
+// Resolves to the reason why the file was not accepted, if it was not, and how many documents came
+// of it all the same; notes a file that is still being read.
 function send(form, file, row, waiting) {
   const data = new FormData(form);
   data.delete("file");
@@ -207,9 +220,10 @@ function send(form, file, row, waiting) {
     });
     request.addEventListener("load", () => {
       if (request.response?.waiting) waiting.push(file);
-      resolve(objection(request, form.action));
+      const reason = objection(request, form.action, file.name);
+      resolve({ reason, taken: request.response?.taken });
     });
-    request.addEventListener("error", () => resolve("The connection broke. Try again."));
+    request.addEventListener("error", () => resolve({ reason: "The connection broke. Try again." }));
     request.open("POST", form.action);
     request.setRequestHeader("Accept", "application/json");
     request.responseType = "json";

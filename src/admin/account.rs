@@ -5,7 +5,11 @@ use std::collections::HashMap;
 use askama::Template;
 use axum::{extract::State, response::Redirect};
 
-use super::{Admin, Desk, Notice, apps, back, documents::Nothing, members, outlive};
+use super::{
+    Admin, Desk, Notice, apps, back,
+    forms::{After, Nothing},
+    members, outlive,
+};
 use crate::{
     audit::Origin,
     clock::Clock,
@@ -44,7 +48,7 @@ pub(super) async fn index(
     user: SignedIn,
     State(db): State<Db>,
     State(clock): State<Clock>,
-    Query(after): Query<apps::After>,
+    Query(after): Query<After>,
 ) -> Result<Page<Account>, PageError> {
     let mut names = HashMap::new();
     for (tenant, _) in &user.memberships {

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::{
     Admin, Desk, Notice, approvals, back,
-    documents::Nothing,
+    forms::{After, Nothing},
     outlive,
     view::{self, Moment, PAGE, Pager},
 };
@@ -117,12 +117,6 @@ pub(super) struct Row {
     pub(super) since: Moment,
     pub(super) last_used: Option<Moment>,
     pub(super) revoke_url: String,
-}
-
-/// What the act before was.
-#[derive(Debug, Deserialize)]
-pub(super) struct After {
-    pub(super) notice: Option<String>,
 }
 
 /// `GET /t/{tenant}/apps`

@@ -9,7 +9,7 @@ use axum::{
 };
 use serde::Deserialize;
 
-use super::{Admin, Desk, Notice, apps::After, back, settings};
+use super::{Admin, Desk, Notice, back, forms::After, settings};
 use crate::{
     audit::Origin,
     db::Db,

@@ -5,7 +5,8 @@ use axum::{extract::State, response::Redirect};
 use serde::Deserialize;
 
 use super::{
-    Admin, Desk, Notice, back, document,
+    Admin, Desk, Notice, back, builtin, document,
+    forms::Nothing,
     ingest::Coming,
     upload,
     view::{self, Moment, Pager},
@@ -22,7 +23,6 @@ use crate::{
     ids::{DocumentId, VectorStoreId},
     neutral::Flag,
     sign_in::{Member, TenantAdmin},
-    vector_stores::{self, Backend, VectorStore},
 };
 
 #[derive(Template)]
@@ -103,7 +103,7 @@ pub(super) async fn list(
     let page = filter.page.parse().unwrap_or(1).clamp(1, 100_000);
     let flagged = !filter.flagged.is_empty();
     let mut tx = db.tenant(desk.scope).await?;
-    let stores = builtin_stores(vector_stores::store::list(&mut tx).await?);
+    let stores = builtin::list(&mut tx).await?;
     let chosen = stores.iter().find(|store| store.id.to_string() == filter.store);
     let chosen = chosen.or(stores.first()).map(|store| store.id);
     let listing = match chosen {
@@ -189,15 +189,6 @@ fn findings(document: &Document) -> Vec<String> {
 pub(super) fn source(key: &str) -> &str {
     key.split_once(':').map_or(key, |(_, name)| name)
 }
-
-/// The stores that keep documents here.
-pub(super) fn builtin_stores(stores: Vec<VectorStore>) -> Vec<VectorStore> {
-    stores.into_iter().filter(|store| matches!(store.backend, Backend::Builtin)).collect()
-}
-
-/// A form with nothing in it but its token.
-#[derive(Debug, Deserialize)]
-pub(super) struct Nothing {}
 
 /// What an admin did with a document.
 fn about(

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{
     Admin, Desk, Notice, back,
-    documents::Nothing,
+    forms::Nothing,
     upload::Refused,
     view::{self, Moment, Pager},
 };
@@ -180,38 +180,60 @@ fn progress(job: &Job) -> i64 {
     }
 }
 
+/// What a person may do with a file on its way.
+#[derive(Clone, Copy)]
+enum Act {
+    Retry,
+    Cancel,
+}
+
 /// `POST /t/{tenant}/documents/ingest/{job}/retry`
 pub(super) async fn retry(
     admin: TenantAdmin,
     State(state): State<Admin>,
-    Path((slug, job)): Path<(String, IngestId)>,
+    Path((_, job)): Path<(String, IngestId)>,
     origin: Origin,
     CsrfForm(Nothing {}): CsrfForm<Nothing>,
 ) -> Result<Redirect, PageError> {
-    let desk = Desk::from(admin);
-    let mut tx = state.db.tenant(desk.scope).await?;
-    if !ingest::retry(&mut tx, job, &desk.actor(origin), state.clock.now()).await? {
-        return Err(PageError::NotFound);
-    }
-    tx.commit().await?;
-    state.importer.bell.ring();
-    Ok(back(&format!("/t/{slug}/documents/ingest"), Notice::IngestRetried))
+    act(&admin.into(), &state, (job, Act::Retry), origin).await
 }
 
 /// `POST /t/{tenant}/documents/ingest/{job}/cancel`
 pub(super) async fn cancel(
     admin: TenantAdmin,
     State(state): State<Admin>,
-    Path((slug, job)): Path<(String, IngestId)>,
+    Path((_, job)): Path<(String, IngestId)>,
     origin: Origin,
     CsrfForm(Nothing {}): CsrfForm<Nothing>,
 ) -> Result<Redirect, PageError> {
-    let desk = Desk::from(admin);
+    act(&admin.into(), &state, (job, Act::Cancel), origin).await
+}
+
+async fn act(
+    desk: &Desk,
+    state: &Admin,
+    (job, act): (IngestId, Act),
+    origin: Origin,
+) -> Result<Redirect, PageError> {
+    let (actor, now) = (desk.actor(origin), state.clock.now());
     let mut tx = state.db.tenant(desk.scope).await?;
-    if !ingest::cancel(&mut tx, job, &desk.actor(origin), state.clock.now()).await? {
+    let is_done = match act {
+        Act::Retry => ingest::retry(&mut tx, job, &actor, now).await?,
+        Act::Cancel => ingest::cancel(&mut tx, job, &actor, now).await?,
+    };
+    if !is_done {
         return Err(PageError::NotFound);
     }
     tx.commit().await?;
-    state.importer.bell.end();
-    Ok(back(&format!("/t/{slug}/documents/ingest"), Notice::IngestCancelled))
+    let notice = match act {
+        Act::Retry => {
+            state.importer.bell.ring();
+            Notice::IngestRetried
+        }
+        Act::Cancel => {
+            state.importer.bell.end();
+            Notice::IngestCancelled
+        }
+    };
+    Ok(back(&format!("{}/documents/ingest", desk.base()), notice))
 }

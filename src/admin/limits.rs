@@ -38,6 +38,8 @@ pub(super) struct Field {
     pub(super) usual: u32,
     pub(super) least: u32,
     pub(super) most: u32,
+    /// All three in words.
+    pub(super) hint: String,
     pub(super) error: Option<String>,
 }
 
@@ -70,6 +72,11 @@ fn fields(numbers: Numbers, usual: [u32; 4], most: [u32; 4]) -> Vec<Field> {
         name,
         label,
         value: value.map(|value| value.to_string()).unwrap_or_default(),
+        hint: format!(
+            "From {least} to {}; {} when it is empty.",
+            view::number(most.into()),
+            view::number(usual.into())
+        ),
         usual,
         least,
         most,

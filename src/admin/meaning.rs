@@ -10,10 +10,8 @@ use axum::{
 use serde::Deserialize;
 
 use super::{
-    Admin, Desk, Notice,
-    apps::After,
-    back,
-    documents::Nothing,
+    Admin, Desk, Notice, back, builtin,
+    forms::{After, Nothing},
     view::{self, Moment},
 };
 use crate::{
@@ -29,7 +27,6 @@ use crate::{
     secret::Secret,
     sign_in::TenantAdmin,
     vector_stores::{
-        self, Backend,
         models::{EmbeddingModel, Endpoint},
         openai::DEFAULT_BASE_URL,
     },
@@ -124,10 +121,7 @@ async fn page(
     (form, notice): (Form, Option<&str>),
 ) -> Result<Meaning, PageError> {
     let mut tx = state.db.tenant(desk.scope).await?;
-    let store = vector_stores::store::find(&mut tx, id).await?.ok_or(PageError::NotFound)?;
-    if store.backend != Backend::Builtin {
-        return Err(PageError::NotFound);
-    }
+    let store = builtin::require(&mut tx, id).await?;
     let status = embed::status(&mut tx, id).await?.ok_or(PageError::NotFound)?;
     drop(tx);
     let has_own = state.importer.embedder.is_there();

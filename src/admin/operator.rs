@@ -7,7 +7,9 @@ use askama::Template;
 use axum::extract::State;
 
 use super::{
-    Admin, Notice, apps, problems,
+    Admin, Notice,
+    forms::After,
+    problems,
     view::{self, Moment},
 };
 use crate::{
@@ -81,7 +83,7 @@ impl From<SigningKey> for Key {
 pub(super) async fn index(
     operator: Operator,
     State(state): State<Admin>,
-    Query(after): Query<apps::After>,
+    Query(after): Query<After>,
 ) -> Result<Page<Overview>, PageError> {
     let Admin { db, clock, public_url, limits, .. } = state;
     let mut tx = db.control().await?;

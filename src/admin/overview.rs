@@ -2,13 +2,14 @@
 
 use askama::Template;
 use axum::extract::State;
+use time::{Duration, OffsetDateTime};
 
 use super::{Desk, activity, problems, view};
 use crate::{
-    audit,
+    audit::{self, Kind, store::Row},
     clock::Clock,
     config::PublicUrl,
-    db::Db,
+    db::{Db, TenantTx},
     documents,
     http::{Frame, Page, PageError},
     oauth,
@@ -22,6 +23,8 @@ use crate::{
 
 /// How many events the page shows.
 const RECENT: i64 = 6;
+/// How long the page tells of somebody who read far more than usual.
+const TOLD: Duration = Duration::days(1);
 
 #[derive(Template)]
 #[template(path = "admin/overview.html")]
@@ -38,6 +41,7 @@ pub(super) struct Overview {
     activity_url: String,
     apps_url: String,
     waiting: Option<String>,
+    unusual: Option<activity::Line>,
     setup: Option<Setup>,
     problems: Vec<problems::Line>,
     may_dismiss: bool,
@@ -90,10 +94,9 @@ pub(super) async fn index(
     let (documents, _) = documents::store::usage(&mut tx).await?;
     let stores = vector_stores::store::list(&mut tx).await?;
     let connection = connection::find(&mut tx).await?;
-    let recent = if desk.may_manage {
-        audit::store::list(&mut tx, None, None, RECENT).await?
-    } else {
-        Vec::new()
+    let (recent, unusual) = match desk.may_manage {
+        true => happened(&mut tx, clock.now()).await?,
+        false => (Vec::new(), Vec::new()),
     };
     drop(tx);
     let only = (!desk.may_manage).then_some(desk.user.id);
@@ -106,6 +109,7 @@ pub(super) async fn index(
     let apps = oauth::apps::count(&mut tx, desk.tenant.id, only, clock.now()).await?;
     let members = tenants::store::members(&mut tx, desk.tenant.id).await?.len();
     let recent = activity::lines(&mut tx, recent).await?;
+    let unusual = activity::lines(&mut tx, unusual).await?.pop();
     let problems =
         if desk.may_manage { problems::lines(&mut tx, clock.now()).await? } else { Vec::new() };
     drop(tx);
@@ -123,6 +127,7 @@ pub(super) async fn index(
             let (one, many) = ("app waits for your approval.", "apps wait for your approval.");
             view::count(waiting, one, many)
         }),
+        unusual,
         activity_url: format!("{base}/activity"),
         mcp_url: format!("{}{base}/mcp", public_url.as_str()),
         local: !public_url.is_https(),
@@ -136,6 +141,15 @@ pub(super) async fn index(
         problems,
         may_dismiss: false,
     }))
+}
+
+/// The newest events, and whether somebody has just read far more than usual.
+async fn happened(tx: &mut TenantTx, now: OffsetDateTime) -> sqlx::Result<(Vec<Row>, Vec<Row>)> {
+    let recent = audit::store::list(tx, None, None, RECENT).await?;
+    let unusual = Some(Kind::UnusualReading.as_str());
+    let mut unusual = audit::store::list(tx, unusual, None, 1).await?;
+    unusual.retain(|row| now - row.at < TOLD);
+    Ok((recent, unusual))
 }
 
 fn setup(no_store: bool, no_document: bool, base: &str) -> Option<Setup> {

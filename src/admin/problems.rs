@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 
 use super::{
     Admin, Notice, back,
-    documents::Nothing,
+    forms::Nothing,
     view::{self, Moment},
 };
 use crate::{

@@ -1,5 +1,7 @@
 //! `/t/{tenant}/settings`: what the tenant demands of the apps that its members connect.
 
+mod confirm;
+
 use askama::Template;
 use axum::{
     extract::State,
@@ -9,7 +11,7 @@ use axum::{
 use serde::Deserialize;
 use time::{Duration, OffsetDateTime};
 
-use super::{Admin, Desk, Notice, apps::After, back, outlive, view};
+use super::{Admin, Desk, Notice, back, forms::After, outlive, view};
 use crate::{
     audit::Origin,
     db::Db,
@@ -19,7 +21,6 @@ use crate::{
         extract::{Query, ticks},
     },
     oauth::{
-        apps::AppKey,
         place,
         tenant_policy::{
             self, AppsRule, Change, Changed, Connected, LONGEST_RETRY, MOST_HOSTS, TenantPolicy,
@@ -52,26 +53,6 @@ struct Rule {
     about: &'static str,
     /// Whether the list of hosts belongs to it.
     has_hosts: bool,
-}
-
-/// Before apps are cut off.
-#[derive(Template)]
-#[template(path = "admin/settings_confirm.html")]
-struct Confirm {
-    frame: Frame,
-    base: String,
-    form: Form,
-    summary: String,
-    apps: Vec<Going>,
-    /// How many of them an approval would keep.
-    approvable: usize,
-}
-
-struct Going {
-    key: AppKey,
-    name: String,
-    place: String,
-    people: String,
 }
 
 /// The fields, as they were typed.
@@ -259,7 +240,7 @@ pub(super) async fn update(
             back(&format!("{}/settings", desk.base()), Notice::RulesSaved).into_response()
         }
         Changed::Stale(theirs) => stale(&desk, form, &theirs),
-        Changed::Unasked(apps) => Page(confirm(&desk, form, apps)).into_response(),
+        Changed::Unasked(apps) => Page(confirm::of(&desk, form, apps)).into_response(),
     })
 }
 
@@ -285,31 +266,6 @@ fn stale(desk: &Desk, form: Form, theirs: &TenantPolicy) -> Response {
     let mut page = page(desk, desk.frame("settings", None), form, Errors::default());
     page.theirs = Some(now);
     (StatusCode::CONFLICT, Page(page)).into_response()
-}
-
-fn confirm(desk: &Desk, form: Form, apps: Vec<tenant_policy::CutOff>) -> Confirm {
-    let people: usize = apps.iter().map(|app| app.people).sum();
-    let counted = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-    Confirm {
-        frame: desk.frame("settings", None),
-        base: format!("{}/settings", desk.base()),
-        form,
-        summary: format!(
-            "{} ({})",
-            view::count(counted(apps.len()), "app", "apps"),
-            view::count(counted(people), "connection", "connections"),
-        ),
-        approvable: apps.iter().filter(|app| app.approvable).count(),
-        apps: apps
-            .into_iter()
-            .map(|app| Going {
-                key: *app.identity(),
-                name: app.client_name,
-                place: app.place,
-                people: view::count(counted(app.people), "person", "people"),
-            })
-            .collect(),
-    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,12 @@ use axum::{
 };
 use serde::Deserialize;
 
-use super::{Admin, Desk, Notice, apps::After, back, documents::Nothing, outlive, view::Moment};
+use super::{
+    Admin, Desk, Notice, back,
+    forms::{After, Nothing},
+    outlive,
+    view::Moment,
+};
 use crate::{
     audit::Origin,
     http::{

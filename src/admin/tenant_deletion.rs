@@ -91,9 +91,9 @@ async fn page(
                 view::count(documents, "document", "documents"),
                 view::size(bytes)
             ),
-            format!("{} and their keys", count(stores, "vector store", "vector stores")),
-            format!("{}. Their accounts stay", count(members, "membership", "memberships")),
-            "every connected app and back end: their next call is refused".to_owned(),
+            format!("{}, keys included", count(stores, "vector store", "vector stores")),
+            format!("{}: people keep their accounts", count(members, "membership", "memberships")),
+            "Every connected app and back end: their next call is refused".to_owned(),
         ],
         is_fresh,
         error,

@@ -10,7 +10,7 @@ use axum::{
 use serde::Serialize;
 
 use super::{
-    Admin, Desk, Notice, back, documents,
+    Admin, Desk, Notice, back, builtin, documents,
     upload_form::{File, Refusal, UploadForm},
     view,
 };
@@ -26,7 +26,6 @@ use crate::{
     ids::{IngestId, VectorStoreId},
     limits::{Limited, Taken},
     sign_in::TenantAdmin,
-    vector_stores,
 };
 
 /// The largest file.
@@ -90,7 +89,7 @@ fn busy(taken: Taken, headers: &HeaderMap) -> Result<Response, PageError> {
     }
     let reason = "Ten files of this tenant are coming in already. Try this one again in a moment.";
     let refused = Refused { name: String::new(), reason: reason.to_owned() };
-    let mut response = for_script(StatusCode::TOO_MANY_REQUESTS, &[refused], false);
+    let mut response = for_script(StatusCode::TOO_MANY_REQUESTS, &[refused], (0, false));
     response.headers_mut().insert(header::RETRY_AFTER, SOON.into());
     Ok(response)
 }
@@ -101,6 +100,8 @@ struct Received {
     refused: Vec<Refused>,
     /// Whether the server had no room for one of these.
     had_no_room: bool,
+    /// How many documents came of what has been read.
+    taken: u64,
     /// What is being read.
     jobs: Vec<IngestId>,
     /// Whether all of that is in the list by now.
@@ -113,6 +114,8 @@ impl Received {
         let bell = &state.importer.bell;
         let jobs = bell.ended(&state.db, desk.scope, &self.jobs, PATIENCE).await?;
         self.is_done = jobs.iter().all(|job| job.stage.is_end());
+        let reports = jobs.iter().map(|job| &job.report);
+        self.taken = reports.map(|report| report.added + report.updated + report.unchanged).sum();
         let failed = jobs.into_iter().filter(|job| job.stage.is_end());
         let failed = failed.flat_map(|job| job.report.failed);
         self.refused.extend(failed.map(Refused::from));
@@ -131,7 +134,8 @@ async fn receive(
     let token = form.expect(csrf::FIELD).await?;
     csrf::require_token(Some(bound), Some(&token))?;
     let store = form.expect("store").await?;
-    let store = builtin_store(desk, &state.db, &store).await?;
+    let store = store.parse().map_err(|_| PageError::NotFound)?;
+    let store = builtin::require(&mut state.db.tenant(desk.scope).await?, store).await?.id;
     let (mut refused, mut jobs, mut had_no_room) = (Vec::new(), Vec::new(), false);
     while let Some(File { name, content }) = form.file(&state.importer.spool).await? {
         let content = match content {
@@ -157,7 +161,7 @@ async fn receive(
             Err(failure) => refused.push(failure.into()),
         }
     }
-    Ok(Received { store, refused, had_no_room, jobs, is_done: false })
+    Ok(Received { store, refused, had_no_room, taken: 0, jobs, is_done: false })
 }
 
 fn too_much(limited: &Limited) -> String {
@@ -171,7 +175,7 @@ async fn answer(
     desk: &Desk,
     db: &Db,
     headers: &HeaderMap,
-    Received { store, refused, had_no_room, is_done, .. }: Received,
+    Received { store, refused, had_no_room, taken, is_done, .. }: Received,
 ) -> Result<Response, PageError> {
     let status = match had_no_room {
         true => StatusCode::INSUFFICIENT_STORAGE,
@@ -179,7 +183,7 @@ async fn answer(
         false => StatusCode::UNPROCESSABLE_ENTITY,
     };
     if wants_json(headers) {
-        return Ok(for_script(status, &refused, !is_done));
+        return Ok(for_script(status, &refused, (taken, !is_done)));
     }
     if refused.is_empty() {
         let path = format!("{}/documents", desk.base());
@@ -198,27 +202,17 @@ fn wants_json(headers: &HeaderMap) -> bool {
         .is_some_and(|accept| accept.starts_with("application/json"))
 }
 
-fn for_script(status: StatusCode, refused: &[Refused], waiting: bool) -> Response {
+fn for_script(status: StatusCode, refused: &[Refused], (taken, waiting): (u64, bool)) -> Response {
     const HEADERS: [(HeaderName, &str); 2] =
         [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
-    let body = serde_json::json!({ "refused": refused, "waiting": waiting }).to_string();
+    let body =
+        serde_json::json!({ "refused": refused, "taken": taken, "waiting": waiting }).to_string();
     (status, HEADERS, body).into_response()
 }
 
 fn signed_out() -> Response {
     let reason = "You are signed out. Reload the page and sign in again.".to_owned();
-    for_script(StatusCode::UNAUTHORIZED, &[Refused { name: String::new(), reason }], false)
-}
-
-/// The builtin store of this id.
-async fn builtin_store(desk: &Desk, db: &Db, id: &str) -> Result<VectorStoreId, PageError> {
-    let id: VectorStoreId = id.parse().map_err(|_| PageError::NotFound)?;
-    let mut tx = db.tenant(desk.scope).await?;
-    let store = vector_stores::store::find(&mut tx, id).await?;
-    documents::builtin_stores(store.into_iter().collect())
-        .pop()
-        .map(|store| store.id)
-        .ok_or(PageError::NotFound)
+    for_script(StatusCode::UNAUTHORIZED, &[Refused { name: String::new(), reason }], (0, false))
 }
 
 #[cfg(test)]

@@ -9,9 +9,8 @@ use axum::{
 use time::OffsetDateTime;
 
 use super::{
-    Admin, Desk, Notice,
-    apps::After,
-    back,
+    Admin, Desk, Notice, back,
+    forms::After,
     limits::{Field, Form},
     outlive, view,
 };

@@ -9,10 +9,8 @@ use axum::{
 use serde::Deserialize;
 
 use super::{
-    Admin, Desk, Notice,
-    apps::After,
-    back,
-    documents::Nothing,
+    Admin, Desk, Notice, back,
+    forms::{After, Nothing},
     outlive,
     view::{self, Moment},
 };

@@ -9,10 +9,8 @@ use axum::{
 use serde::Deserialize;
 
 use super::{
-    Admin, Desk, Notice,
-    apps::After,
-    back,
-    documents::Nothing,
+    Admin, Desk, Notice, back, builtin,
+    forms::{After, Nothing},
     outlive,
     view::{self, Moment},
 };
@@ -27,7 +25,6 @@ use crate::{
     ids::VectorStoreId,
     secret::Secret,
     sign_in::TenantAdmin,
-    vector_stores::{self, Backend, VectorStore},
     watch::{self, New, Place},
 };
 
@@ -97,14 +94,18 @@ async fn page(
     (mut form, error, notice): (Form, Option<String>, Option<&str>),
 ) -> Result<Watch, PageError> {
     let mut tx = state.db.tenant(desk.scope).await?;
-    let store = builtin(&mut tx, store).await?;
+    let store = builtin::require(&mut tx, store).await?;
     let watched = watch::store::find(&mut tx, store.id, state.clock.now()).await?;
     let refused = watch::store::failures(&mut tx, store.id).await?;
     drop(tx);
     let stores = format!("{}/vector-stores", desk.base());
     form.secret.clear();
     if form.kind.is_empty() {
-        form.kind = if state.watch.roots.is_empty() { "bucket" } else { "folder" }.to_owned();
+        form = match &watched {
+            Some(watched) => Form::of(&watched.place),
+            None if state.watch.roots.is_empty() => Form::named("bucket"),
+            None => Form::named("folder"),
+        };
     }
     Ok(Watch {
         frame: desk.frame("vector-stores", notice),
@@ -140,15 +141,21 @@ fn status(watched: watch::Watched, refused: Vec<(String, String)>) -> Status {
     }
 }
 
-async fn builtin(
-    tx: &mut crate::db::TenantTx,
-    store: VectorStoreId,
-) -> Result<VectorStore, PageError> {
-    let found = vector_stores::store::find(tx, store).await?;
-    found.filter(|store| store.backend == Backend::Builtin).ok_or(PageError::NotFound)
-}
-
 impl Form {
+    fn named(kind: &str) -> Self {
+        Self { kind: kind.to_owned(), ..Self::default() }
+    }
+
+    /// What is followed, to be changed.
+    fn of(place: &Place) -> Self {
+        match place.clone() {
+            Place::Folder(folder) => Self { folder, ..Self::named("folder") },
+            Place::Bucket { endpoint, bucket, region, prefix, access_key_id } => {
+                Self { endpoint, bucket, region, prefix, access_key_id, ..Self::named("bucket") }
+            }
+        }
+    }
+
     /// What was typed as a place, or why it is none.
     fn place(&self) -> Result<(Place, Option<Secret>), &'static str> {
         let line = |text: &str| text.trim().to_owned();
@@ -196,7 +203,7 @@ pub(super) async fn save(
 ) -> Result<Response, PageError> {
     let desk = Desk::from(admin);
     let mut tx = state.db.tenant(desk.scope).await?;
-    builtin(&mut tx, store).await?;
+    builtin::require(&mut tx, store).await?;
     drop(tx);
     let (place, secret) = match form.place() {
         Ok(typed) => typed,

@@ -136,8 +136,12 @@ pub(super) fn sentence(kind: &str, detail: &Value) -> String {
     let number = |name: &str| detail.get(name).and_then(Value::as_i64);
     if let (Kind::UnusualReading, Some(read)) = (kind, number("documents")) {
         let read = view::count(read, "document", "documents");
-        let usual = view::number(number("usual").unwrap_or_default());
-        return format!("{label}: {read} in an hour, where {usual} are usual");
+        let usual = match number("usual") {
+            None | Some(0) => String::new(),
+            Some(1) => ", where 1 is usual".to_owned(),
+            Some(usual) => format!(", where {} are usual", view::number(usual)),
+        };
+        return format!("{label}: {read} in an hour{usual}");
     }
     if let (Kind::AppRulesChanged, Some(rule)) = (kind, rule(detail)) {
         return format!("{label}: {rule}");
@@ -214,6 +218,10 @@ mod tests {
         assert_eq!(
             sentence("reading.unusual", &json!({"documents": 1200, "usual": 4})),
             "Far more documents read than usual: 1,200 documents in an hour, where 4 are usual"
+        );
+        assert_eq!(
+            sentence("reading.unusual", &json!({"documents": 110, "usual": 0})),
+            "Far more documents read than usual: 110 documents in an hour"
         );
         assert_eq!(sentence("from.later", &json!({})), "from.later");
     }

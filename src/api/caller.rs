@@ -4,24 +4,30 @@ use std::sync::Arc;
 
 use axum::{
     extract::FromRequestParts,
-    http::{StatusCode, header, request::Parts},
+    http::request::Parts,
     response::{IntoResponse, Response},
 };
 
-use super::{gate, problem::Problem};
+use super::problem::Problem;
 use crate::{
     audit::{Event, Kind, Origin},
     clock::Clock,
     db::TenantScope,
     ids::VectorStoreId,
     limits::TenantLimits,
-    oauth::{access_token::Claims, scope::Scope},
+    oauth::{
+        access_token::Claims,
+        challenge::{Challenge, Reason, Scheme},
+        scope::Scope,
+    },
 };
 
 /// Proved a moment ago. In the extensions of every request that passes the gate.
 #[derive(Clone, Debug)]
 pub(super) struct Caller {
     pub(super) scope: TenantScope,
+    /// How it presented its token.
+    pub(super) scheme: Scheme,
     pub(super) claims: Arc<Claims>,
     /// The stores that the admin ticked and that still exist.
     pub(super) stores: Vec<VectorStoreId>,
@@ -72,7 +78,12 @@ fn demand(parts: &Parts, scope: Scope) -> Result<Caller, Refused> {
     if caller.claims.scope.covers(scope) {
         Ok(caller)
     } else {
-        Err(Refused::Scope(caller.metadata_url, scope))
+        Err(Refused::Scope(Challenge {
+            reason: Reason::InsufficientScope,
+            scheme: caller.scheme,
+            metadata_url: caller.metadata_url,
+            scope: Some(scope),
+        }))
     }
 }
 
@@ -80,26 +91,17 @@ fn demand(parts: &Parts, scope: Scope) -> Result<Caller, Refused> {
 #[derive(Debug)]
 pub(super) enum Refused {
     /// A good token without the scope: RFC 6750 §3.1.
-    Scope(String, Scope),
+    Scope(Challenge),
     /// Fails closed.
     NoGate,
 }
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let (metadata_url, scope) = match self {
-            Self::Scope(metadata_url, scope) => (metadata_url, scope),
-            Self::NoGate => return Problem::unavailable().into_response(),
-        };
-        let kind = ("insufficient-scope", "Insufficient scope");
-        let detail = format!("the access token needs the scope {scope}");
-        let mut response = Problem::new(StatusCode::FORBIDDEN, kind, detail).into_response();
-        let challenge = format!(
-            "Bearer resource_metadata=\"{metadata_url}\", scope=\"{scope}\", \
-             error=\"insufficient_scope\""
-        );
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, gate::value(&challenge));
-        response
+        match self {
+            Self::Scope(challenge) => Problem::turned_away(&challenge),
+            Self::NoGate => Problem::unavailable().into_response(),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use axum::{
 };
 use serde::Serialize;
 
-use crate::{fault::Fault, limits::Limited};
+use crate::{fault::Fault, limits::Limited, oauth::challenge::Challenge};
 
 /// Everything that the API answers besides what was asked for.
 #[derive(Debug)]
@@ -49,6 +49,22 @@ impl Problem {
     /// The request makes no sense.
     pub(super) fn bad_request(detail: &'static str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, ("bad-request", "Bad request"), detail)
+    }
+
+    /// The token will not do.
+    pub(super) fn turned_away(challenge: &Challenge) -> Response {
+        let reason = challenge.reason;
+        let status = reason.status();
+        let kind = match status {
+            StatusCode::UNAUTHORIZED => ("unauthorized", "Unauthorized"),
+            StatusCode::FORBIDDEN => ("insufficient-scope", "Insufficient scope"),
+            _ => ("bad-request", "Bad request"),
+        };
+        let detail = match challenge.scope {
+            Some(scope) => format!("the access token needs the scope {scope}").into(),
+            None => Cow::Borrowed(reason.description()),
+        };
+        challenge.onto(Self::new(status, kind, detail).into_response())
     }
 
     /// Try again later.

@@ -110,7 +110,12 @@ fn read(line: &[u8]) -> Result<Record, String> {
     }
     let record: Record = serde_json::from_slice(line).map_err(|error| {
         // serde_json names a member or a column, and shows no content.
-        format!("not a JSON object with _id and text: {error}")
+        let error = error.to_string();
+        let what = match error.rsplit_once(" at line 1 column ") {
+            Some((what, column)) => format!("{what}, in column {column}"),
+            None => error,
+        };
+        format!("not a JSON object with _id and text: {what}")
     })?;
     match &record.id {
         Value::String(id) if !id.trim().is_empty() => Ok(record),

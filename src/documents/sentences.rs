@@ -51,12 +51,24 @@ fn next_end(text: &str, from: usize) -> Option<usize> {
             let rest = &text[end..];
             let next = rest.trim_start().chars().next();
             let spaced = rest.starts_with(char::is_whitespace);
-            if spaced && next.is_some_and(|c| !c.is_lowercase()) && !is_abbreviation(text, at) {
+            let begins =
+                next.is_some_and(|c| !c.is_lowercase() && c != '.') && !is_abbreviation(text, at);
+            if spaced && (begins || is_alone(text, at..end)) {
                 return Some(end);
             }
         }
     }
     None
+}
+
+/// Whether a full stop stands alone, as where every word and sign has a space before it: then what
+/// begins need not be in upper case. Three with spaces between them are an ellipsis.
+fn is_alone(text: &str, stop: std::ops::Range<usize>) -> bool {
+    let (before, after) = (&text[..stop.start], text[stop.end..].trim_start());
+    before.ends_with(char::is_whitespace)
+        && !before.trim_end().ends_with('.')
+        && !after.is_empty()
+        && !after.starts_with('.')
 }
 
 fn is_item(line: &str) -> bool {
@@ -108,6 +120,10 @@ mod tests {
             ["A heading", "A line", "- one", "- two"]
         );
         assert_eq!(cut("猫。犬。"), ["猫。", "犬。"]);
+        assert_eq!(
+            cut("the wing stalls . the flow, at m = .3, goes on . . . as before ."),
+            ["the wing stalls .", "the flow, at m = .3, goes on . . . as before ."]
+        );
         assert!(cut("").is_empty());
     }
 

@@ -36,6 +36,8 @@ pub struct Imported {
 /// # Errors
 /// A sentence about the first line that cannot be read.
 pub fn lines(text: &str) -> Result<Vec<Line>, String> {
+    // As browsers send it, a line ends in two characters, and the reader would count from the second.
+    let text = text.replace("\r\n", "\n");
     let first = text.lines().next().unwrap_or_default();
     let count = |sign: char| first.matches(sign).count();
     let delimiter = if count('\t') > 0 {
@@ -132,7 +134,10 @@ mod tests {
             assert_eq!(found[0].store.as_deref(), Some("Books"));
             assert_eq!((found[1].document.as_str(), found[1].store.as_deref()), ("b.txt", None));
         }
-        assert!(lines("Who?,a.txt\nAlone").unwrap_err().starts_with("Line 2 "));
+        for end in ["\n", "\r\n"] {
+            let wrong = lines(&format!("Who?,a.txt{end}Where?,b.txt{end}Alone{end}")).unwrap_err();
+            assert!(wrong.starts_with("Line 3 "), "{wrong}");
+        }
         assert_eq!(lines("").unwrap(), []);
     }
 }

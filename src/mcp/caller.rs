@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{
     body::{Body, Bytes},
     extract::{Request, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -13,7 +13,7 @@ use axum::{
 use time::OffsetDateTime;
 
 use super::{
-    challenge::{Challenge, Reason, Scheme},
+    challenge::{challenge, refuse},
     jsonrpc::{RpcError, code},
     sse::handlers::resource_path,
     transport::MAX_BODY,
@@ -26,8 +26,10 @@ use crate::{
     limits::{Call, Cost, TenantLimits},
     oauth::{
         access_token::{Claims, Verifier},
-        dpop::{self, Dpop, Proof, Refused, Target},
+        challenge::{Reason, Scheme},
+        dpop::{self, Dpop},
         liveness::Liveness,
+        presented::{Identity, Presented},
         resource::{Resource, Resources},
         scope::Scope,
     },
@@ -165,65 +167,25 @@ pub(super) async fn require_access_token(
         return RpcError::new(StatusCode::NOT_FOUND, code::INVALID_REQUEST, message)
             .into_response();
     };
-    let challenge = Challenge {
-        reason: Reason::TokenMissing,
-        scheme: Scheme::Bearer,
-        metadata_url: gate.resources.metadata_url_for(path),
+    let metadata_url = gate.resources.metadata_url_for(path);
+    let presented = match Presented::in_headers(request.headers()) {
+        Ok(presented) => presented,
+        Err(reason) => return refuse(&challenge(reason, Scheme::Bearer, metadata_url)),
     };
-    let shown = match shown(request.headers()) {
-        Ok(shown) => shown,
-        Err(reason) => return Challenge { reason, ..challenge }.into_response(),
-    };
-    let challenge = Challenge { scheme: shown.scheme, ..challenge };
-    let claims = gate.verifier.verify(&shown.token).await;
-    let mut response = match gate.identify(&request, &shown, claims) {
+    let scheme = presented.scheme;
+    let claims = presented.claims(&gate.verifier).await;
+    let mut response = match presented.identify(claims, &request, &gate.dpop) {
         Ok(identity) => gate.let_in(identity, &resource, request, next).await,
         Err(reason) => Err(reason),
     }
-    .unwrap_or_else(|reason| Challenge { reason, ..challenge }.into_response());
-    if shown.scheme == Scheme::Dpop {
+    .unwrap_or_else(|reason| refuse(&challenge(reason, scheme, metadata_url)));
+    if scheme == Scheme::Dpop {
         gate.dpop.offer_nonce(response.headers_mut());
     }
     response
 }
 
-/// What a request says of its sender, checked without the database.
-struct Identity {
-    claims: Arc<Claims>,
-    /// There for a token that is bound to a key, and only then.
-    proof: Option<Proof>,
-}
-
 impl Gate {
-    /// What the token says, where it is shown as it must be: RFC 9449 §7.1, §7.2.
-    fn identify(
-        &self,
-        request: &Request,
-        shown: &Shown,
-        claims: Option<Arc<Claims>>,
-    ) -> Result<Identity, Reason> {
-        let claims = claims.ok_or(Reason::InvalidToken)?;
-        let proof = match (shown.scheme, &claims.cnf) {
-            (Scheme::Bearer, None) => None,
-            (Scheme::Dpop, Some(bound)) => {
-                let target = Target {
-                    method: request.method(),
-                    path: request.uri().path(),
-                    access_token: Some(&shown.token),
-                };
-                let proof = self.dpop.check(request.headers(), &target).map_err(Reason::Proof)?;
-                let proof = proof.ok_or(Reason::Proof(MISSING))?;
-                if proof.jkt() != bound.jkt {
-                    return Err(Reason::Proof(ANOTHER_KEY));
-                }
-                Some(proof)
-            }
-            // A bound token without its key is stolen, and a proof next to any other says nothing.
-            (Scheme::Bearer, Some(_)) | (Scheme::Dpop, None) => return Err(Reason::InvalidToken),
-        };
-        Ok(Identity { claims, proof })
-    }
-
     /// Ask the database, and go on where it agrees.
     async fn let_in(
         &self,
@@ -289,37 +251,6 @@ impl Gate {
             at,
         }))))
     }
-}
-
-const MISSING: Refused =
-    Refused::Proof("a DPoP header with a proof must come with an access token of this scheme");
-const ANOTHER_KEY: Refused =
-    Refused::Proof("the DPoP proof is signed with another key than the token is bound to");
-
-/// A token as it was shown.
-pub(super) struct Shown {
-    scheme: Scheme,
-    pub(super) token: String,
-}
-
-/// The token of the one `Authorization` header. A token in the query is not looked at: OAuth 2.1
-/// §5.1.
-pub(super) fn shown(headers: &HeaderMap) -> Result<Shown, Reason> {
-    let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let Some(value) = values.next() else { return Err(Reason::TokenMissing) };
-    if values.next().is_some() {
-        return Err(Reason::InvalidRequest("more than one Authorization header"));
-    }
-    let (scheme, token) = match value.to_str() {
-        Ok(text) => text.trim().split_once(' ').unwrap_or((text.trim(), "")),
-        Err(_) => return Err(Reason::InvalidToken),
-    };
-    let scheme = match scheme {
-        _ if scheme.eq_ignore_ascii_case("Bearer") => Scheme::Bearer,
-        _ if scheme.eq_ignore_ascii_case("DPoP") => Scheme::Dpop,
-        _ => return Err(Reason::TokenMissing),
-    };
-    Ok(Shown { scheme, token: token.trim_start().to_owned() })
 }
 
 /// Whether a form in the body carries a token too (RFC 6750 §2.2, which we do not offer).

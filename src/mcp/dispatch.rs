@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use axum::{
     http::{HeaderMap, StatusCode},
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 
 use super::{
     caller::Caller,
-    challenge::{Challenge, NEEDED, Reason},
+    challenge::{NEEDED, challenge, refuse},
     era::{self, Era},
     jsonrpc::{self, Request, RpcError, code},
     notes::Notes,
@@ -24,7 +24,7 @@ use crate::{
     clock::{Clock, LEEWAY},
     deadline,
     fault::Fault,
-    oauth::liveness::Liveness,
+    oauth::{challenge::Reason, liveness::Liveness},
     questions::Questions,
     search::Search,
 };
@@ -156,7 +156,7 @@ impl Dispatcher {
     async fn withhold(&self, tool: Tool, asker: &Asker) -> Result<Response, RpcError> {
         self.append(record::refusal(Some(tool), asker, "revoked", self.clock.now())).await?;
         let (scheme, metadata_url) = (asker.caller.scheme(), asker.metadata_url.clone());
-        Ok(Challenge { reason: Reason::InvalidToken, scheme, metadata_url }.into_response())
+        Ok(refuse(&challenge(Reason::InvalidToken, scheme, metadata_url)))
     }
 
     /// The event with what is kept of its call's question.
@@ -274,9 +274,8 @@ fn invalid_params(message: &'static str) -> RpcError {
 
 /// 403 with its challenge, and in the body the form that ChatGPT reads it in.
 fn insufficient_scope(asker: &Asker, era: Era, request: &Request) -> Response {
-    let reason = Reason::InsufficientScope;
-    let scheme = asker.caller.scheme();
-    let challenge = Challenge { reason, scheme, metadata_url: asker.metadata_url.clone() };
+    let (scheme, metadata_url) = (asker.caller.scheme(), asker.metadata_url.clone());
+    let challenge = challenge(Reason::InsufficientScope, scheme, metadata_url);
     let sentence = "This connection may not use the tool. Ask the user to connect again.";
     let mut result = Outcome::refused(Status::BadArguments, sentence).result;
     result["_meta"] = json!({ "mcp/www_authenticate": [challenge.value()] });

@@ -7,10 +7,10 @@ use axum::{
 use serde_json::Value;
 
 use super::{
-    caller,
     era::{self, Era},
     jsonrpc::{self, Message, Request, RpcError},
 };
+use crate::oauth::presented::Presented;
 
 /// Whatever is read can be answered, and the answer carries the id back.
 pub(crate) fn json_rpc(bytes: &[u8]) {
@@ -44,8 +44,8 @@ pub(crate) fn headers(bytes: &[u8]) {
             headers.append(name, value);
         }
     }
-    if let Ok(shown) = caller::shown(&headers) {
-        assert!(String::from_utf8_lossy(bytes).contains(&shown.token));
+    if let Ok(presented) = Presented::in_headers(&headers) {
+        assert!(String::from_utf8_lossy(bytes).contains(&presented.token));
     }
     let Ok(Message::Request(request)) = jsonrpc::parse(body.trim_ascii_start()) else { return };
     match era::settle(&headers, &request) {

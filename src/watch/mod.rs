@@ -16,6 +16,7 @@ mod listing;
 mod round;
 mod sigv4;
 pub mod store;
+mod store_round;
 
 use std::path::PathBuf;
 

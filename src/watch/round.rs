@@ -10,8 +10,8 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::{
-    Claim, Context, Found, Place, Source, Unavailable, secret_place,
-    store::{self, Looked},
+    Claim, Context, Found, Place, Source, Unavailable, secret_place, store,
+    store_round::{self, Looked},
 };
 use crate::{
     audit::Origin,
@@ -57,7 +57,7 @@ impl Watcher {
     pub async fn look(&self) -> Result<bool, Fault> {
         let since = self.context.clock.now();
         let mut tx = self.importer.db.control().await?;
-        let due = store::claim(&mut tx, self.owner, (since, since + LEASE)).await?;
+        let due = store_round::claim(&mut tx, self.owner, (since, since + LEASE)).await?;
         tx.commit().await?;
         let Some(due) = due else { return Ok(false) };
         #[expect(clippy::disallowed_methods, reason = "the place that is due names its tenant")]
@@ -82,8 +82,8 @@ impl Watcher {
         let is_more = looked.waiting > 0 && looked.failure.is_none();
         let next = if is_more { now } else { now + PAUSE };
         let mut tx = self.importer.db.tenant(claim.scope).await?;
-        if store::hold(&mut tx, claim.store, (claim.owner, claim.fence)).await? {
-            store::finish(&mut tx, claim.store, looked, (since, now, next)).await?;
+        if store_round::hold(&mut tx, claim.store, (claim.owner, claim.fence)).await? {
+            store_round::finish(&mut tx, claim.store, looked, (since, now, next)).await?;
             tx.commit().await?;
         }
         Ok(())
@@ -101,7 +101,7 @@ impl Watcher {
         };
         let found: Vec<Found> = found.into_iter().filter(is_read).collect();
         let mut tx = self.importer.db.tenant(claim.scope).await?;
-        let known = store::files(&mut tx, claim.store).await?;
+        let known = store_round::files(&mut tx, claim.store).await?;
         drop(tx);
         if found.is_empty() && !known.is_empty() {
             return Ok(failed(Unavailable("there is no file any more: nothing was removed")));
@@ -136,7 +136,7 @@ impl Watcher {
         let now = self.context.clock.now();
         let mut tx = self.importer.db.tenant(claim.scope).await?;
         let Some(watched) = store::find(&mut tx, claim.store, now).await? else { return Ok(None) };
-        let sealed = store::secret(&mut tx, claim.store).await?;
+        let sealed = store_round::secret(&mut tx, claim.store).await?;
         let secret = match &sealed {
             Some(sealed) => {
                 let place = secret_place(claim.store);
@@ -160,7 +160,7 @@ impl Watcher {
         };
         let hash: [u8; 32] = Sha256::digest(&bytes).into();
         let mut tx = self.importer.db.tenant(claim.scope).await?;
-        let is_ours = store::hold(&mut tx, claim.store, (claim.owner, claim.fence)).await?;
+        let is_ours = store_round::hold(&mut tx, claim.store, (claim.owner, claim.fence)).await?;
         drop(tx);
         if !is_ours {
             return Ok(Taken::NotOurs);
@@ -189,11 +189,11 @@ impl Watcher {
         outcome: Result<[u8; 32], String>,
     ) -> Result<Taken, Fault> {
         let mut tx = self.importer.db.tenant(claim.scope).await?;
-        if !store::hold(&mut tx, claim.store, (claim.owner, claim.fence)).await? {
+        if !store_round::hold(&mut tx, claim.store, (claim.owner, claim.fence)).await? {
             return Ok(Taken::NotOurs);
         }
         let outcome = outcome.as_ref().map_err(String::as_str);
-        store::note(&mut tx, claim.store, (&file.path, &file.mark), outcome).await?;
+        store_round::note(&mut tx, claim.store, (&file.path, &file.mark), outcome).await?;
         tx.commit().await?;
         Ok(Taken::Noted)
     }
@@ -202,10 +202,10 @@ impl Watcher {
     async fn withdraw(&self, claim: &Claim, path: &str) -> Result<i64, Fault> {
         let now = self.context.clock.now();
         let mut tx = self.importer.db.tenant(claim.scope).await?;
-        if !store::hold(&mut tx, claim.store, (claim.owner, claim.fence)).await? {
+        if !store_round::hold(&mut tx, claim.store, (claim.owner, claim.fence)).await? {
             return Ok(0);
         }
-        let heir = store::forget(&mut tx, claim.store, path).await?;
+        let heir = store_round::forget(&mut tx, claim.store, path).await?;
         let heir = heir.map(|heir| ingest::watched_key(&heir));
         let key = ingest::watched_key(path);
         let gone = sync::withdraw(&mut tx, claim.store, (&key, heir.as_deref()), now).await?;

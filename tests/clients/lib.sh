@@ -112,12 +112,11 @@ prepare_demo() {
   cd "$WORK/home" || exit 1 # no .env of somebody else's
 }
 
+# Start the demonstration; a command, if one is named, prepares what else the server is to find.
+#   start_demo [COMMAND...]
 start_demo() {
   prepare_demo
-  launch_demo
-}
-
-launch_demo() {
+  "$@"
   local since=$SECONDS
   "$SUITE_BIN" demo --detach >"$WORK/demo.log" 2>&1 || {
     cat "$WORK/demo.log" >&2

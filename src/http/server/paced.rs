@@ -2,13 +2,13 @@
 
 use std::{
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
     time::Duration,
 };
 
 use axum::{BoxError, body::Bytes};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use tokio::time::{Instant, Sleep, sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{Deadlines, pulse::Pulse};
 
@@ -18,13 +18,10 @@ const PACE: u64 = 1024;
 const LARGE: u64 = 1 << 20;
 /// The pace of a large one.
 const LARGE_PACE: u64 = 16 * 1024;
-/// What comes with fewer bytes a second than this drips, and is looked at now and then only:
-/// thousands of bodies that drip in step would keep everybody else waiting at each stroke.
+/// What comes with fewer bytes a second than this drips.
 const DRIP: u64 = 64;
-/// How long after a drip, in milliseconds; at random, so that they fall out of step.
-const NOW_AND_THEN: std::ops::Range<u64> = 50..250;
-
-type Part = Result<Frame<Bytes>, hyper::Error>;
+/// A body of which nothing came for so long is slow, as is one that drips.
+const SILENCE: Duration = Duration::from_millis(500);
 
 /// The body came too slowly.
 #[derive(Debug, thiserror::Error)]
@@ -41,8 +38,10 @@ pub(super) struct Paced {
     received: u64,
     waited: Duration,
     waiting_since: Option<Instant>,
+    /// What is allowed besides: at random, so that those who began at one moment, to be hung up on
+    /// at one moment and to come again at one moment, fall out of step.
+    besides: Duration,
     alarm: Option<Pin<Box<Sleep>>>,
-    pause: Option<Pin<Box<Sleep>>>,
     is_over: bool,
 }
 
@@ -57,8 +56,8 @@ impl Paced {
             received: 0,
             waited: Duration::ZERO,
             waiting_since: None,
+            besides: deadlines.behind.mul_f64(rand::random_range(0.0..0.2)),
             alarm: None,
-            pause: None,
             is_over: false,
         }
     }
@@ -66,36 +65,40 @@ impl Paced {
     /// How long the peer may have been waited for by now.
     fn allowed(&self) -> Duration {
         let at = |pace: u64| Duration::from_millis(self.received.saturating_mul(1000) / pace);
-        if self.is_large {
-            self.deadlines.behind + at(LARGE_PACE)
-        } else {
-            (self.deadlines.behind + at(PACE)).min(self.deadlines.body)
-        }
-    }
-
-    /// What has come, unless the body drips and it is too early to look again.
-    fn poll_body(&mut self, context: &mut Context<'_>) -> Poll<Option<Part>> {
-        if let Some(pause) = &mut self.pause {
-            ready!(pause.as_mut().poll(context));
-            self.pause = None;
-        }
-        Pin::new(&mut self.body).poll_frame(context)
+        self.besides
+            + if self.is_large {
+                self.deadlines.behind + at(LARGE_PACE)
+            } else {
+                (self.deadlines.behind + at(PACE)).min(self.deadlines.body)
+            }
     }
 
     /// Whether fewer bytes came than drip in the time that the peer was waited for.
     fn drips(&self) -> bool {
-        self.waited > Duration::from_secs(1) && self.received < self.waited.as_secs() * DRIP
+        self.waited > SILENCE && self.received < self.waited.as_secs().max(1) * DRIP
     }
 
     /// Whether the peer was waited for too long.
     fn is_late(&mut self, context: &mut Context<'_>) -> bool {
         let since = *self.waiting_since.get_or_insert_with(Instant::now);
         let until = since + self.allowed().saturating_sub(self.waited);
-        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(until)));
-        if alarm.deadline() != until {
-            alarm.as_mut().reset(until);
+        loop {
+            let is_silent = since.elapsed() >= SILENCE;
+            if is_silent {
+                self.pulse.body_is_slow(true);
+            }
+            let next = if is_silent { until } else { until.min(since + SILENCE) };
+            let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(next)));
+            if alarm.deadline() != next {
+                alarm.as_mut().reset(next);
+            }
+            if alarm.as_mut().poll(context).is_pending() {
+                return false;
+            }
+            if next == until {
+                return true;
+            }
         }
-        alarm.as_mut().poll(context).is_ready()
     }
 }
 
@@ -110,7 +113,7 @@ impl Body for Paced {
         if self.is_over {
             return Poll::Ready(Some(Err(TooSlow.into())));
         }
-        let Poll::Ready(frame) = self.poll_body(context) else {
+        let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) else {
             self.is_over = self.is_late(context);
             if !self.is_over {
                 return Poll::Pending;
@@ -126,10 +129,7 @@ impl Body for Paced {
                 let bytes = frame.data_ref().map_or(0, Bytes::len);
                 self.received += bytes as u64;
                 self.pulse.body(bytes);
-                if self.drips() {
-                    let pause = Duration::from_millis(rand::random_range(NOW_AND_THEN));
-                    self.pause = Some(Box::pin(sleep(pause)));
-                }
+                self.pulse.body_is_slow(self.drips());
             }
             Some(Err(_)) | None => self.pulse.body_ended(),
         }

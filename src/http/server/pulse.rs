@@ -51,6 +51,8 @@ struct Notes {
     is_ahead: bool,
     /// HTTP/1.1: whether the body of the request in flight still comes.
     is_body_open: bool,
+    /// HTTP/1.1: whether that body comes slowly.
+    is_body_slow: bool,
     write_waits_since: Option<Instant>,
     /// Answers of which a piece was handed over, and since when nobody wants the next one.
     offered: HashMap<u64, Instant>,
@@ -100,6 +102,7 @@ impl Pulse {
             head_since: None,
             is_ahead: false,
             is_body_open: false,
+            is_body_slow: false,
             write_waits_since: None,
             offered: HashMap::new(),
             read: 0,
@@ -144,6 +147,7 @@ impl Pulse {
         notes.head_since = None;
         notes.is_ahead = false;
         notes.is_body_open = has_body;
+        notes.is_body_slow = false;
         if has_body && is_http2 {
             // It may be refused, with this much of it on its way, on a connection that a proxy
             // shares out among many.
@@ -159,7 +163,20 @@ impl Pulse {
 
     /// A body came to its end.
     pub(super) fn body_ended(&self) {
-        self.notes().is_body_open = false;
+        let mut notes = self.notes();
+        notes.is_body_open = false;
+        notes.is_body_slow = false;
+    }
+
+    /// A body comes slowly, or in time again.
+    pub(super) fn body_is_slow(&self, is_slow: bool) {
+        let mut notes = self.notes();
+        notes.is_body_slow = is_slow && notes.is_body_open && !notes.is_http2;
+    }
+
+    /// Whether all that can come is the next of a body that comes slowly.
+    pub(super) fn is_slow(&self) -> bool {
+        self.notes().is_body_slow
     }
 
     /// Whether the connection can be told to end without taking a request from the peer that it may
@@ -247,6 +264,7 @@ impl Drop for Flight {
     fn drop(&mut self) {
         let mut notes = self.pulse.notes();
         notes.offered.remove(&self.number);
+        notes.is_body_slow = false;
         notes.in_flight -= 1;
         if self.is_answered {
             notes.answered += 1;

@@ -1,28 +1,56 @@
 //! A socket whose coming and going is noted.
 
 use std::{
-    io::{self, IoSlice},
+    io::{self, ErrorKind, IoSlice},
+    ops::Range,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
+    time::{Sleep, sleep},
 };
 
 use super::pulse::Pulse;
+
+/// How long until somebody slow is looked at again, in milliseconds; at random, so that thousands
+/// who send in step are not all looked at in step, while everybody else waits.
+const NOW_AND_THEN: Range<u64> = 500..1500;
 
 /// Tells the pulse of every read and write.
 #[derive(Debug)]
 pub(super) struct Watched {
     stream: TcpStream,
     pulse: Pulse,
+    pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl Watched {
     pub(super) fn new(stream: TcpStream, pulse: Pulse) -> Self {
-        Self { stream, pulse }
+        Self { stream, pulse, pause: None }
+    }
+
+    /// Read what is there now and then, and never be woken because something came.
+    fn poll_slowly(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            let pause = self.pause.get_or_insert_with(|| {
+                let some_time = Duration::from_millis(rand::random_range(NOW_AND_THEN));
+                Box::pin(sleep(some_time))
+            });
+            ready!(pause.as_mut().poll(context));
+            self.pause = None;
+            match self.stream.try_read_buf(buffer) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                outcome => return Poll::Ready(outcome.map(|_| ())),
+            }
+        }
     }
 
     fn note(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -50,7 +78,12 @@ impl AsyncRead for Watched {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let outcome = Pin::new(&mut self.stream).poll_read(context, buffer);
+        let outcome = if self.pulse.is_slow() {
+            self.poll_slowly(context, buffer)
+        } else {
+            self.pause = None;
+            Pin::new(&mut self.stream).poll_read(context, buffer)
+        };
         let read = buffer.filled().len() - before;
         if read > 0 {
             self.pulse.read(read);

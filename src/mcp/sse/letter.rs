@@ -18,11 +18,10 @@ use crate::{
     fault::Fault,
     mcp::{
         caller::Caller,
-        challenge::Scheme,
         dispatch::Asker,
         jsonrpc::{self, Message},
     },
-    oauth::access_token::Claims,
+    oauth::{access_token::Claims, challenge::Scheme},
     secret::{SecretHash, seal::MasterKey},
 };
 

@@ -11,6 +11,7 @@ import "./checks/plain.mjs";
 import "./checks/services.mjs";
 import "./checks/rules.mjs";
 import "./checks/many.mjs";
+import "./checks/knowledge.mjs";
 import "./checks/installation.mjs";
 import "./checks/leave.mjs";
 

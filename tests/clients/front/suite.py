@@ -105,6 +105,43 @@ def test_slow_clients_slow_nobody_else_down(stage: Stage) -> None:
         assert beside.p99 <= allowed, f"{kind}: {beside.p99 * 1e3:.1f} ms beside {before}"
 
 
+# The same with slowhttptest itself, all of whose connections come from one address: headers,
+# body and reading, 2,000 of each.
+def test_slowhttptest_slows_nobody_else_down(stage: Stage) -> None:
+    open_to_one = Server(stage.server.origin)
+    open_to_one.environment["CALLSLIP_CONNECTIONS_PER_ADDRESS"] = "5000"
+    stage.server.stop()
+    open_to_one.start()
+    try:
+        node = stage.node()
+        measure(node, 1)
+        before = measure(node, 10)
+        print(f"        alone: {before}")
+        for kind, (options, page) in {
+            "headers": ("-H", "/"), "body": ("-B", "/oauth/token"), "read": ("-X -k 10", stage.asset()),
+        }.items():
+            # Its own work is not what is measured, and it shares this machine.
+            command = [
+                "nice", "-n", "19", "slowhttptest", *options.split(), "-c", str(SLOW), "-r", "1000", "-i", "1", "-x", "4",
+                "-l", "30", "-u", stage.server.origin + page,
+            ]
+            with open(WORK / "slowhttptest.log", "wb") as log:
+                tool = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+                try:
+                    until("all have come", lambda: metric("callslip_http_connections") > SLOW * 0.9, 20)
+                    beside = measure(node, 5)
+                finally:
+                    tool.terminate()
+                    tool.wait()
+            print(f"        beside slowhttptest {options}: {beside}")
+            allowed = max(2 * before.p99, before.p99 + 0.02)
+            assert beside.p99 <= allowed, f"{kind}: {beside.p99 * 1e3:.1f} ms beside {before}"
+            until("they are gone", lambda: metric("callslip_http_connections") < 50, 40)
+    finally:
+        open_to_one.stop()
+        stage.server.start()
+
+
 # HTTP/2 floods end the connection that they come over, and cost little memory.
 def test_floods_end_and_cost_little(stage: Stage) -> None:
     node, pid = stage.node(), stage.server.process.pid

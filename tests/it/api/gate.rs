@@ -57,7 +57,9 @@ async fn who_shows_no_good_token_is_told_where_to_get_one(pool: PgPool) {
         .header(header::AUTHORIZATION, "Bearer x")
         .body(Body::empty())
         .unwrap();
-    assert_eq!(bench.app.send(twice).await.status, 401);
+    let answer = bench.app.send(twice).await;
+    assert_problem(&answer, 400, "bad-request");
+    assert!(answer.header("www-authenticate").contains("error=\"invalid_request\""));
     let in_query = format!("{STORES}?access_token={}", bench.token);
     assert_eq!(bench.app.get(&in_query).await.status, 401);
 }

@@ -10,7 +10,7 @@ const AXE = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 const FOLDER = process.env.SUITE_SCREENSHOTS;
 const SIZES = [
   ["wide", { width: 1280, height: 800 }],
-  ["narrow", { width: 390, height: 844 }],
+  ["narrow", { width: 375, height: 812 }],
 ];
 
 mkdirSync(FOLDER, { recursive: true });

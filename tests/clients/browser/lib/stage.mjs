@@ -27,11 +27,13 @@ class Stage {
   #trouble = [];
   #seats = new Map();
   #guest;
+  #curator;
 
   /** Who has this role: their e-mail address and password. */
   user(role) {
     if (role === "operator") return this.demo.operator;
     if (role === "guest") return this.guest();
+    if (role === "curator") return this.curator();
     const user = this.demo.users.find((one) => one.role === role || (role === "admin" && one.role === "owner"));
     assert(user, `demo.json names no ${role}`);
     return user;
@@ -56,6 +58,20 @@ class Stage {
       this.#guest = { email, password };
     }
     return this.#guest;
+  }
+
+  /** The owner of a tenant, `archive`, with nothing in it yet. */
+  curator() {
+    if (!this.#curator) {
+      const email = "curator@archive.example";
+      const password = "seven patient herons on a jetty";
+      this.callslip(["tenant", "create", "archive", "--name", "Landesarchiv für Wirtschafts- und Verwaltungsgeschichte"]);
+      this.callslip(
+        ["user", "add", "--tenant", "archive", "--email", email, "--name", "Constanze", "--role", "owner", "--password-stdin"],
+        `${password}\n`);
+      this.#curator = { email, password };
+    }
+    return this.#curator;
   }
 
   path(rest = "") {

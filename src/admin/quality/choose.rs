@@ -8,9 +8,8 @@ use axum::{
 use serde::Deserialize;
 
 use super::{
-    Admin, Desk, Notice, back,
-    documents::builtin_stores,
-    quality::{self, Quality},
+    super::{Admin, Desk, Notice, back, builtin},
+    Quality, refused,
 };
 use crate::{
     golden::{self, store::Added},
@@ -18,7 +17,7 @@ use crate::{
     ids::{DocumentId, VectorStoreId},
     search::{Hit, Reference, Target},
     sign_in::TenantAdmin,
-    vector_stores::{self, VectorStore},
+    vector_stores::VectorStore,
 };
 
 /// How many documents are shown.
@@ -49,7 +48,7 @@ struct Found {
 
 /// What to look for, and where.
 #[derive(Debug, Deserialize)]
-pub(super) struct Asked {
+pub(in crate::admin) struct Asked {
     #[serde(default)]
     question: String,
     #[serde(default)]
@@ -57,7 +56,7 @@ pub(super) struct Asked {
 }
 
 /// `POST /t/{tenant}/quality/try`: it changes nothing, and a question does not belong in an address.
-pub(super) async fn show(
+pub(in crate::admin) async fn show(
     admin: TenantAdmin,
     State(state): State<Admin>,
     CsrfForm(asked): CsrfForm<Asked>,
@@ -65,14 +64,14 @@ pub(super) async fn show(
     let desk = Desk::from(admin);
     let stores = stores(&desk, &state).await?;
     let Some(question) = golden::question(&asked.question) else {
-        return quality::refused(&desk, &state, |page| page.say(NO_QUESTION)).await;
+        return refused(&desk, &state, |page| page.say(NO_QUESTION)).await;
     };
     let chosen = match asked.store.as_str() {
         "" => stores.first(),
         id => stores.iter().find(|store| store.id.to_string() == id),
     };
     let Some(store) = chosen else {
-        return quality::refused(&desk, &state, |page| page.say(NO_STORE)).await;
+        return refused(&desk, &state, |page| page.say(NO_STORE)).await;
     };
     let answer = state.search.search(desk.scope, &[store.id], &question, SHOWN).await?;
     let page = Try {
@@ -103,13 +102,12 @@ fn found(hit: Hit) -> Option<Found> {
 }
 
 async fn stores(desk: &Desk, state: &Admin) -> sqlx::Result<Vec<VectorStore>> {
-    let mut tx = state.db.tenant(desk.scope).await?;
-    Ok(builtin_stores(vector_stores::store::list(&mut tx).await?))
+    builtin::list(&mut state.db.tenant(desk.scope).await?).await
 }
 
 /// A question, and what should answer it.
 #[derive(Debug, Deserialize)]
-pub(super) struct NewQuestion {
+pub(in crate::admin) struct NewQuestion {
     #[serde(default)]
     question: String,
     #[serde(default)]
@@ -119,7 +117,7 @@ pub(super) struct NewQuestion {
 }
 
 /// `POST /t/{tenant}/quality`
-pub(super) async fn add(
+pub(in crate::admin) async fn add(
     admin: TenantAdmin,
     State(state): State<Admin>,
     CsrfForm(new): CsrfForm<NewQuestion>,
@@ -127,10 +125,10 @@ pub(super) async fn add(
     let desk = Desk::from(admin);
     let stores = stores(&desk, &state).await?;
     let Some(store) = stores.iter().find(|store| store.id.to_string() == new.store) else {
-        return quality::refused(&desk, &state, |page| page.say(NO_STORE)).await;
+        return refused(&desk, &state, |page| page.say(NO_STORE)).await;
     };
     let say = async |words: &'static str| {
-        quality::refused(&desk, &state, |page: &mut Quality| page.say(words)).await
+        refused(&desk, &state, |page: &mut Quality| page.say(words)).await
     };
     let Some(question) = golden::question(&new.question) else { return say(NO_QUESTION).await };
     let documents: Vec<DocumentId> =
