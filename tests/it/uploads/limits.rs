@@ -7,6 +7,8 @@ use sqlx::PgPool;
 use super::{Desk, Door, Said, is_taken};
 
 const MOST: usize = 25 << 20;
+/// Of a file that may take its time to go on, since so much of it has come.
+const HALF: usize = 200_000;
 
 /// [U-01] 25 MiB are taken and a byte more is not.
 #[sqlx::test(migrator = "callslip::db::MIGRATOR")]
@@ -34,8 +36,8 @@ async fn ten_come_at_once_and_the_eleventh_is_refused(pool: PgPool) {
     let mut coming = Vec::new();
     for number in 0..10 {
         let door = Door::ALL[number % 4];
-        let mut sending = desk.begin(door, &format!("{number}.txt"), 100).await;
-        sending.more(&[b'a'; 50]).await;
+        let mut sending = desk.begin(door, &format!("{number}.txt"), 2 * HALF).await;
+        sending.more(&[b'a'; HALF]).await;
         coming.push((door, sending));
         // It has its place.
         desk.until_coming(|files| files.len() == number + 1).await;
@@ -61,7 +63,7 @@ async fn ten_come_at_once_and_the_eleventh_is_refused(pool: PgPool) {
     assert_eq!(theirs.status, 303, "{}", theirs.text());
 
     let end = async |door, mut sending: super::Sending| {
-        sending.more(&[b'b'; 50]).await;
+        sending.more(&[b'b'; HALF]).await;
         let said = sending.end().await;
         assert!(is_taken(door, &said), "{door:?} {said:?}");
     };
