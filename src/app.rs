@@ -11,7 +11,7 @@ use crate::{
     config::Config,
     db::{Class, Db, Orphans},
     documents::{
-        Importer,
+        Importer, Spool,
         extract::Extractor,
         ingest::{self, Bell},
     },
@@ -103,6 +103,7 @@ impl Parts {
             clock: self.clock.clone(),
             extractor: self.extractor.clone(),
             embedder: self.embedder.clone(),
+            spool: Spool::new(&self.config.upload_dir),
             bell: self.bell.clone(),
             outbound: self.outbound.clone(),
             master_key: self.master_key.clone(),

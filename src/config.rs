@@ -26,12 +26,15 @@ pub const VARIABLES: &[Variable] = &[
     Variable { name: "CALLSLIP_LISTEN", default: "127.0.0.1:8700" },
     Variable { name: "CALLSLIP_PUBLIC_URL", default: "" },
     Variable { name: "CALLSLIP_DATA_DIR", default: "./data" },
+    Variable { name: "CALLSLIP_UPLOAD_DIR", default: "" },
     Variable { name: "DATABASE_URL", default: "" },
     Variable { name: "MIGRATION_DATABASE_URL", default: "" },
     Variable { name: "CALLSLIP_DATABASE_CONNECTIONS", default: "16" },
     Variable { name: "CALLSLIP_POSTGRES_DIR", default: "" },
     Variable { name: "CALLSLIP_MODEL_DIR", default: "" },
     Variable { name: "CALLSLIP_SEARCH_INDEX_MB", default: "512" },
+    Variable { name: "CALLSLIP_TESSERACT", default: "" },
+    Variable { name: "CALLSLIP_TESSERACT_LANGUAGES", default: "" },
     Variable { name: "CALLSLIP_MASTER_KEY", default: "" },
     Variable { name: "CALLSLIP_METRICS_LISTEN", default: "127.0.0.1:8701" },
     Variable { name: "CALLSLIP_TRUSTED_PROXIES", default: "" },
@@ -75,6 +78,8 @@ pub struct Config {
     pub public_url: PublicUrl,
     /// Where keys and the private Postgres are kept.
     pub data_dir: PathBuf,
+    /// Where files are while they come: `uploads` under `data_dir` unless another is named.
+    pub upload_dir: PathBuf,
     /// Postgres as `app_login`; `None` starts a private one under `data_dir`.
     pub database_url: Option<Secret>,
     /// Postgres as the owner of the tables, for migrations.
@@ -87,6 +92,10 @@ pub struct Config {
     pub model_dir: PathBuf,
     /// How many mebibytes large stores may take in memory together.
     pub search_index_mb: usize,
+    /// The program that reads scanned pages: `None` looks for it, and `off` goes without.
+    pub tesseract: Option<PathBuf>,
+    /// In which languages; in all that it has when there is none.
+    pub tesseract_languages: Vec<String>,
     /// 64 hexadecimal digits; `None` keeps a key file under `data_dir`.
     pub master_key: Option<Secret>,
     /// Where `/metrics` listens: loopback only.
@@ -154,16 +163,20 @@ impl Config {
         let listen: SocketAddr = reader.parsed("CALLSLIP_LISTEN", "an address and port");
         let data_dir: PathBuf = reader.parsed("CALLSLIP_DATA_DIR", "a folder");
         let model_dir = reader.optional("CALLSLIP_MODEL_DIR").map(PathBuf::from);
+        let upload_dir = reader.optional("CALLSLIP_UPLOAD_DIR").map(PathBuf::from);
         let config = Self {
             listen,
             public_url: reader.public_url("CALLSLIP_PUBLIC_URL", listen),
             model_dir: model_dir.unwrap_or_else(|| data_dir.join("models")),
+            upload_dir: upload_dir.unwrap_or_else(|| data_dir.join("uploads")),
             data_dir,
             search_index_mb: reader.within("CALLSLIP_SEARCH_INDEX_MB", 0, 1_000_000),
             database_url: reader.secret("DATABASE_URL"),
             migration_database_url: reader.secret("MIGRATION_DATABASE_URL"),
             database_connections: reader.within("CALLSLIP_DATABASE_CONNECTIONS", 2, 1000),
             postgres_dir: reader.optional("CALLSLIP_POSTGRES_DIR").map(PathBuf::from),
+            tesseract: reader.optional("CALLSLIP_TESSERACT").map(PathBuf::from),
+            tesseract_languages: reader.list("CALLSLIP_TESSERACT_LANGUAGES", "names such as eng"),
             master_key: reader.secret("CALLSLIP_MASTER_KEY"),
             metrics_listen: reader.loopback("CALLSLIP_METRICS_LISTEN"),
             trusted_proxies: reader

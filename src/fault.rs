@@ -84,6 +84,13 @@ pub fn is_lost_connection(error: &sqlx::Error) -> bool {
     }
 }
 
+/// Whether the database had no room on its disk for a write: it goes on reading.
+#[must_use]
+pub fn is_disk_full(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(error) = error else { return false };
+    error.code().is_some_and(|code| code == "53100")
+}
+
 impl fmt::Debug for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Fault({})", self.chain())

@@ -162,7 +162,7 @@ async fn builtin(
     let page = page.map(|(number, pages)| format!("{pages} {number}"));
     fields.extend(page.clone().map(|page| ("Cited passage".to_owned(), page)));
     if former.is_none() {
-        fields.extend(document.metadata);
+        fields.extend(document.metadata.into_iter().map(told));
     }
     let range = passage.map(|passage| passage.start..passage.end);
     Ok(Some(Shown {
@@ -174,6 +174,24 @@ async fn builtin(
         text: Text::of(&view::unwrap_lines(&text.unwrap_or_default()), range),
         history: Some(history),
     }))
+}
+
+/// What the file said of itself, or our reader of it.
+fn told((name, value): (String, String)) -> (String, String) {
+    let said = |label: &str, value: String| (label.to_owned(), value);
+    match name.as_str() {
+        "pages_read_from_images" => said(
+            "Text recognition",
+            format!("{} read from images, so words in it may be wrong", count_pages(&value)),
+        ),
+        "pages_without_text" => said("Without text", count_pages(&value)),
+        "pages_damaged" => said("Damaged", count_pages(&value)),
+        _ => (name, value),
+    }
+}
+
+fn count_pages(value: &str) -> String {
+    view::count(value.parse().unwrap_or_default(), "page", "pages")
 }
 
 async fn outside(

@@ -11,24 +11,25 @@ use serde::Serialize;
 
 use super::{
     Admin, Desk, Notice, back, builtin, documents,
-    upload_form::{File, UploadForm},
+    upload_form::{File, Refusal, UploadForm},
     view,
 };
 use crate::{
     audit::Origin,
     db::Db,
-    documents::{SourceFailure, Upload, enqueue},
+    documents::{Content, MAX_UPLOAD, SourceFailure, Upload, enqueue},
     http::{
         Page, PageError,
         csrf::{self, Bound},
+        sentence,
     },
     ids::{IngestId, VectorStoreId},
-    limits::Limited,
+    limits::{Limited, Taken},
     sign_in::TenantAdmin,
 };
 
 /// The largest file.
-pub(super) const FILE_BYTES: usize = 25 << 20;
+pub(super) const FILE_BYTES: usize = MAX_UPLOAD;
 
 /// The largest form: eight of the largest files.
 pub(super) const REQUEST_BYTES: usize = 8 * FILE_BYTES + (1 << 20);
@@ -68,15 +69,37 @@ pub(super) async fn create(
         Err(refusal) => return Err(refusal),
     };
     let form = form.map_err(|_| PageError::BadRequest("a form with files was expected"))?;
+    let _slot = match state.uploads.slot(desk.tenant.id) {
+        Ok(slot) => slot,
+        Err(taken) => return busy(taken, &headers),
+    };
     let mut received = receive(&desk, &state, &bound, &origin, form).await?;
     received.wait(&desk, &state).await?;
     answer(&desk, &state.db, &headers, received).await
+}
+
+/// Other uploads take all the places.
+fn busy(taken: Taken, headers: &HeaderMap) -> Result<Response, PageError> {
+    const SOON: u64 = 5;
+    if taken == Taken::All {
+        return Err(PageError::Busy);
+    }
+    if !wants_json(headers) {
+        return Err(PageError::TooMany { retry_after: SOON });
+    }
+    let reason = "Ten files of this tenant are coming in already. Try this one again in a moment.";
+    let refused = Refused { name: String::new(), reason: reason.to_owned() };
+    let mut response = for_script(StatusCode::TOO_MANY_REQUESTS, &[refused], (0, false));
+    response.headers_mut().insert(header::RETRY_AFTER, SOON.into());
+    Ok(response)
 }
 
 /// What came of a form.
 struct Received {
     store: VectorStoreId,
     refused: Vec<Refused>,
+    /// Whether the server had no room for one of these.
+    had_no_room: bool,
     /// How many documents came of what has been read.
     taken: u64,
     /// What is being read.
@@ -108,28 +131,28 @@ async fn receive(
     origin: &Origin,
     mut form: UploadForm,
 ) -> Result<Received, PageError> {
-    let _slot = state.uploads.slot(desk.tenant.id).ok_or(PageError::Busy)?;
     let token = form.expect(csrf::FIELD).await?;
     csrf::require_token(Some(bound), Some(&token))?;
     let store = form.expect("store").await?;
     let store = store.parse().map_err(|_| PageError::NotFound)?;
     let store = builtin::require(&mut state.db.tenant(desk.scope).await?, store).await?.id;
-    let (mut refused, mut jobs) = (Vec::new(), Vec::new());
-    while let Some(File { name, bytes }) = form.file().await? {
-        let bytes = match bytes {
-            Ok(bytes) => bytes,
-            Err(reason) => {
-                refused.push(Refused { name, reason: reason.to_owned() });
+    let (mut refused, mut jobs, mut had_no_room) = (Vec::new(), Vec::new(), false);
+    while let Some(File { name, content }) = form.file(&state.importer.spool).await? {
+        let content = match content {
+            Ok(content) => content,
+            Err(refusal) => {
+                had_no_room |= refusal == Refusal::NoRoom;
+                refused.push(Refused { name, reason: sentence(refusal.reason()) });
                 continue;
             }
         };
-        if let Err(limited) = state.uploads.take(desk.tenant.id, bytes.len()).await {
+        if let Err(limited) = state.uploads.take(desk.tenant.id, content.size()).await {
             refused.push(Refused { name, reason: too_much(&limited) });
             continue;
         }
         let upload = Upload {
             file_name: name,
-            bytes,
+            content: Content::OnDisk(content),
             uploaded_by: Some(desk.user.id),
             origin: origin.clone(),
         };
@@ -138,7 +161,7 @@ async fn receive(
             Err(failure) => refused.push(failure.into()),
         }
     }
-    Ok(Received { store, refused, jobs, taken: 0, is_done: false })
+    Ok(Received { store, refused, had_no_room, taken: 0, jobs, is_done: false })
 }
 
 fn too_much(limited: &Limited) -> String {
@@ -152,9 +175,13 @@ async fn answer(
     desk: &Desk,
     db: &Db,
     headers: &HeaderMap,
-    Received { store, refused, taken, is_done, .. }: Received,
+    Received { store, refused, had_no_room, taken, is_done, .. }: Received,
 ) -> Result<Response, PageError> {
-    let status = if refused.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    let status = match had_no_room {
+        true => StatusCode::INSUFFICIENT_STORAGE,
+        false if refused.is_empty() => StatusCode::OK,
+        false => StatusCode::UNPROCESSABLE_ENTITY,
+    };
     if wants_json(headers) {
         return Ok(for_script(status, &refused, (taken, !is_done)));
     }

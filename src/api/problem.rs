@@ -74,6 +74,13 @@ impl Problem {
         Self { retry_after: Some(1), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, kind, detail) }
     }
 
+    /// Too much at the same time: try again when some of it is done.
+    pub(super) fn too_many(detail: &'static str) -> Self {
+        let kind = ("too-many-requests", "Too many requests");
+        let refusal = Self::new(StatusCode::TOO_MANY_REQUESTS, kind, detail);
+        Self { retry_after: Some(5), ..refusal }
+    }
+
     /// Too many calls. Status and headers are those of the limit.
     pub(super) fn limited(limited: &Limited) -> Self {
         let kind = ("too-many-requests", "Too many requests");

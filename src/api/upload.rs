@@ -1,15 +1,13 @@
 //! `POST /t/{tenant}/api/v1/vector-stores/{store}/documents`: a file, as the body or as the field
 //! `file` of a form. It is answered when the file is kept; what becomes of it is the job's to tell.
 
-use std::time::Duration;
-
 use axum::{
-    body::Bytes,
-    extract::{FromRequest, Multipart, Request, State},
+    body::{BodyDataStream, Bytes},
+    extract::{FromRequest, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use futures_util::{Stream, StreamExt};
+use futures_util::StreamExt;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
@@ -25,16 +23,16 @@ use super::{
 use crate::{
     audit::{self, Kind, Origin},
     documents::{
-        MAX_UPLOAD, Upload,
+        Content, MAX_UPLOAD, Spool, Spooled, TOO_LARGE, Unkept, Upload,
         ingest::{self, Job},
     },
+    http::multipart::{Broken, Form, PAUSE, Part},
     ids::{IngestId, VectorStoreId},
+    limits::Taken,
 };
 
 /// The largest request: a file, and a form around it.
 pub(super) const REQUEST_BYTES: usize = MAX_UPLOAD + (1 << 20);
-/// The longest pause between two pieces.
-const PAUSE: Duration = Duration::from_secs(30);
 /// What draft-ietf-httpapi-idempotency-key-header calls it.
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
@@ -47,7 +45,7 @@ pub(super) struct Named {
 /// A file that came whole.
 struct File {
     name: String,
-    bytes: Vec<u8>,
+    content: Spooled,
 }
 
 /// `POST /t/{tenant}/api/v1/vector-stores/{store}/documents`: 202 with the job.
@@ -63,9 +61,9 @@ pub(super) async fn create(
     drop(tx);
     let key = idempotency_key(request.headers())?;
     let tenant = caller.scope.tenant_id();
-    let _slot = api.uploads.slot(tenant).ok_or_else(Problem::unavailable)?;
-    let file = read(request, named.filename).await?;
-    if let Err(limited) = api.uploads.take(tenant, file.bytes.len()).await {
+    let _slot = api.uploads.slot(tenant).map_err(busy)?;
+    let file = read(&api.importer.spool, request, named.filename).await?;
+    if let Err(limited) = api.uploads.take(tenant, file.content.size()).await {
         return Ok(limited.refuse(Problem::limited(&limited).into_response()));
     }
     let sent = Sent { caller, store, file, key, origin };
@@ -103,7 +101,7 @@ impl Sent {
         let file_name = self.file.name.clone();
         let upload = Upload {
             file_name: self.file.name.clone(),
-            bytes: self.file.bytes,
+            content: Content::OnDisk(self.file.content),
             uploaded_by: None,
             origin: self.origin.clone(),
         };
@@ -128,7 +126,7 @@ impl Sent {
         Sha256::new()
             .chain_update(self.store.uuid())
             .chain_update(Sha256::digest(&self.file.name))
-            .chain_update(Sha256::digest(&self.file.bytes))
+            .chain_update(self.file.content.hash())
             .finalize()
             .into()
     }
@@ -170,52 +168,111 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     }
 }
 
-async fn read(request: Request, named: Option<String>) -> Result<File, Problem> {
+async fn read(spool: &Spool, request: Request, named: Option<String>) -> Result<File, Problem> {
     let is_form = request
         .headers()
         .get(header::CONTENT_TYPE)
         .is_some_and(|value| value.as_bytes().starts_with(b"multipart/form-data"));
-    if !is_form {
-        let name = named.filter(|name| !name.trim().is_empty()).ok_or_else(|| {
-            Problem::bad_request("name the file: ?filename=guide.pdf, or send a form with a file")
-        })?;
-        let bytes = gather(request.into_body().into_data_stream()).await?;
-        return Ok(File { name, bytes });
+    if is_form {
+        let form = Form::from_request(request, &()).await;
+        let form = form.map_err(|_| Problem::bad_request("the form is malformed"))?;
+        return from_form(spool, form, named).await;
     }
+    let name = named.filter(|name| !name.trim().is_empty()).ok_or_else(|| {
+        Problem::bad_request("name the file: ?filename=guide.pdf, or send a form with a file")
+    })?;
+    let pieces = Pieces::OfBody(request.into_body().into_data_stream());
+    Ok(File { name, content: gather(spool, pieces).await? })
+}
+
+/// The field `file`, which comes first and once.
+async fn from_form(spool: &Spool, mut form: Form, named: Option<String>) -> Result<File, Problem> {
     const NO_FILE: &str = "the form must hold one field named file, with a file name";
-    let form = Multipart::from_request(request, &()).await;
-    let mut form = form.map_err(|_| Problem::bad_request("the form is malformed"))?;
-    let field = tokio::time::timeout(PAUSE, form.next_field()).await.map_err(|_| stalled())?;
-    let field = field.map_err(|_| broken())?.filter(|field| field.name() == Some("file"));
-    let field = field.ok_or_else(|| Problem::bad_request(NO_FILE))?;
-    let name = named.or_else(|| field.file_name().map(str::to_owned));
-    let name = name.ok_or_else(|| Problem::bad_request(NO_FILE))?;
-    let bytes = gather(field).await?;
-    Ok(File { name, bytes })
+    let no_file = || Problem::bad_request(NO_FILE);
+    let first = form.next().await.map_err(said)?;
+    let part = first.filter(|part| part.name() == Some("file")).ok_or_else(no_file)?;
+    let name = named.or_else(|| part.file_name().map(str::to_owned)).ok_or_else(no_file)?;
+    let content = gather(spool, Pieces::OfPart(Box::new(part))).await?;
+    while let Some(part) = form.next().await.map_err(said)? {
+        if part.name() == Some("file") {
+            return Err(no_file());
+        }
+    }
+    Ok(File { name, content })
 }
 
-/// All of it, piece by piece, each in good time.
-async fn gather<E>(pieces: impl Stream<Item = Result<Bytes, E>>) -> Result<Vec<u8>, Problem> {
-    let mut pieces = std::pin::pin!(pieces);
-    let mut bytes = Vec::new();
-    loop {
-        let piece = tokio::time::timeout(PAUSE, pieces.next()).await.map_err(|_| stalled())?;
-        let Some(piece) = piece else { return Ok(bytes) };
-        let piece = piece.map_err(|_| broken())?;
-        if bytes.len() + piece.len() > MAX_UPLOAD {
-            let kind = ("too-large", "Content too large");
-            let detail = "the file is larger than 25 MiB";
-            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, kind, detail));
+/// What is still to come of a file.
+enum Pieces<'a> {
+    OfBody(BodyDataStream),
+    OfPart(Box<Part<'a>>),
+}
+
+impl Pieces<'_> {
+    async fn next(&mut self) -> Result<Option<Bytes>, Broken> {
+        match self {
+            Self::OfPart(part) => part.piece().await,
+            Self::OfBody(body) => match tokio::time::timeout(PAUSE, body.next()).await {
+                Ok(piece) => piece.transpose().map_err(|_| Broken::Malformed),
+                Err(_) => Err(Broken::Stalled),
+            },
         }
-        bytes.extend_from_slice(&piece);
     }
 }
 
-fn stalled() -> Problem {
-    let kind = ("timeout", "Request timeout");
-    Problem::new(StatusCode::REQUEST_TIMEOUT, kind, "the file stopped coming")
+/// All of it. Of what is refused the rest is passed over: whoever sends reads no answer before.
+async fn gather(spool: &Spool, mut pieces: Pieces<'_>) -> Result<Spooled, Problem> {
+    let kept = keep(spool, &mut pieces).await;
+    if kept.is_err() {
+        while let Ok(Some(_)) = pieces.next().await {}
+    }
+    kept
 }
 
-fn broken() -> Problem {
-    Problem::bad_request("the body broke off, is malformed or is larger than 26 MiB")
+/// Piece by piece.
+async fn keep(spool: &Spool, pieces: &mut Pieces<'_>) -> Result<Spooled, Problem> {
+    let mut file = spool.begin().await.map_err(unkept)?;
+    while let Some(piece) = pieces.next().await.map_err(said)? {
+        file.write(&piece).await.map_err(unkept)?;
+    }
+    file.finish().await.map_err(unkept)
+}
+
+fn unkept(unkept: Unkept) -> Problem {
+    match unkept {
+        Unkept::TooLarge => {
+            let kind = ("too-large", "Content too large");
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, kind, TOO_LARGE)
+        }
+        Unkept::NoRoom => {
+            let kind = ("server-full", "The server is full");
+            let detail = "the server has no room for the file at the moment: try again later";
+            Problem::new(StatusCode::INSUFFICIENT_STORAGE, kind, detail)
+        }
+        Unkept::Fault(fault) => Problem::fault(&fault),
+    }
+}
+
+fn said(broken: Broken) -> Problem {
+    match broken {
+        Broken::Stalled => {
+            let kind = ("timeout", "Request timeout");
+            Problem::new(StatusCode::REQUEST_TIMEOUT, kind, "the file stopped coming")
+        }
+        Broken::TooMuch => {
+            Problem::bad_request("the form has more than 100 parts, or is larger than 26 MiB")
+        }
+        Broken::Malformed => {
+            Problem::bad_request("the body broke off, is malformed or is larger than 26 MiB")
+        }
+    }
+}
+
+/// Other uploads take all the places.
+fn busy(taken: Taken) -> Problem {
+    match taken {
+        Taken::Own => Problem::too_many(
+            "ten files of this tenant are being received already: send this one when one is done",
+        ),
+        Taken::All => Problem::unavailable(),
+    }
 }

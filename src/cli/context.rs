@@ -10,7 +10,10 @@ use crate::{
     clock::Clock,
     config::Config,
     db::{Db, MIGRATOR, embedded::Embedded},
-    documents::{extract::Extractor, ingest::Bell},
+    documents::{
+        extract::{Extractor, Tesseract},
+        ingest::Bell,
+    },
     embeddings::Embedder,
     fault::Fault,
     limits::shared,
@@ -73,6 +76,8 @@ impl Context {
         db.require_isolation().await.map_err(Stop::because)?;
         db.require_migrated().await.map_err(Stop::because)?;
         let clock = Clock::system();
+        let extractor = Extractor::this_program();
+        let tesseract = tesseract(&extractor, &config).await?;
         let parts = Parts {
             outbound,
             clock,
@@ -83,7 +88,7 @@ impl Context {
             db,
             master_key,
             password_cost: Cost::standard(),
-            extractor: Extractor::this_program(),
+            extractor: extractor.with_tesseract(tesseract),
             streams: StreamRules::default(),
             valkey_budget: shared::BUDGET,
         };
@@ -109,6 +114,29 @@ impl Context {
             && let Err(error) = private.release().await
         {
             tracing::warn!(%error, "the private Postgres did not stop");
+        }
+    }
+}
+
+/// What reads scanned pages: the program that is named must work, one that was found may not.
+async fn tesseract(extractor: &Extractor, config: &Config) -> Result<Option<Tesseract>, Stop> {
+    let named = config.tesseract.as_deref();
+    let program = match named {
+        Some(off) if off == Path::new("off") => None,
+        Some(program) => Some(program),
+        None => Tesseract::usual_place(),
+    };
+    let Some(program) = program else { return Ok(None) };
+    match Tesseract::find(extractor, program, &config.tesseract_languages).await {
+        Ok(tesseract) => Ok(Some(tesseract)),
+        Err(why) if named.is_some() || !config.tesseract_languages.is_empty() => {
+            Err(Stop(format!(
+                "Tesseract (CALLSLIP_TESSERACT, CALLSLIP_TESSERACT_LANGUAGES) cannot be used: {why}"
+            )))
+        }
+        Err(why) => {
+            tracing::warn!(%why, "scanned pages are not read: Tesseract cannot be used");
+            Ok(None)
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     app::{self, App, Parts},
     config::Config,
     db::Class,
-    documents::ingest::Worker,
+    documents::{Spool, ingest::Worker},
     fault::Fault,
     http::server::{self, Leave, Outcome, Server},
     limits::Calls,
@@ -88,6 +88,10 @@ pub(super) async fn serve(
     stop: impl Future<Output = Leave>,
 ) -> Result<(), Stop> {
     let config = &context.parts.config;
+    Spool::new(&config.upload_dir).prepare().map_err(|error| {
+        let folder = config.upload_dir.display();
+        Stop(format!("cannot keep files in {folder} (CALLSLIP_UPLOAD_DIR): {error}"))
+    })?;
     let metrics = telemetry::Metrics::install()?.serve(listeners.metrics, context.parts.db.clone());
     tokio::spawn(metrics);
     let app = app::build(context.parts.clone())

@@ -13,6 +13,7 @@ use super::{
     originals::{self, Kept, Original},
     report::Outcome,
     room::{self, FULL},
+    spool::{Bytes, Spool},
     store_save::{self, Known, Ready},
     store_sync,
 };
@@ -40,6 +41,8 @@ pub struct Importer {
     pub extractor: Extractor,
     /// What makes passages comparable with questions, where there is a model.
     pub embedder: Embedder,
+    /// Where files are until they are whole.
+    pub spool: Spool,
     /// What wakes the queue's workers.
     pub bell: Bell,
     /// The way to models elsewhere.
@@ -261,7 +264,7 @@ impl Importer {
         if kept.is_some() || source.bytes.len() > MAX_UPLOAD || is_line {
             return Ok(Ok(kept));
         }
-        let (store, media, bytes) = (source.store, source.media, source.bytes);
+        let (store, media, bytes) = (source.store, source.media, Bytes::Here(source.bytes));
         let file = Original { store, name: source.name, media, hash, bytes };
         let kept = originals::keep(tx, &file, self.clock.now()).await?;
         Ok(kept.map(Some).ok_or_else(no_store))

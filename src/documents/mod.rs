@@ -1,6 +1,6 @@
 //! Documents of the builtin store: what they are, how they come in, how they are cut.
 //!
-//! A file is read by a child process ([`extract`]), and so is each that it holds ([`whole`]); its
+//! What people send is gathered on disk ([`Spool`]). A file is read by a child process ([`extract`]), and so is each that it holds ([`whole`]); its
 //! text is cleaned of hidden characters ([`crate::neutral`]), cut into chunks with exact character
 //! ranges ([`chunk`]), embedded, and saved in one transaction ([`store`]). What could not be embedded
 //! then is later ([`embed`]). [`import()`] does that for folders on the spot, and the queue
@@ -20,6 +20,7 @@ mod records;
 mod report;
 mod room;
 pub(crate) mod sentences;
+mod spool;
 pub mod store;
 mod store_originals;
 mod store_save;
@@ -40,8 +41,11 @@ use time::OffsetDateTime;
 pub use chunk::CHUNKING_VERSION;
 pub use import::{Progress, import};
 pub use importer::Importer;
+pub(crate) use ingest::TOO_LARGE;
 pub use ingest::{MAX_UPLOAD, Upload, enqueue};
 pub use report::{Report, SourceFailure};
+pub(crate) use spool::Unkept;
+pub use spool::{Content, Spool, Spooled};
 
 use crate::ids::{DocumentId, UserId, VectorStoreId};
 

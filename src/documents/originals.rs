@@ -2,9 +2,10 @@
 
 use time::OffsetDateTime;
 
-use super::{extract::MediaType, store_originals as store};
+use super::{extract::MediaType, spool::Bytes, store_originals as store};
 use crate::{
     db::TenantTx,
+    fault::Fault,
     ids::{DocumentId, OriginalId, VectorStoreId},
     neutral,
 };
@@ -19,7 +20,7 @@ pub(super) struct Original<'a> {
     pub(super) name: &'a str,
     pub(super) media: MediaType,
     pub(super) hash: &'a [u8; 32],
-    pub(super) bytes: &'a [u8],
+    pub(super) bytes: Bytes<'a>,
 }
 
 /// A file that is there, and what is known of its bytes.
@@ -35,7 +36,7 @@ pub(super) async fn keep(
     tx: &mut TenantTx,
     file: &Original<'_>,
     now: OffsetDateTime,
-) -> sqlx::Result<Option<OriginalId>> {
+) -> Result<Option<OriginalId>, Fault> {
     let id = OriginalId::new();
     // A member of an archive may be called anything.
     let name = neutral::line(file.name, 300);
@@ -43,8 +44,10 @@ pub(super) async fn keep(
     if !store::insert(tx, id, &Original { name, ..*file }, now).await? {
         return Ok(None);
     }
-    for (part, bytes) in (0..).zip(file.bytes.chunks(PART)) {
-        store::insert_part(tx, id, part, bytes).await?;
+    let (mut part, mut at) = (0, 0);
+    while let Some(bytes) = file.bytes.part(at, PART).await? {
+        store::insert_part(tx, id, part, &bytes).await?;
+        (part, at) = (part + 1, at + bytes.len());
     }
     Ok(Some(id))
 }

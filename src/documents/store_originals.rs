@@ -29,7 +29,7 @@ pub(super) async fn insert(
         file.name,
         file.media.as_str(),
         file.hash.as_slice(),
-        i64::try_from(file.bytes.len()).unwrap_or(i64::MAX),
+        file.bytes.size(),
         now,
     )
     .execute(tx.conn())

@@ -112,7 +112,7 @@ pub async fn restore(
     }
     let upload = Upload {
         file_name: file.file_name,
-        bytes,
+        content: bytes.into(),
         uploaded_by: Some(by.user),
         origin: by.origin.clone(),
     };

@@ -13,6 +13,7 @@ pub(crate) mod fuzzing;
 pub mod headers;
 pub mod host;
 pub mod json;
+pub mod multipart;
 pub mod page;
 pub mod panics;
 pub mod request_id;

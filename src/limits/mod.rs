@@ -42,7 +42,7 @@ pub use rate::{Hourly, Policy, Rate};
 pub use refusal::{Limit, Limited, Standing};
 pub use refused::Refused;
 use shared::Shared;
-pub use slots::Slot;
+pub use slots::{Slot, Taken};
 pub use tenant::{LEAST_PER_MINUTE, MOST_AT_ONCE, MOST_PER_MINUTE, Numbers, TenantLimits};
 pub use uploads::Uploads;
 

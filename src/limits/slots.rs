@@ -1,4 +1,5 @@
-//! How many uploads are read at once: each holds a file in memory, and nobody may take all.
+//! How many uploads one node takes at once: each holds a file on disk, and nobody may take all (spec
+//! row U-01).
 
 use std::{
     collections::HashMap,
@@ -7,8 +8,17 @@ use std::{
 
 use crate::ids::TenantId;
 
-const AT_ONCE: usize = 6;
-const OF_ONE_TENANT: usize = 2;
+const AT_ONCE: usize = 100;
+const OF_ONE_TENANT: usize = 10;
+
+/// Who has taken the places that are not to be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// The tenant itself has its share.
+    Own,
+    /// Everybody together has all.
+    All,
+}
 
 /// The slots that are taken, by tenant.
 #[derive(Clone, Debug, Default)]
@@ -22,15 +32,18 @@ pub struct Slot {
 }
 
 impl Slots {
-    /// `None` when the tenant has its share, or all are taken.
-    pub(super) fn take(&self, tenant: TenantId) -> Option<Slot> {
+    /// A place, or why there is none.
+    pub(super) fn take(&self, tenant: TenantId) -> Result<Slot, Taken> {
         let mut taken = self.lock();
         let own = taken.get(&tenant).copied().unwrap_or_default();
-        if own >= OF_ONE_TENANT || taken.values().sum::<usize>() >= AT_ONCE {
-            return None;
+        if own >= OF_ONE_TENANT {
+            return Err(Taken::Own);
+        }
+        if taken.values().sum::<usize>() >= AT_ONCE {
+            return Err(Taken::All);
         }
         taken.insert(tenant, own + 1);
-        Some(Slot { slots: self.clone(), tenant })
+        Ok(Slot { slots: self.clone(), tenant })
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<TenantId, usize>> {
@@ -56,14 +69,14 @@ mod tests {
     fn a_tenant_takes_its_share_and_all_together_no_more_than_there_are() {
         let slots = Slots::default();
         let tenant = TenantId::new();
-        let mut held = vec![slots.take(tenant), slots.take(tenant)];
-        assert!(held.iter().all(Option::is_some) && slots.take(tenant).is_none());
+        let refused = |tenant| slots.take(tenant).unwrap_err();
+        let mut held: Vec<_> = (0..10).map(|_| slots.take(tenant).unwrap()).collect();
+        assert_eq!(refused(tenant), Taken::Own);
         held.pop();
-        held.push(slots.take(tenant));
-        assert!(held[1].is_some() && slots.take(tenant).is_none());
-        held.extend((0..4).map(|_| slots.take(TenantId::new())));
-        assert!(held.iter().all(Option::is_some));
-        assert!(slots.take(TenantId::new()).is_none());
+        held.push(slots.take(tenant).unwrap());
+        assert_eq!(refused(tenant), Taken::Own);
+        held.extend((0..90).map(|_| slots.take(TenantId::new()).unwrap()));
+        assert_eq!((refused(tenant), refused(TenantId::new())), (Taken::Own, Taken::All));
         drop(held);
         assert!(slots.lock().is_empty());
     }

@@ -7,7 +7,7 @@ use super::{
     bucket::{Bucket, Spent},
     rate::{Policy, Rate},
     shared::{Lease, Shared, Verdict},
-    slots::{Slot, Slots},
+    slots::{Slot, Slots, Taken},
 };
 use crate::ids::TenantId;
 
@@ -27,10 +27,11 @@ struct Inner {
 }
 
 impl Uploads {
-    /// A place among those that are read at the same moment; `None` when the tenant has its share,
-    /// or all are taken.
-    #[must_use]
-    pub fn slot(&self, tenant: TenantId) -> Option<Slot> {
+    /// A place among those that come to this node at the same moment.
+    ///
+    /// # Errors
+    /// [`Taken`] says by whom the places are.
+    pub fn slot(&self, tenant: TenantId) -> Result<Slot, Taken> {
         self.0.slots.take(tenant)
     }
 

@@ -167,7 +167,7 @@ impl Watcher {
         }
         let upload = Upload {
             file_name: file.path.clone(),
-            bytes,
+            content: bytes.into(),
             uploaded_by: None,
             origin: Origin::default(),
         };

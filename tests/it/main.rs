@@ -25,3 +25,4 @@ mod patience;
 mod problems;
 mod sign_in;
 mod support;
+mod uploads;

@@ -2,22 +2,28 @@
 
 use std::{
     io::{Read, Write},
-    process::ExitCode,
+    os::unix::process::CommandExt,
+    path::Path,
+    process::{Command, ExitCode},
 };
 
 use super::{
     Answer, MediaType, Parsed, Unreadable, archive, csv, html, mail, members::Frames, office, pdf,
-    sandbox, text, unreadable,
+    sandbox, scans, text, unreadable,
 };
 
 /// `callslip extract TYPE`: the file on stdin, JSON on stdout.
 ///
-/// With `--members` after the type: what the file holds, one member after the other. With `--check`
+/// With `--members` after the type: what the file holds, one member after the other. With
+/// `--pictures` and a number: the pages from there on that have no text, as pictures. With `--check`
 /// instead of a type: exit code 0 when the walls hold, and the names of those that
 /// do not on stdout. Call it before anything else runs in the process.
 #[must_use]
 pub fn child_main() -> ExitCode {
     let argument = std::env::args().nth(2).unwrap_or_default();
+    if argument == "--recognize" {
+        return recognize();
+    }
     if let Err(error) = sandbox::enter() {
         // stderr is ours: the parent logs it.
         eprintln!("cannot lock the extractor in: {error}");
@@ -33,9 +39,14 @@ pub fn child_main() -> ExitCode {
     if std::io::stdin().lock().read_to_end(&mut bytes).is_err() {
         return ExitCode::from(2);
     }
-    if std::env::args().nth(3).as_deref() == Some("--members") {
+    let mode = std::env::args().nth(3);
+    if let Some(mode) = mode.as_deref() {
         let mut frames = Frames::new(std::io::stdout().lock());
-        let outcome = members(media, &bytes, &mut frames);
+        let outcome = match (mode, std::env::args().nth(4).and_then(|page| page.parse().ok())) {
+            ("--members", _) => members(media, &bytes, &mut frames),
+            ("--pictures", Some(from)) => scans::pictures(bytes, from, &mut frames),
+            _ => return ExitCode::from(2),
+        };
         return if frames.end(outcome) { ExitCode::SUCCESS } else { ExitCode::from(2) };
     }
     let answer = match parse(media, bytes) {
@@ -48,6 +59,27 @@ pub fn child_main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::from(2),
     }
+}
+
+/// `callslip extract --recognize PROGRAM ARGUMENT…`: a picture on stdin, its text on stdout. With
+/// `--check` instead of a program: as above.
+fn recognize() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(3);
+    let Some(program) = arguments.next() else { return ExitCode::from(2) };
+    if let Err(error) = sandbox::enter_to_run(Path::new(&program)) {
+        eprintln!("cannot lock text recognition in: {error}");
+        return ExitCode::from(2);
+    }
+    if program == "--check" {
+        let breaches = sandbox::breaches();
+        println!("{}", breaches.join("\n"));
+        return if breaches.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
+    let mut command = Command::new(program);
+    // A process here has one thread.
+    let error = command.args(arguments).env_clear().env("OMP_THREAD_LIMIT", "1").exec();
+    eprintln!("cannot run text recognition: {error}");
+    ExitCode::from(2)
 }
 
 fn parse(media: MediaType, bytes: Vec<u8>) -> Result<Parsed, Unreadable> {

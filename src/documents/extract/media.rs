@@ -1,6 +1,14 @@
 //! What a file is: by its name and by its first bytes, which must agree (spec row U-02).
 
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
+
 use super::{Unreadable, unreadable};
+
+/// How much of a file's beginning says what it is, and of its end what else.
+const HEAD: u64 = 1_024;
+const TAIL: u64 = 70_000;
+/// How much of it is looked through at once.
+const PIECE: u64 = 64 << 10;
 
 /// A kind of file that we read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,16 +141,32 @@ impl MediaType {
     /// When the extension is not on the list, or the content is of another kind: what it is then,
     /// and what it should be called.
     pub fn detect(name: &str, bytes: &[u8]) -> Result<Self, Unreadable> {
-        let media = Self::of_name(name).ok_or_else(|| unreadable(related(name)))?;
-        if bytes.is_empty() {
-            return Err(unreadable("the file is empty"));
+        Self::detect_in(name, &mut Cursor::new(bytes)).expect("memory can be read")
+    }
+
+    /// The same of a file, of which no more is read than it takes.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(in crate::documents) fn detect_in(
+        name: &str,
+        file: &mut (impl Read + Seek),
+    ) -> io::Result<Result<Self, Unreadable>> {
+        let Some(media) = Self::of_name(name) else {
+            return Ok(Err(unreadable(related(name))));
+        };
+        let head = head(file)?;
+        if head.is_empty() {
+            return Ok(Err(unreadable("the file is empty")));
         }
-        let (is, called) = match (media, content(bytes)) {
-            (Self::Pdf, Content::Pdf) => return single(bytes).map(|()| media),
-            (Self::Docx | Self::Pptx | Self::Xlsx | Self::Zip, Content::Zip) => return Ok(media),
-            (media, Content::Text) if media.is_text() => return Ok(media),
-            (Self::Docx | Self::Pptx | Self::Xlsx, Content::Compound) if has_package(bytes) => {
-                return Err(unreadable("the document is protected with a password"));
+        let (is, called) = match (media, content(&head)) {
+            (Self::Pdf, Content::Pdf) => return Ok(single(&tail(file)?).map(|()| media)),
+            (Self::Docx | Self::Pptx | Self::Xlsx | Self::Zip, Content::Zip) => {
+                return Ok(Ok(media));
+            }
+            (media, Content::Text) if media.is_text() => return Ok(Ok(media)),
+            (Self::Docx | Self::Pptx | Self::Xlsx, Content::Compound) if has_package(file)? => {
+                return Ok(Err(unreadable("the document is protected with a password")));
             }
             (_, Content::Pdf) => ("a PDF", ": name it .pdf"),
             (_, Content::Zip) => {
@@ -155,7 +179,7 @@ impl MediaType {
             (_, Content::Text) => ("text, or damaged", ""),
         };
         let named = media.extension();
-        Err(unreadable(format!("the name says .{named}, but this is {is}{called}")))
+        Ok(Err(unreadable(format!("the name says .{named}, but this is {is}{called}"))))
     }
 
     /// As it is stored and shown.
@@ -195,8 +219,22 @@ impl MediaType {
     }
 }
 
-fn content(bytes: &[u8]) -> Content {
-    let head = &bytes[..bytes.len().min(1_024)];
+fn head(file: &mut (impl Read + Seek)) -> io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    file.rewind()?;
+    file.take(HEAD).read_to_end(&mut head)?;
+    Ok(head)
+}
+
+fn tail(file: &mut (impl Read + Seek)) -> io::Result<Vec<u8>> {
+    let mut tail = Vec::new();
+    let end = file.seek(SeekFrom::End(0))?;
+    file.seek(SeekFrom::Start(end.saturating_sub(TAIL)))?;
+    file.take(TAIL).read_to_end(&mut tail)?;
+    Ok(tail)
+}
+
+fn content(head: &[u8]) -> Content {
     if head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06") {
         return Content::Zip;
     }
@@ -215,9 +253,8 @@ fn content(bytes: &[u8]) -> Content {
 }
 
 /// A PDF that is an archive as well, to whoever reads it from its end, is refused.
-fn single(bytes: &[u8]) -> Result<(), Unreadable> {
+fn single(tail: &[u8]) -> Result<(), Unreadable> {
     const DIRECTORY_END: &[u8] = b"PK\x05\x06";
-    let tail = &bytes[bytes.len().saturating_sub(70_000)..];
     let after = tail.windows(5).rposition(|window| window == b"%%EOF").unwrap_or(0);
     if tail[after..].windows(DIRECTORY_END.len()).any(|window| window == DIRECTORY_END) {
         return Err(unreadable("this is a PDF and a zip archive in one: send one of them"));
@@ -226,9 +263,20 @@ fn single(bytes: &[u8]) -> Result<(), Unreadable> {
 }
 
 /// Whether a compound file holds a new Office document, encrypted: its stream's name says so.
-fn has_package(bytes: &[u8]) -> bool {
+fn has_package(file: &mut (impl Read + Seek)) -> io::Result<bool> {
     let name: Vec<u8> = "EncryptedPackage".bytes().flat_map(|byte| [byte, 0]).collect();
-    bytes.windows(name.len()).any(|window| window == name)
+    let mut piece = Vec::new();
+    file.rewind()?;
+    loop {
+        // The end of the piece before may be the beginning of the name.
+        piece.drain(..piece.len().saturating_sub(name.len() - 1));
+        if file.by_ref().take(PIECE).read_to_end(&mut piece)? == 0 {
+            return Ok(false);
+        }
+        if piece.windows(name.len()).any(|window| window == name) {
+            return Ok(true);
+        }
+    }
 }
 
 /// What to do with a file of a kind that is near to one of ours.

@@ -56,6 +56,11 @@ impl<W: Write> Frames<W> {
         }
     }
 
+    /// Hand over what is ready: what comes next may end the process.
+    pub(super) fn flush(&mut self) {
+        self.is_broken |= self.out.flush().is_err();
+    }
+
     pub(super) const fn is_broken(&self) -> bool {
         self.is_broken
     }

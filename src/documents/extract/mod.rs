@@ -5,6 +5,8 @@
 //! first locks itself in ([`sandbox`]) and only then looks at the file. Whatever the file makes the
 //! parser do, it ends in that process, and in a reason for the person who sent it.
 //!
+//! Pages of a PDF that are pictures are read by Tesseract, where it is ([`Tesseract`]).
+//!
 //! What a file holds besides its own text, as an archive and a message do, comes out the same way
 //! ([`Extractor::open`]): one member after the other, each then read by a process of its own.
 
@@ -25,6 +27,8 @@ mod parent_members;
 mod pdf;
 mod rows;
 mod sandbox;
+mod scans;
+mod tesseract;
 mod text;
 
 use std::collections::BTreeMap;
@@ -36,6 +40,7 @@ pub use media::MediaType;
 pub(super) use media::UNSUPPORTED;
 pub use parent::Extractor;
 pub use parent_members::{Member, Members};
+pub use tesseract::Tesseract;
 
 use super::outline::Style;
 

@@ -15,7 +15,7 @@ use tokio::{
     sync::Semaphore,
 };
 
-use super::{Answer, MediaType, Members, Parsed, Unreadable, unreadable};
+use super::{Answer, MediaType, Members, Parsed, Tesseract, Unreadable, pdf, unreadable};
 use crate::fault::Fault;
 
 const WALL: Duration = Duration::from_secs(30);
@@ -25,8 +25,9 @@ const MAX_OUTPUT: u64 = 20 * 1024 * 1024;
 #[derive(Clone, Debug)]
 pub struct Extractor {
     program: PathBuf,
-    places: Arc<Semaphore>,
-    wall: Duration,
+    pub(super) places: Arc<Semaphore>,
+    pub(super) wall: Duration,
+    pub(super) tesseract: Option<Tesseract>,
 }
 
 impl Extractor {
@@ -34,7 +35,8 @@ impl Extractor {
     #[must_use]
     pub fn new(program: impl Into<PathBuf>) -> Self {
         let places = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self { program: program.into(), places: Arc::new(Semaphore::new(places)), wall: WALL }
+        let places = Arc::new(Semaphore::new(places));
+        Self { program: program.into(), places, wall: WALL, tesseract: None }
     }
 
     /// Run this very executable, even after it was replaced on disk.
@@ -49,6 +51,12 @@ impl Extractor {
         Self { wall, ..self }
     }
 
+    /// With text recognition for pages that have no text.
+    #[must_use]
+    pub fn with_tesseract(self, tesseract: Option<Tesseract>) -> Self {
+        Self { tesseract, ..self }
+    }
+
     /// Read a file of this kind.
     ///
     /// # Errors
@@ -58,8 +66,25 @@ impl Extractor {
         media: MediaType,
         bytes: &[u8],
     ) -> Result<Result<Parsed, Unreadable>, Fault> {
+        let read = self.read(media, bytes).await?;
+        if media != MediaType::Pdf {
+            return Ok(read);
+        }
+        let mut parsed = match read {
+            Ok(parsed) => parsed,
+            Err(unreadable) => return Ok(Err(unreadable)),
+        };
+        self.recognize(bytes, &mut parsed).await?;
+        Ok(pdf::require_text(parsed))
+    }
+
+    async fn read(
+        &self,
+        media: MediaType,
+        bytes: &[u8],
+    ) -> Result<Result<Parsed, Unreadable>, Fault> {
         let _place = self.places.acquire().await?;
-        let mut child = self.start(media).spawn()?;
+        let mut child = self.command(media.as_str()).spawn()?;
         match tokio::time::timeout(self.wall, converse(&mut child, bytes)).await {
             Ok(outcome) => Ok(judge(&outcome?)),
             Err(_) => Ok(Err(too_slow(self.wall))),
@@ -73,7 +98,17 @@ impl Extractor {
     /// # Errors
     /// When the child cannot be started.
     pub async fn open(&self, media: MediaType, bytes: &[u8]) -> Result<Members, Fault> {
-        let mut child = self.start(media).arg("--members").spawn()?;
+        self.open_as(media, &["--members"], bytes).await
+    }
+
+    /// The same, with these arguments for the child.
+    pub(super) async fn open_as(
+        &self,
+        media: MediaType,
+        arguments: &[&str],
+        bytes: &[u8],
+    ) -> Result<Members, Fault> {
+        let mut child = self.command(media.as_str()).args(arguments).spawn()?;
         let stdin = child.stdin.take();
         let feed = async {
             if let Some(mut stdin) = stdin {
@@ -85,11 +120,12 @@ impl Extractor {
         Ok(Members::new(child, if fed { self.wall } else { Duration::ZERO }))
     }
 
-    fn start(&self, media: MediaType) -> Command {
+    /// `program extract …`
+    pub(super) fn command(&self, what: &str) -> Command {
         let mut command = Command::new(&self.program);
         command
             .arg("extract")
-            .arg(media.as_str())
+            .arg(what)
             .env_clear()
             .current_dir("/")
             .stdin(Stdio::piped())
@@ -104,12 +140,12 @@ pub(super) fn too_slow(wall: Duration) -> Unreadable {
     unreadable(format!("{TOO_SLOW} {} seconds", wall.as_secs()))
 }
 
-struct Outcome {
-    status: ExitStatus,
-    output: Vec<u8>,
+pub(super) struct Outcome {
+    pub(super) status: ExitStatus,
+    pub(super) output: Vec<u8>,
 }
 
-async fn converse(child: &mut Child, bytes: &[u8]) -> std::io::Result<Outcome> {
+pub(super) async fn converse(child: &mut Child, bytes: &[u8]) -> std::io::Result<Outcome> {
     let stdin = child.stdin.take();
     let stdout = child.stdout.take();
     let feed = async {

@@ -8,8 +8,10 @@ use super::{MAX_TEXT, Parsed, Unreadable, too_long, unreadable};
 use crate::documents::outline::Style;
 
 const MAX_PAGES: usize = 2_000;
+const DAMAGED: &str = "pages_damaged";
 
-pub(super) fn parse(bytes: Vec<u8>) -> Result<Parsed, Unreadable> {
+/// A PDF, and how many pages it has.
+pub(super) fn open(bytes: Vec<u8>) -> Result<(PdfDocument, usize), Unreadable> {
     let document = PdfDocument::from_bytes(bytes)
         .map_err(|_| unreadable("the PDF is damaged: its structure cannot be read"))?;
     if document.is_encrypted() && !document.is_authenticated() && !opens_without_password(&document)
@@ -22,6 +24,16 @@ pub(super) fn parse(bytes: Vec<u8>) -> Result<Parsed, Unreadable> {
     if pages > MAX_PAGES {
         return Err(unreadable(format!("the PDF has {pages} pages, and we read 2,000: split it")));
     }
+    Ok((document, pages))
+}
+
+/// Whether a page has no text.
+pub(super) fn is_silent(document: &PdfDocument, page: usize) -> bool {
+    document.extract_text(page).is_ok_and(|text| text.trim().is_empty())
+}
+
+pub(super) fn parse(bytes: Vec<u8>) -> Result<Parsed, Unreadable> {
+    let (document, pages) = open(bytes)?;
     let mut sections = Vec::with_capacity(pages);
     let (mut characters, mut damaged, mut silent) = (0, 0, 0);
     for page in 0..pages {
@@ -37,17 +49,8 @@ pub(super) fn parse(bytes: Vec<u8>) -> Result<Parsed, Unreadable> {
         }
         sections.push(text);
     }
-    if characters == 0 {
-        return Err(unreadable(match damaged {
-            0 => format!(
-                "0 characters from {pages} pages: it is a scan, or its text is drawn as pictures; \
-                 run text recognition on it (ocrmypdf does) and send the result"
-            ),
-            _ => format!("0 characters from {pages} pages: {damaged} of them are damaged"),
-        }));
-    }
     let mut metadata = BTreeMap::new();
-    for (name, count) in [("pages_without_text", silent - damaged), ("pages_damaged", damaged)] {
+    for (name, count) in [("pages_without_text", silent - damaged), (DAMAGED, damaged)] {
         if count > 0 {
             metadata.insert(name.to_owned(), count.to_string());
         }
@@ -59,6 +62,21 @@ pub(super) fn parse(bytes: Vec<u8>) -> Result<Parsed, Unreadable> {
         metadata,
         ..Parsed::default()
     })
+}
+
+/// The same, provided that it has any text by now.
+pub(super) fn require_text(parsed: Parsed) -> Result<Parsed, Unreadable> {
+    if parsed.sections.iter().any(|section| !section.trim().is_empty()) {
+        return Ok(parsed);
+    }
+    let pages = parsed.sections.len();
+    Err(unreadable(match parsed.metadata.get(DAMAGED) {
+        None => format!(
+            "0 characters from {pages} pages: it is a scan, or its text is drawn as pictures; \
+             run text recognition on it (ocrmypdf does) and send the result"
+        ),
+        Some(damaged) => format!("0 characters from {pages} pages: {damaged} of them are damaged"),
+    }))
 }
 
 fn opens_without_password(document: &PdfDocument) -> bool {

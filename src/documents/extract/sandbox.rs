@@ -2,11 +2,15 @@
 //!
 //! Limits first, then Landlock (no file system, where the kernel has it), then a seccomp filter
 //! that knows only what computing needs: memory, reading and writing open descriptors, time, and
-//! ending. Everything else answers EPERM: no socket, no file, no program, no other process.
+//! ending. Everything else answers EPERM: no socket, no file, no program, no other process. Text
+//! recognition, which is another program, may read what belongs to it besides, and that is all.
 
-use std::{collections::BTreeMap, error::Error};
+use std::{collections::BTreeMap, error::Error, path::Path};
 
-use landlock::{ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr};
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus,
+    path_beneath_rules,
+};
 use nix::{
     libc,
     sys::{
@@ -25,14 +29,46 @@ const CPU_SECONDS: u64 = 20;
 /// Documents nest, and so do the functions that read them.
 const STACK: u64 = 64 * 1024 * 1024;
 
+/// What another program needs besides, to be found, linked and set up: reading files that Landlock
+/// lets it read. Of its limits it may look at its own.
+const ALLOWED_TO_RUN: &[libc::c_long] = &[
+    libc::SYS_execve,
+    libc::SYS_openat,
+    libc::SYS_newfstatat,
+    libc::SYS_statx,
+    libc::SYS_pread64,
+    libc::SYS_faccessat,
+    libc::SYS_faccessat2,
+    libc::SYS_readlinkat,
+    libc::SYS_getdents64,
+    libc::SYS_fcntl,
+    libc::SYS_getcwd,
+    libc::SYS_uname,
+    libc::SYS_sysinfo,
+    libc::SYS_getuid,
+    libc::SYS_geteuid,
+    libc::SYS_getgid,
+    libc::SYS_getegid,
+    libc::SYS_set_tid_address,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_arch_prctl,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_access,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_readlink,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_open,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_stat,
+];
+
+/// What such a program reads: itself, its libraries and its data.
+const READABLE: [&str; 6] =
+    ["/usr", "/lib", "/lib64", "/opt/homebrew", "/etc/ld.so.cache", "/dev/null"];
+
 /// Lock this process in, for good.
 pub(super) fn enter() -> Result<(), Box<dyn Error>> {
-    setrlimit(Resource::RLIMIT_AS, MEMORY, MEMORY)?;
-    setrlimit(Resource::RLIMIT_CPU, CPU_SECONDS, CPU_SECONDS)?;
-    let (_, most) = getrlimit(Resource::RLIMIT_STACK)?;
-    setrlimit(Resource::RLIMIT_STACK, STACK.min(most), STACK.min(most))?;
-    setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
-    setrlimit(Resource::RLIMIT_FSIZE, 0, 0)?;
+    limit()?;
     Ruleset::default()
         .handle_access(AccessFs::from_all(ABI::V5))?
         .handle_access(AccessNet::from_all(ABI::V5))?
@@ -40,11 +76,49 @@ pub(super) fn enter() -> Result<(), Box<dyn Error>> {
         .restrict_self()?;
     // stdin, stdout and stderr are open; nothing else will be.
     setrlimit(Resource::RLIMIT_NOFILE, 3, 3)?;
-    let mut rules: BTreeMap<_, _> = ALLOWED.iter().map(|call| (*call, Vec::new())).collect();
+    filter(&[])
+}
+
+/// The same for this process and the program that it becomes, which may read what belongs to it.
+pub(super) fn enter_to_run(program: &Path) -> Result<(), Box<dyn Error>> {
+    limit()?;
+    let places = READABLE.iter().map(Path::new).chain([program]).filter(|place| place.exists());
+    let walls = Ruleset::default()
+        .handle_access(AccessFs::from_all(ABI::V5))?
+        .handle_access(AccessNet::from_all(ABI::V5))?
+        .create()?
+        .add_rules(path_beneath_rules(places, AccessFs::from_read(ABI::V5)))?
+        .restrict_self()?;
+    // The filter lets it open files: which ones, only Landlock knows.
+    if walls.ruleset == RulesetStatus::NotEnforced {
+        return Err("this system has no Landlock".into());
+    }
+    setrlimit(Resource::RLIMIT_NOFILE, 64, 64)?;
+    filter(ALLOWED_TO_RUN)
+}
+
+fn limit() -> Result<(), Box<dyn Error>> {
+    setrlimit(Resource::RLIMIT_AS, MEMORY, MEMORY)?;
+    setrlimit(Resource::RLIMIT_CPU, CPU_SECONDS, CPU_SECONDS)?;
+    let (_, most) = getrlimit(Resource::RLIMIT_STACK)?;
+    setrlimit(Resource::RLIMIT_STACK, STACK.min(most), STACK.min(most))?;
+    setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+    setrlimit(Resource::RLIMIT_FSIZE, 0, 0)?;
+    Ok(())
+}
+
+fn filter(more: &[libc::c_long]) -> Result<(), Box<dyn Error>> {
+    let allowed = ALLOWED.iter().chain(more);
+    let mut rules: BTreeMap<_, _> = allowed.map(|call| (*call, Vec::new())).collect();
     // A process may end itself, which is how `abort` works, and no other.
     let own = u64::from(std::process::id());
     let own = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, own)?;
     rules.insert(libc::SYS_tgkill, vec![SeccompRule::new(vec![own])?]);
+    if !more.is_empty() {
+        // It may ask for its limits, and set none.
+        let asks = SeccompCondition::new(2, SeccompCmpArgLen::Qword, SeccompCmpOp::Eq, 0)?;
+        rules.insert(libc::SYS_prlimit64, vec![SeccompRule::new(vec![asks])?]);
+    }
     let filter = SeccompFilter::new(
         rules,
         SeccompAction::Errno(libc::EPERM.unsigned_abs()),

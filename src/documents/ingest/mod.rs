@@ -23,7 +23,6 @@ mod store_work;
 mod upkeep;
 mod worker;
 
-use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
 pub use bell::Bell;
@@ -34,11 +33,12 @@ pub use worker::{Running, Worker};
 
 pub(crate) use super::room::FULL;
 use super::{
-    extract::{MediaType, Unreadable},
+    extract::Unreadable,
     importer::{Importer, no_store, source_key},
     originals::{self, Original},
     report::{Report, SourceFailure},
     room,
+    spool::Content,
 };
 use crate::{
     audit::{self, Actor, Event, Kind, Origin},
@@ -51,13 +51,16 @@ use crate::{
 /// The largest file that a person may send (spec row U-01).
 pub const MAX_UPLOAD: usize = 25 * 1024 * 1024;
 
-/// One file's bytes, from a person.
+/// Why one is not taken that is larger.
+pub(crate) const TOO_LARGE: &str = "the file is larger than 25 MiB";
+
+/// One file, from a person.
 #[derive(Debug)]
 pub struct Upload {
     /// As the browser named it: shown, and never used as a path.
     pub file_name: String,
-    /// The content.
-    pub bytes: Vec<u8>,
+    /// What it holds.
+    pub content: Content,
     /// Who sent it.
     pub uploaded_by: Option<UserId>,
     /// In which request, from where.
@@ -195,21 +198,22 @@ pub(crate) async fn enqueue_as(
     let refuse = |reason: &str| {
         Ok(Err(SourceFailure { source: shown.to_owned(), reason: reason.to_owned() }))
     };
-    if upload.bytes.len() > MAX_UPLOAD {
-        return refuse("the file is larger than 25 MiB");
+    let bytes = upload.content.bytes();
+    if bytes.size() > MAX_UPLOAD as i64 {
+        return refuse(TOO_LARGE);
     }
-    let media = match MediaType::detect(&name, &upload.bytes) {
+    let media = match upload.content.media(&name).await? {
         Ok(media) => media,
         Err(Unreadable(reason)) => return refuse(&reason),
     };
     let now = importer.clock.now();
-    let hash = Sha256::digest(&upload.bytes).into();
-    let file = Original { store, name: shown, media, hash: &hash, bytes: &upload.bytes };
+    let hash = upload.content.hash();
+    let file = Original { store, name: shown, media, hash: &hash, bytes };
     let mut tx = importer.db.tenant(scope).await?;
     let Some(original) = originals::keep(&mut tx, &file, now).await? else {
         return refuse(&no_store().0);
     };
-    if !room::takes(&mut tx, i64::try_from(upload.bytes.len())?).await? {
+    if !room::takes(&mut tx, bytes.size()).await? {
         return refuse(FULL);
     }
     let new = store::New {

@@ -47,7 +47,7 @@ pub(super) async fn insert(
         new.file.name,
         new.file.media.as_str(),
         new.file.hash.as_slice(),
-        i64::try_from(new.file.bytes.len()).unwrap_or(i64::MAX),
+        new.file.bytes.size(),
         new.uploaded_by.map(UserId::uuid),
         new.origin.request,
         new.origin.address,

@@ -20,13 +20,13 @@ fn resource(slug: &str) -> String {
 }
 
 /// A back end that may do everything in one store.
-struct Bench {
-    app: TestApp,
+pub(crate) struct Bench {
+    pub(crate) app: TestApp,
     bot: Assistant,
-    store: VectorStoreId,
+    pub(crate) store: VectorStoreId,
     /// Another store of the tenant, which the back end may not use.
     closed: VectorStoreId,
-    token: String,
+    pub(crate) token: String,
 }
 
 const EVERYTHING: [(&str, &str); 3] =
@@ -34,11 +34,20 @@ const EVERYTHING: [(&str, &str); 3] =
 
 impl Bench {
     async fn set(pool: &PgPool) -> Self {
-        let app = TestApp::new(pool).await;
+        Self::with(pool, &[]).await
+    }
+
+    pub(crate) async fn with(pool: &PgPool, variables: &[(&str, &str)]) -> Self {
+        let app = TestApp::with(pool, variables).await;
         let store = app.store("acme", "Handbook").await;
         let closed = app.store("acme", "Payroll").await;
         let (bot, token) = back_end(&app, "acme", "Filing bot", &EVERYTHING, store).await;
         Self { app, bot, store, closed, token }
+    }
+
+    /// The same before another node.
+    pub(crate) fn again(&self, app: TestApp) -> Self {
+        Self { app, bot: self.bot.clone(), token: self.token.clone(), ..*self }
     }
 
     async fn call(&self, method: &str, path: &str) -> Answer {

@@ -110,7 +110,7 @@ async fn an_uploads_event_names_its_request(pool: PgPool) {
     let request = uuid::Uuid::now_v7();
     let upload = Upload {
         file_name: "a.txt".to_owned(),
-        bytes: b"About zebras".to_vec(),
+        content: b"About zebras".to_vec().into(),
         uploaded_by: None,
         origin: Origin { request: Some(request), address: "192.0.2.0/24".to_owned() },
     };

@@ -12,6 +12,7 @@ mod models;
 mod openai;
 mod rerank;
 mod retrieval;
+mod scans;
 mod sync;
 mod watch;
 mod words;

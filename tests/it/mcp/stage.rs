@@ -296,7 +296,7 @@ impl Stage {
         let scope = TenantScope::proven(self.tenant);
         let upload = Upload {
             file_name: name.to_owned(),
-            bytes: text.as_bytes().to_vec(),
+            content: text.as_bytes().to_vec().into(),
             uploaded_by: Some(self.user),
             origin: Origin::default(),
         };

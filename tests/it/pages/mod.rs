@@ -13,3 +13,5 @@ mod templates;
 mod usage;
 mod versions;
 mod visits;
+
+pub(crate) use documents::upload;

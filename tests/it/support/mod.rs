@@ -33,7 +33,7 @@ use callslip::{
     clock::Clock,
     config::Config,
     db::Db,
-    documents::{extract::Extractor, ingest::Bell},
+    documents::{Spool, extract::Extractor, ingest::Bell},
     embeddings::Embedder,
     mcp::StreamRules,
     outbound::{Outbound, Policy},
@@ -88,8 +88,12 @@ impl TestApp {
         variables: &[(&str, &str)],
         outbound: Option<Outbound>,
     ) -> Self {
-        let mut all =
-            vec![("CALLSLIP_PUBLIC_URL", ORIGIN), ("CALLSLIP_RATE_LIMIT_SCALE", "100000")];
+        let uploads = std::env::temp_dir().join("callslip-test-uploads");
+        let mut all = vec![
+            ("CALLSLIP_PUBLIC_URL", ORIGIN),
+            ("CALLSLIP_RATE_LIMIT_SCALE", "100000"),
+            ("CALLSLIP_UPLOAD_DIR", uploads.to_str().unwrap()),
+        ];
         all.extend_from_slice(variables);
         let clock = Clock::movable();
         let config = Config::of(&all);
@@ -117,6 +121,7 @@ impl TestApp {
             // Other tests have the processor too.
             valkey_budget: std::time::Duration::from_secs(2),
         };
+        Spool::new(&parts.config.upload_dir).prepare().unwrap();
         let app = app::build(parts.clone()).await.unwrap();
         Self { app, parts, clock, pool: pool.clone() }
     }

@@ -71,7 +71,7 @@ impl TestApp {
 pub fn file(name: &str, bytes: &[u8]) -> Upload {
     Upload {
         file_name: name.to_owned(),
-        bytes: bytes.to_vec(),
+        content: bytes.to_vec().into(),
         uploaded_by: None,
         origin: Origin::default(),
     }
