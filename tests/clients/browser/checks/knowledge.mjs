@@ -195,7 +195,7 @@ test("knowledge: a document says what it said before, and a long passage is mark
 
 test("knowledge: a folder and a bucket are followed, and say what they did not take", async (stage) => {
   const { outside } = stage.left;
-  files("archive/statutes", { "1871.md": "# Satzung von 1871\n\nBoats are to be kept dry.\n", "plan of the harbour (scan).dwg": "AC1027" });
+  files("archive/statutes", { "1871.md": "# Satzung von 1871\n\nBoats are to be kept dry.\n", "plan of the harbour (scan).dwg": "AC1027", [`${LONG}.pdf`]: "GIF89a" });
   const page = await curator(stage, "/vector-stores");
   await page.getByRole("link", { name: "Watch a place" }).click();
   await page.getByRole("radio", { name: "A folder on the server" }).check();
@@ -206,6 +206,7 @@ test("knowledge: a folder and a bucket are followed, and say what they did not t
   await page.getByLabel("Folder, or nothing").fill("statutes");
   await page.getByRole("button", { name: "Follow it" }).click();
   await page.getByText("The store follows the place").waitFor();
+  await until(page, page.getByText("Files that were not taken"), 80);
   await until(page, page.getByText("Up to date"), 80);
   await look(page, "watch-folder");
   outside.objects.set(`minutes/${LONG}.txt`, "The minutes.").set("minutes/a-photograph-of-the-board.heic", "heic");
