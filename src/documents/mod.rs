@@ -21,6 +21,7 @@ mod report;
 mod room;
 pub(crate) mod sentences;
 pub mod store;
+mod store_chunks;
 mod store_originals;
 mod store_save;
 mod store_sync;
