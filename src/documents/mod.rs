@@ -22,6 +22,7 @@ mod room;
 pub(crate) mod sentences;
 mod spool;
 pub mod store;
+mod store_chunks;
 mod store_originals;
 mod store_save;
 mod store_sync;

@@ -97,6 +97,13 @@ async fn a_store_follows_its_bucket(pool: PgPool) {
     bucket.put("out/other.txt", "Not below the prefix.");
     let done = post.follow_bucket(&bucket, SECRET).await;
     assert_eq!(done.status, 303, "{}", done.text());
+    // To renew the key nothing else has to be typed again, and the key does not come back.
+    let page = post.admin.get(&post.page()).await;
+    assert_eq!(page.attribute("[name=kind][checked]", "value"), ["bucket"]);
+    for (name, value) in [("bucket", NAME), ("prefix", "in/"), ("access_key_id", ACCESS_KEY_ID)] {
+        assert_eq!(page.attribute(&format!("[name={name}]"), "value"), [value]);
+    }
+    assert!(!page.text().contains(SECRET));
     let watched = post.later().await;
     assert_eq!((watched.failure, watched.files, watched.waiting), (None, 5, 0));
     assert_eq!(post.keys().await[0], "watch:in/0 ü+.txt");

@@ -97,4 +97,14 @@ async fn reading_far_more_than_usual_is_on_record(pool: PgPool) {
     for (stage, count) in [(&calm, 0), (&busy, 0), (&thorough, 0), (&greedy, 1)] {
         assert_eq!(alarms(stage).await.len(), count);
     }
+    // The first page that an admin sees tells of it for a day; a reader's does not.
+    let overview = format!("/t/{}", greedy.slug);
+    let told = admin.get(&overview).await.select("[data-unusual]");
+    assert!(told.len() == 1 && told[0].contains("110 documents in an hour"), "{told:?}");
+    let reader = callslip::tenants::Role::Reader;
+    let mut reader = greedy.app.member(&greedy.slug, "rob", reader).await.sign_in().await;
+    assert!(reader.get(&overview).await.select("[data-unusual]").is_empty());
+    greedy.app.clock.advance(Duration::hours(25));
+    let mut admin = greedy.app.member(&greedy.slug, "heidi", role).await.sign_in().await;
+    assert!(admin.get(&overview).await.select("[data-unusual]").is_empty());
 }

@@ -1,10 +1,11 @@
 // The demonstration, a browser, and the people at it.
 
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
+import { execFile, execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
+import { promisify } from "node:util";
 
 export const require = createRequire(join(process.env.SUITE_PACKAGES, "package.json"));
 const { chromium } = require("playwright-core");
@@ -42,6 +43,11 @@ class Stage {
   /** Run a command on the installation; its output. */
   callslip(parameters, input = "") {
     return execFileSync(process.env.SUITE_BIN, parameters, { encoding: "utf8", input, stdio: ["pipe", "pipe", "pipe"] });
+  }
+
+  /** The same, while this process goes on to answer what the command asks it. */
+  async command(...parameters) {
+    return (await promisify(execFile)(process.env.SUITE_BIN, parameters)).stdout;
   }
 
   /** A second tenant, with nothing in it, and somebody with a long address who is in both. */
