@@ -225,6 +225,17 @@ fn splinters() -> impl Strategy<Value = String> {
         .prop_map(|parts| parts.concat())
 }
 
+/// [N-03] What was left alive, or came out otherwise a second time, once: a style sheet's address
+/// that grows together when what stands in it is left out.
+#[test]
+fn what_was_found_stays_dead() {
+    for text in
+        ["<https://url(>https://", "url(<a href=-->https://", "url('<a href=x>https://e.example"]
+    {
+        dead(text);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4_000))]
 

@@ -276,7 +276,10 @@ impl<'a> Reader<'a> {
             return false;
         }
         let inside = rest[4..].trim_start_matches([' ', '\t', '\n', '"', '\'']);
-        if !is_absolute(inside) {
+        // What comes next may be left out, and who knows what it is followed by.
+        let is_left_out =
+            inside.starts_with('<') || self.skip == Some(self.text.len() - inside.len());
+        if !is_absolute(inside) && !is_left_out {
             return false;
         }
         let gap = rest[4..].len() - inside.len();
