@@ -95,7 +95,8 @@ async function refresh() {
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const fresh = page.getElementById(section.id);
       if (answer.ok && fresh?.matches("[data-live]")) section.replaceWith(fresh);
-      else if (answer.ok) location.reload(); // all is over: what came of it is elsewhere on the page
+      // All is over: what came of it is elsewhere on the page. Nobody loses what they type for it.
+      else if (answer.ok && !document.activeElement?.matches("input, select, textarea")) location.reload();
     } catch {
       // Next time, then.
     }

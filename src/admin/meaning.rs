@@ -40,6 +40,7 @@ pub(super) struct Meaning {
     frame: Frame,
     base: String,
     back_url: String,
+    documents_url: String,
     cancel_url: String,
     store_name: String,
     passages: String,
@@ -131,6 +132,7 @@ pub(super) async fn page(
     Ok(Meaning {
         reranker: reranker::Section::of(format!("{base}/reranker"), reranker, typed.reranker),
         back_url: format!("{}/vector-stores", desk.base()),
+        documents_url: format!("{}/documents?store={id}", desk.base()),
         cancel_url: format!("{base}/model/cancel"),
         base,
         store_name: store.name,

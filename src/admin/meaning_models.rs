@@ -24,7 +24,8 @@ pub(super) struct Model {
     pub(super) key_hint: Option<String>,
     /// How many passages it has embedded, in words; and in a hundred.
     pub(super) done: String,
-    pub(super) percent: i64,
+    /// Nothing where there is no passage.
+    pub(super) percent: Option<i64>,
     pub(super) tone: &'static str,
     pub(super) status: &'static str,
     pub(super) budget: Option<String>,
@@ -95,7 +96,7 @@ impl Model {
             ),
             key_hint: endpoint.and_then(|endpoint| endpoint.key_hint.clone()),
             done: format!("{} of {}", view::number(done), view::number(passages)),
-            percent: if passages > 0 { done * 100 / passages } else { 100 },
+            percent: (passages > 0).then(|| done * 100 / passages),
             tone,
             status,
             budget: endpoint.map(|endpoint| budget(endpoint, today)),
