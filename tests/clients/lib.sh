@@ -112,11 +112,14 @@ prepare_demo() {
   cd "$WORK/home" || exit 1 # no .env of somebody else's
 }
 
-# Start the demonstration; a command, if one is named, prepares what else the server is to find.
-#   start_demo [COMMAND...]
+# Start the demonstration in a folder of its own.
 start_demo() {
   prepare_demo
-  "$@"
+  run_demo
+}
+
+# Start it, where it is prepared, and whatever else it is to find.
+run_demo() {
   local since=$SECONDS
   "$SUITE_BIN" demo --detach >"$WORK/demo.log" 2>&1 || {
     cat "$WORK/demo.log" >&2
