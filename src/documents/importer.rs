@@ -1,5 +1,7 @@
 //! One document on its way in: known already, or read, cut and saved in one transaction.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
@@ -251,8 +253,8 @@ impl Importer {
         Ok(Ok(if replaces { Outcome::Updated(id) } else { Outcome::Added(id) }))
     }
 
-    /// Where the bytes are kept: there already, or from now on. A line of a file is in the file,
-    /// and what is larger than a person may send is not kept.
+    /// Where the bytes are kept: there already, or from now on, a line of a file as a file of one
+    /// line. What is larger than a person may send is not kept.
     async fn original(
         &self,
         tx: &mut TenantTx,
@@ -260,12 +262,15 @@ impl Importer {
         hash: &[u8; 32],
     ) -> Result<Result<Option<OriginalId>, Unreadable>, Fault> {
         let kept = source.kept.map(|kept| kept.id);
-        let is_line = source.media == MediaType::JsonLines;
-        if kept.is_some() || source.bytes.len() > MAX_UPLOAD || is_line {
+        if kept.is_some() || source.bytes.len() > MAX_UPLOAD {
             return Ok(Ok(kept));
         }
         let (store, media, bytes) = (source.store, source.media, Bytes::Here(source.bytes));
-        let file = Original { store, name: source.name, media, hash, bytes };
+        let name: Cow<'_, str> = match media {
+            MediaType::JsonLines => format!("{}.jsonl", source.name).into(),
+            _ => source.name.into(),
+        };
+        let file = Original { store, name: &name, media, hash, bytes };
         let kept = originals::keep(tx, &file, self.clock.now()).await?;
         Ok(kept.map(Some).ok_or_else(no_store))
     }

@@ -72,6 +72,30 @@ async fn an_original_is_saved_and_never_shown(pool: PgPool) {
     assert_eq!(ada.get(&original).await.status, 200);
 }
 
+/// A line of a file is a document with an original and former versions of its own.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn a_json_line_is_saved_and_restored(pool: PgPool) {
+    let app = TestApp::new(&pool).await;
+    let store = app.store("acme", "Books").await;
+    let mut ada = app.member("acme", "ada", Role::Admin).await.sign_in().await;
+    let first = r#"{"_id": "7", "title": "Cats", "text": "First they sleep."}"#;
+    let then = r#"{"_id": "7", "title": "Cats", "text": "Then they purr."}"#;
+    for line in [first, then] {
+        app.document("acme", store, "animals.jsonl", line).await;
+    }
+    let page = page_of(&app, store).await;
+    let saved = ada.get(&format!("{page}/original")).await;
+    assert_eq!(saved.text(), then);
+    let named = saved.header("content-disposition");
+    assert!(named.contains("7.jsonl"), "{named}");
+    let done = ada.submit(&page, &format!("{page}/restore"), &[("version", "1")]).await;
+    assert_eq!(done.status, 303, "{}", done.text());
+    app.drain_ingest().await;
+    assert!(ada.get(&page).await.text().contains("First they sleep."));
+    assert_eq!(app.count("documents").await, 1);
+    assert_eq!(ada.get(&format!("{page}/original")).await.text(), first);
+}
+
 /// What a document said before can be read, saved and restored, and goes when the document goes.
 #[sqlx::test(migrator = "callslip::db::MIGRATOR")]
 async fn former_versions_are_kept_and_restored(pool: PgPool) {
