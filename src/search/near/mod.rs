@@ -13,9 +13,9 @@
 //!
 //! A store is loaded in the background when it is first asked; until then, and where there is no
 //! room, every chunk is looked at. An index is of one model's embeddings: a store that goes by another
-//! one since is looked at chunk by chunk until it is loaded anew. [`Near::keep_up`] loads anew what has changed much or lost
-//! something, forgets what nobody asks, and measures [`Recall`]: below 0.95 every chunk is looked at
-//! again until the next time.
+//! one since is looked at chunk by chunk until it is loaded anew. [`Near::keep_up`] loads anew what
+//! has changed much or lost something, forgets what nobody asks, and measures [`Recall`]: below 0.95
+//! the index is built anew, at most once an hour, and until it is good every chunk is looked at.
 
 mod index;
 pub(super) mod store;
@@ -100,6 +100,21 @@ struct Kept {
     index: Option<Arc<Index>>,
     asked: Instant,
     measured: Option<Instant>,
+    /// When it was last loaded anew because it missed too much.
+    mended: Option<Instant>,
+}
+
+impl Kept {
+    /// Asked for now, and not loaded yet.
+    fn begun() -> Self {
+        Self { index: None, asked: Instant::now(), measured: None, mended: None }
+    }
+
+    /// Whether it misses too much, and was not loaded anew for that a while ago.
+    fn is_to_be_mended(&self) -> bool {
+        self.index.as_ref().is_some_and(|index| index.state() == State::Poor)
+            && self.mended.is_none_or(|at| at.elapsed() >= MEASURED_FOR)
+    }
 }
 
 impl Near {
@@ -132,7 +147,7 @@ impl Near {
             kept.asked = Instant::now();
             return kept.index.clone().filter(|index| index.state() != State::Poor);
         }
-        stores.insert(key, Kept { index: None, asked: Instant::now(), measured: None });
+        stores.insert(key, Kept::begun());
         drop(stores);
         let (near, db) = (self.clone(), db.of(Class::Work));
         tokio::spawn(async move {
@@ -152,8 +167,7 @@ impl Near {
         if usize::try_from(chunks)? < self.0.limits.least_chunks {
             return Ok(None);
         }
-        let kept = || Kept { index: None, asked: Instant::now(), measured: None };
-        let there = self.stores().entry(key).or_insert_with(kept).index.clone();
+        let there = self.stores().entry(key).or_insert_with(Kept::begun).index.clone();
         if there.is_none() {
             self.load(db, key).await?;
         }
@@ -240,7 +254,8 @@ impl Near {
             let missing = i64::try_from(chunks)? - old;
             if old + new == 0 {
                 self.stores().remove(&key);
-            } else if is_of_another
+            } else if self.begin_to_mend(key)
+                || is_of_another
                 || (missing > 0 && index.age() >= self.0.limits.least_age)
                 || usize::try_from(new)? > chunks / 50
             {
@@ -252,6 +267,13 @@ impl Near {
             self.stores().values().filter_map(|kept| Some(kept.index.as_ref()?.size())).sum();
         metrics::gauge!("callslip_search_index_bytes").set(taken as f64);
         Ok(())
+    }
+
+    /// Whether an index is to be loaded anew because it misses too much: once, for a while.
+    fn begin_to_mend(&self, key: Key) -> bool {
+        let mut stores = self.stores();
+        let kept = stores.get_mut(&key).filter(|kept| kept.is_to_be_mended());
+        kept.map(|kept| kept.mended = Some(Instant::now())).is_some()
     }
 
     async fn measure_if_due(&self, db: &Db, key: Key, clock: &Clock) -> Result<(), Fault> {

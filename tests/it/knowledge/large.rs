@@ -100,6 +100,54 @@ async fn an_index_follows_what_is_deleted(pool: PgPool) {
     assert!(!near.holds(shelf.scope, shelf.store));
 }
 
+/// An index that misses too much is not asked, and is built anew at the next round.
+#[sqlx::test(migrator = "callslip::db::MIGRATOR")]
+async fn a_poor_index_is_built_anew(pool: PgPool) {
+    let app = TestApp::new(&pool).await;
+    let mut shelf = Shelf::of(app, "acme", &[]).await;
+    let near = Near::new(Limits { least_chunks: 100, ..Limits::default() });
+    let mut parts = shelf.app.parts.clone();
+    parts.near = near.clone();
+    shelf.search = parts.search(Class::Tool);
+    let lines: Vec<String> = (0..600)
+        .map(|n| json!({ "_id": format!("{n}"), "text": format!("Ring {n}x{n} of pond {}.", n % 60) }))
+        .map(|line| line.to_string())
+        .collect();
+    shelf.upload("rings.jsonl", lines.join("\n").as_bytes()).await;
+    // Whatever the index knows of a passage is that of another one since, behind everybody's back.
+    let shuffle = async || {
+        sqlx::query!(
+            "with center as materialized (
+               select n, array_agg(random_normal())::real[]::halfvec as v
+                 from generate_series(0, 19) n, generate_series(1, 384) group by n)
+             update chunk_index index
+                set terms = other.terms, embedded_by = 1, embedding = center.v
+               from (select document_id, ordinal,
+                            lead(terms, 1, terms) over (order by random()) terms,
+                            row_number() over (order by random()) % 20 as n
+                       from chunk_index) other
+               join center using (n)
+              where index.document_id = other.document_id and index.ordinal = other.ordinal",
+        )
+        .execute(&pool)
+        .await
+        .unwrap();
+    };
+    let db = shelf.app.db().of(Class::Work);
+    let round = async || {
+        near.keep_up(&db, &shelf.app.clock).await.unwrap();
+        let mut tx = shelf.app.db().tenant(shelf.scope).await.unwrap();
+        recall(&mut tx, shelf.store).await.unwrap().unwrap().recall
+    };
+    shuffle().await;
+    shelf.search.compare(shelf.scope, shelf.store, 1).await.unwrap();
+    shuffle().await;
+    let poor = round().await;
+    assert!(poor < 0.95, "{poor}");
+    let mended = round().await;
+    assert!(mended >= 0.95, "{mended}");
+}
+
 /// Where there is no room, the store is answered as ever.
 #[sqlx::test(migrator = "callslip::db::MIGRATOR")]
 async fn without_room_every_passage_is_looked_at(pool: PgPool) {
