@@ -22,6 +22,8 @@ const LARGE_PACE: u64 = 16 * 1024;
 const DRIP: u64 = 64;
 /// A body of which nothing came for so long is slow, as is one that drips.
 const SILENCE: Duration = Duration::from_millis(500);
+/// How long it takes at most to look whether something came of one that is late.
+const LAST_LOOK: Duration = Duration::from_millis(100);
 
 /// The body came too slowly.
 #[derive(Debug, thiserror::Error)]
@@ -82,21 +84,29 @@ impl Paced {
     fn is_late(&mut self, context: &mut Context<'_>) -> bool {
         let since = *self.waiting_since.get_or_insert_with(Instant::now);
         let until = since + self.allowed().saturating_sub(self.waited);
+        let silent_at = until.min(since + SILENCE);
         loop {
-            let is_silent = since.elapsed() >= SILENCE;
-            if is_silent {
+            let now = Instant::now();
+            let next = if now < silent_at {
+                silent_at
+            } else if now < until {
                 self.pulse.body_is_slow(true);
-            }
-            let next = if is_silent { until } else { until.min(since + SILENCE) };
+                until
+            } else if now < until + LAST_LOOK {
+                // What came since it was last looked at came in time.
+                if self.pulse.body_is_slow(false) {
+                    context.waker().wake_by_ref();
+                }
+                until + LAST_LOOK
+            } else {
+                return true;
+            };
             let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(next)));
             if alarm.deadline() != next {
                 alarm.as_mut().reset(next);
             }
             if alarm.as_mut().poll(context).is_pending() {
                 return false;
-            }
-            if next == until {
-                return true;
             }
         }
     }

@@ -168,10 +168,11 @@ impl Pulse {
         notes.is_body_slow = false;
     }
 
-    /// A body comes slowly, or in time again.
-    pub(super) fn body_is_slow(&self, is_slow: bool) {
+    /// A body comes slowly, or in time again. Whether it came slowly before.
+    pub(super) fn body_is_slow(&self, is_slow: bool) -> bool {
         let mut notes = self.notes();
-        notes.is_body_slow = is_slow && notes.is_body_open && !notes.is_http2;
+        let is_slow = is_slow && notes.is_body_open && !notes.is_http2;
+        std::mem::replace(&mut notes.is_body_slow, is_slow)
     }
 
     /// Whether all that can come is the next of a body that comes slowly.

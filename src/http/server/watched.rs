@@ -18,7 +18,7 @@ use super::pulse::Pulse;
 
 /// How long until somebody slow is looked at again, in milliseconds; at random, so that thousands
 /// who send in step are not all looked at in step, while everybody else waits.
-const NOW_AND_THEN: Range<u64> = 500..1500;
+const NOW_AND_THEN: Range<u64> = 250..750;
 
 /// Tells the pulse of every read and write.
 #[derive(Debug)]
