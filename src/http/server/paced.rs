@@ -92,8 +92,8 @@ impl Paced {
             } else if now < until {
                 self.pulse.body_is_slow(true);
                 until
-            } else if now < until + LAST_LOOK {
-                // What came since it was last looked at came in time.
+            } else if since < until && now < until + LAST_LOOK {
+                // What came since it was last looked at came in time. There is one such look.
                 if self.pulse.body_is_slow(false) {
                     context.waker().wake_by_ref();
                 }
