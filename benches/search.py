@@ -61,13 +61,12 @@ class Streams:
 
     EACH = 4
 
-    def __init__(self, demo):
-        self.demo, self.tokens = demo, []
+    def __init__(self, demo, connections):
+        self.demo = demo
+        self.tokens = [demo.token() for _ in range(-(-connections // self.EACH))]
         self.path = urllib.parse.urlsplit(demo.facts["sse_url"]).path
 
     def of(self, connections, _seconds):
-        while len(self.tokens) * self.EACH < connections:
-            self.tokens.append(self.demo.token())
         lines = [f"{self.path} {self.tokens[number // self.EACH]}" for number in range(connections)]
         file = self.demo.folder / "streams"
         file.write_text("\n".join(lines) + "\n")
@@ -87,6 +86,7 @@ def main():
         bearer = [f"Authorization: Bearer {demo.token()}"]
         path = "/" + demo.facts["mcp_url"].split("/", 3)[3]
         headers = JSON + bearer
+        streams = Streams(demo, max(options.levels))
         # Last: from here on, tokens are this tenant's.
         empty_path, empty_token = tenant(demo, "bench", "acanary")
         empty = JSON + [f"Authorization: Bearer {empty_token}"]
@@ -106,7 +106,6 @@ def main():
         def ours(name, body, expected, headers=headers, path=path):
             return common.Target(f"callslip, {name}", demo.listen, path, body, expected, headers, *postgres)
 
-        streams = Streams(demo)
         over_streams = ours("the same over HTTP+SSE", fetch, "isError", JSON, "-")
         over_streams.values = streams.of
         targets = [
