@@ -24,6 +24,18 @@ pub(super) async fn tenant(context: &Context, slug: &Slug) -> Result<TenantScope
     Ok(TenantScope::proven(tenant.id))
 }
 
+/// The tenant of this slug, and its store of this name.
+pub(super) async fn store_of(
+    context: &Context,
+    slug: &Slug,
+    name: &str,
+) -> Result<(TenantScope, VectorStoreId), Stop> {
+    let scope = tenant(context, slug).await?;
+    let stores = stores(context, scope, &[name.to_owned()]).await?;
+    let [store] = stores[..] else { return Err(Stop("name one store".to_owned())) };
+    Ok((scope, store))
+}
+
 /// The stores of these names; every store of the tenant when there are none.
 pub(super) async fn stores(
     context: &Context,

@@ -55,9 +55,7 @@ pub(super) async fn run(args: Args) -> Result<(), Stop> {
 }
 
 async fn act(context: &Context, args: Args) -> Result<(), Stop> {
-    let scope = knowledge::tenant(context, &args.tenant).await?;
-    let named = knowledge::stores(context, scope, std::slice::from_ref(&args.store)).await?;
-    let store = *named.first().ok_or_else(|| Stop("name one store".to_owned()))?;
+    let (scope, store) = knowledge::store_of(context, &args.tenant, &args.store).await?;
     let meaning = context.parts.importer().meaning();
     let by = (store, &Actor::default());
     if args.cancel {

@@ -35,9 +35,7 @@ pub(super) async fn run(args: Args) -> Result<(), Stop> {
 }
 
 async fn compare(context: &Context, args: &Args) -> Result<Compared, Stop> {
-    let scope = knowledge::tenant(context, &args.tenant).await?;
-    let stores = knowledge::stores(context, scope, std::slice::from_ref(&args.store)).await?;
-    let [store] = stores[..] else { return Err(Stop("name one store".to_owned())) };
+    let (scope, store) = knowledge::store_of(context, &args.tenant, &args.store).await?;
     let search = context.parts.search(Class::Work);
     Ok(search.compare(scope, store, args.questions.clamp(1, 10_000)).await?)
 }
